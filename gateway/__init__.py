@@ -1,0 +1,3 @@
+"""Session Gateway: an authenticating reverse proxy and ASGI middleware for Clerk-style session tokens."""
+
+__version__ = "0.1.0"

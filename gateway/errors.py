@@ -1,0 +1,147 @@
+"""Every exception that this package raises on purpose.
+
+    GatewayError
+    ├── ConfigurationError      the settings cannot be used; carries every fault at once
+    ├── KeysUnavailable         the key source cannot be reached or read; the token is not at fault
+    ├── SessionsApiError        a call to the Sessions API did not succeed
+    │   ├── ApiRefused          the API answered with a list of errors
+    │   ├── ApiFailed           the API answered with another 4XX or 5XX
+    │   └── ApiUnreachable      there was no usable answer at all
+    └── UpstreamError           the service behind the gateway did not answer as HTTP asks
+
+Evidence is carried in attributes. The texts never repeat what a client sent, a token or a secret.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class GatewayError(Exception):
+    """The root of the tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with the settings.
+
+    Attributes:
+        setting: the dotted name of the setting, e.g. ``server.listen`` or ``routes[2].upstream``.
+        seen: the value that was found, already redacted where the setting is a secret.
+        problem: what is wrong with it.
+        fix: what to write instead.
+    """
+
+    setting: str
+    seen: str
+    problem: str
+    fix: str
+
+    def __str__(self) -> str:
+        seen = f" (is {self.seen})" if self.seen else ""
+        return f"{self.setting}{seen}: {self.problem}; {self.fix}"
+
+
+class ConfigurationError(GatewayError):
+    """The settings cannot be used.
+
+    Attributes:
+        faults: all of them, in the order of the file.
+    """
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+class KeysUnavailable(GatewayError):
+    """The verification keys cannot be had, so nothing can be said about a token.
+
+    Attributes:
+        reason: the stable reason code (:class:`gateway.core.reasons.Reason`).
+        detail: for logs and for ``gateway check``; never sent to a client.
+        retry_after_s: seconds after which trying again makes sense.
+    """
+
+    def __init__(self, reason: str, detail: str, retry_after_s: int = 5) -> None:
+        self.reason = reason
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+        super().__init__(f"{reason}: {detail}")
+
+
+class SessionsApiError(GatewayError):
+    """A call to the Sessions API did not succeed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiErrorItem:
+    """One entry of the API's ``errors`` list (Backend API, schema ClerkError)."""
+
+    code: str
+    message: str
+    long_message: str = ""
+    meta: tuple[tuple[str, object], ...] = ()
+
+
+class ApiRefused(SessionsApiError):
+    """The API answered with its list of errors.
+
+    Attributes:
+        status: the HTTP status.
+        errors: the entries, at least one.
+        trace_id: what the API's operators ask for; may be empty.
+        retry_after_s: seconds from the ``Retry-After`` header, or None.
+    """
+
+    def __init__(
+        self, status: int, errors: Sequence[ApiErrorItem], trace_id: str = "", retry_after_s: float | None = None
+    ) -> None:
+        self.status = status
+        self.errors = tuple(errors)
+        self.trace_id = trace_id
+        self.retry_after_s = retry_after_s
+        first = self.errors[0]
+        super().__init__(f"HTTP {status} {first.code}: {first.long_message or first.message}")
+
+    @property
+    def code(self) -> str:
+        """The code of the first error, which is the one that SDKs report."""
+        return self.errors[0].code
+
+
+class ApiFailed(SessionsApiError):
+    """The API answered 4XX or 5XX without a list of errors, or 2XX with a body that is not what it promises."""
+
+    def __init__(self, status: int, detail: str, trace_id: str = "", retry_after_s: float | None = None) -> None:
+        self.status = status
+        self.detail = detail
+        self.trace_id = trace_id
+        self.retry_after_s = retry_after_s
+        super().__init__(f"HTTP {status}: {detail}")
+
+
+class ApiUnreachable(SessionsApiError):
+    """There was no answer: DNS, connection, TLS, time-out or a broken transfer.
+
+    Attributes:
+        cause: one of ``dns``, ``connect``, ``tls``, ``timeout``, ``protocol``.
+    """
+
+    def __init__(self, cause: str, detail: str) -> None:
+        self.cause = cause
+        self.detail = detail
+        super().__init__(f"{cause}: {detail}")
+
+
+class UpstreamError(GatewayError):
+    """The service behind the gateway did not answer as HTTP asks.
+
+    Attributes:
+        reason: the stable reason code (:class:`gateway.core.reasons.Reason`).
+        detail: for the log; never sent to a client.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason}: {detail}")
