@@ -1,0 +1,186 @@
+"""Why a request is not signed in: every reason code, and what each one means on the wire.
+
+The codes are those of Clerk's ``authenticateRequest`` where it has one; clients and log searches may rely on them.
+One table maps a code to the status, the ``WWW-Authenticate`` error (RFC 6750 section 3.1), the log level and the words
+that a person may read. A code that is not in the table denies with 401.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Stable reason codes."""
+
+    # No session, or one that the browser has to renew.
+    SESSION_TOKEN_AND_UAT_MISSING = "session-token-and-uat-missing"
+    SESSION_TOKEN_MISSING = "session-token-missing"
+    SESSION_TOKEN_BUT_NO_CLIENT_UAT = "session-token-but-no-client-uat"
+    CLIENT_UAT_BUT_NO_SESSION_TOKEN = "client-uat-but-no-session-token"
+    SESSION_TOKEN_IAT_BEFORE_CLIENT_UAT = "session-token-iat-before-client-uat"
+    SESSION_TOKEN_NBF = "session-token-nbf"
+    SESSION_TOKEN_IAT_IN_THE_FUTURE = "session-token-iat-in-the-future"
+    SESSION_TOKEN_EXPIRED = "session-token-expired"
+    DEV_BROWSER_MISSING = "dev-browser-missing"
+    DEV_BROWSER_SYNC = "dev-browser-sync"
+    DUPLICATE_SESSION_COOKIES = "duplicate-session-cookies"
+    SESSION_PENDING = "session-pending"
+    TOKEN_TYPE_MISMATCH = "token-type-mismatch"
+
+    # The token is at fault.
+    TOKEN_EXPIRED = "token-expired"
+    TOKEN_INVALID = "token-invalid"
+    TOKEN_INVALID_ALGORITHM = "token-invalid-algorithm"
+    TOKEN_INVALID_AUTHORIZED_PARTIES = "token-invalid-authorized-parties"
+    TOKEN_INVALID_ISSUER = "token-invalid-issuer"
+    TOKEN_INVALID_SIGNATURE = "token-invalid-signature"
+    TOKEN_NOT_ACTIVE_YET = "token-not-active-yet"
+    TOKEN_IAT_IN_THE_FUTURE = "token-iat-in-the-future"
+    TOKEN_VERIFICATION_FAILED = "token-verification-failed"
+    JWK_KID_MISMATCH = "jwk-kid-mismatch"
+
+    # We cannot know: the keys are out of reach.
+    SECRET_KEY_INVALID = "secret-key-invalid"
+    JWK_REMOTE_DNS = "jwk-remote-dns"
+    JWK_REMOTE_UNREACHABLE = "jwk-remote-unreachable"
+    JWK_REMOTE_TLS = "jwk-remote-tls"
+    JWK_REMOTE_TIMEOUT = "jwk-remote-timeout"
+    JWK_REMOTE_FAILED_TO_LOAD = "jwk-remote-failed-to-load"
+    JWK_REMOTE_INVALID = "jwk-remote-invalid"
+    JWK_REMOTE_MISSING = "jwk-remote-missing"
+
+    # The request itself.
+    REQUEST_TARGET_INVALID = "request-target-invalid"
+    REQUEST_HOST_INVALID = "request-host-invalid"
+    ROUTE_NOT_FOUND = "route-not-found"
+    METHOD_NOT_ALLOWED = "method-not-allowed"
+    WEBSOCKET_NOT_FORWARDED = "websocket-not-forwarded"
+    UNEXPECTED_ERROR = "unexpected-error"
+
+    # The service behind the gateway.
+    UPSTREAM_UNREACHABLE = "upstream-unreachable"
+    UPSTREAM_CONNECT_TIMEOUT = "upstream-connect-timeout"
+    UPSTREAM_TIMEOUT = "upstream-timeout"
+    UPSTREAM_TLS = "upstream-tls"
+    UPSTREAM_PROTOCOL_ERROR = "upstream-protocol-error"
+    UPSTREAM_TRUNCATED = "upstream-truncated"
+    UPSTREAM_OVERLOADED = "upstream-overloaded"
+
+
+class RefreshFailure(StrEnum):
+    """Why an expired session token was not refreshed; the tail of ``session-token-expired-refresh-<tail>``.
+
+    Codes of the API's own answer stand beside these; see :func:`expired_reason`.
+    """
+
+    NON_ELIGIBLE_METHOD = "non-eligible-non-get"
+    NON_ELIGIBLE_NO_REFRESH_COOKIE = "non-eligible-no-refresh-cookie"
+    NOT_CONFIGURED = "not-configured"
+    MISSING_SID_CLAIM = "expired-session-token-missing-sid-claim"
+    INVALID_SESSION_TOKEN = "invalid-session-token"
+    SESSION_MISMATCH = "session-mismatch"
+    UNEXPECTED_SDK_ERROR = "unexpected-sdk-error"
+    UNEXPECTED_BAPI_ERROR = "unexpected-bapi-error"
+    FETCH_ERROR = "fetch-error"
+    TIMEOUT = "timeout"
+
+
+_EXPIRED_PREFIX = f"{Reason.SESSION_TOKEN_EXPIRED}-refresh-"
+_API_CODE = re.compile(r"[a-z0-9_-]{1,80}")
+
+
+def expired_reason(tail: str) -> str:
+    """Return ``session-token-expired-refresh-<tail>``.
+
+    Args:
+        tail: a :class:`RefreshFailure` or an error code of the Sessions API. A code that is not plain
+            lower-case text becomes ``unexpected-bapi-error``: what an API answers never reaches a header as it is.
+    """
+    safe = tail if _API_CODE.fullmatch(tail) else RefreshFailure.UNEXPECTED_BAPI_ERROR
+    return f"{_EXPIRED_PREFIX}{safe}"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a reason is on the wire and for a person.
+
+    Attributes:
+        status: the HTTP status when the request may not go on.
+        challenge: the ``error`` of ``WWW-Authenticate: Bearer``; empty where the client sent no token.
+        level: the log level, ``info``, ``warning`` or ``error``.
+        text: one sentence for the person in front of the screen.
+    """
+
+    status: int
+    challenge: str
+    level: str
+    text: str
+
+
+_SIGN_IN = Meaning(401, "", "info", "You are not signed in.")
+_RENEW = Meaning(401, "", "info", "Your session has to be renewed by the browser.")
+_BAD_TOKEN = Meaning(401, "invalid_token", "warning", "The session token cannot be accepted.")
+_EXPIRED = Meaning(401, "invalid_token", "info", "Your session token has expired.")
+_CLOCK = Meaning(401, "invalid_token", "warning", "The session token is not valid yet; a clock may be wrong.")
+_NO_KEYS = Meaning(503, "", "error", "Sessions cannot be checked at the moment. Please try again shortly.")
+_BAD_REQUEST = Meaning(400, "", "warning", "The request cannot be understood.")
+_UPSTREAM = Meaning(502, "", "error", "The service behind this gateway did not answer properly.")
+_UPSTREAM_SLOW = Meaning(504, "", "error", "The service behind this gateway did not answer in time.")
+_BUSY = Meaning(503, "", "error", "The service behind this gateway is busy. Please try again shortly.")
+
+TABLE: dict[str, Meaning] = {
+    Reason.SESSION_TOKEN_AND_UAT_MISSING: _SIGN_IN,
+    Reason.SESSION_TOKEN_MISSING: _SIGN_IN,
+    Reason.SESSION_TOKEN_BUT_NO_CLIENT_UAT: _RENEW,
+    Reason.CLIENT_UAT_BUT_NO_SESSION_TOKEN: _RENEW,
+    Reason.SESSION_TOKEN_IAT_BEFORE_CLIENT_UAT: _RENEW,
+    Reason.SESSION_TOKEN_NBF: _CLOCK,
+    Reason.SESSION_TOKEN_IAT_IN_THE_FUTURE: _CLOCK,
+    Reason.SESSION_TOKEN_EXPIRED: _EXPIRED,
+    Reason.DEV_BROWSER_MISSING: _SIGN_IN,
+    Reason.DEV_BROWSER_SYNC: _RENEW,
+    Reason.DUPLICATE_SESSION_COOKIES: Meaning(
+        401, "", "warning", "Your browser holds session cookies of two sessions; please sign in again."
+    ),
+    Reason.SESSION_PENDING: Meaning(401, "", "info", "Your sign-in is not complete yet."),
+    Reason.TOKEN_TYPE_MISMATCH: _BAD_TOKEN,
+    Reason.TOKEN_EXPIRED: _EXPIRED,
+    Reason.TOKEN_INVALID: _BAD_TOKEN,
+    Reason.TOKEN_INVALID_ALGORITHM: _BAD_TOKEN,
+    Reason.TOKEN_INVALID_AUTHORIZED_PARTIES: _BAD_TOKEN,
+    Reason.TOKEN_INVALID_ISSUER: _BAD_TOKEN,
+    Reason.TOKEN_INVALID_SIGNATURE: _BAD_TOKEN,
+    Reason.TOKEN_NOT_ACTIVE_YET: _CLOCK,
+    Reason.TOKEN_IAT_IN_THE_FUTURE: _CLOCK,
+    Reason.TOKEN_VERIFICATION_FAILED: _BAD_TOKEN,
+    Reason.JWK_KID_MISMATCH: _BAD_TOKEN,
+    Reason.SECRET_KEY_INVALID: _NO_KEYS,
+    Reason.JWK_REMOTE_DNS: _NO_KEYS,
+    Reason.JWK_REMOTE_UNREACHABLE: _NO_KEYS,
+    Reason.JWK_REMOTE_TLS: _NO_KEYS,
+    Reason.JWK_REMOTE_TIMEOUT: _NO_KEYS,
+    Reason.JWK_REMOTE_FAILED_TO_LOAD: _NO_KEYS,
+    Reason.JWK_REMOTE_INVALID: _NO_KEYS,
+    Reason.JWK_REMOTE_MISSING: _NO_KEYS,
+    Reason.REQUEST_TARGET_INVALID: _BAD_REQUEST,
+    Reason.REQUEST_HOST_INVALID: _BAD_REQUEST,
+    Reason.ROUTE_NOT_FOUND: Meaning(404, "", "info", "There is nothing at this address."),
+    Reason.METHOD_NOT_ALLOWED: Meaning(405, "", "info", "This address does not take this kind of request."),
+    Reason.WEBSOCKET_NOT_FORWARDED: Meaning(501, "", "warning", "WebSockets are not forwarded here."),
+    Reason.UNEXPECTED_ERROR: Meaning(500, "", "error", "Something went wrong in the gateway."),
+    Reason.UPSTREAM_UNREACHABLE: _UPSTREAM,
+    Reason.UPSTREAM_CONNECT_TIMEOUT: _UPSTREAM_SLOW,
+    Reason.UPSTREAM_TIMEOUT: _UPSTREAM_SLOW,
+    Reason.UPSTREAM_TLS: _UPSTREAM,
+    Reason.UPSTREAM_PROTOCOL_ERROR: _UPSTREAM,
+    Reason.UPSTREAM_TRUNCATED: _UPSTREAM,
+    Reason.UPSTREAM_OVERLOADED: _BUSY,
+}
+
+
+def meaning(reason: str) -> Meaning:
+    """Return what a reason means; a code that nobody knows denies like a missing session."""
+    if reason.startswith(_EXPIRED_PREFIX):
+        return _EXPIRED
+    return TABLE.get(reason, _SIGN_IN)
