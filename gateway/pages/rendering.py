@@ -11,7 +11,6 @@ from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 
 @cache
@@ -65,5 +64,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["stylesheet"] = Markup(stylesheet())
+    environment.globals["stylesheet"] = stylesheet()
     return environment
