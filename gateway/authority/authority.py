@@ -1,0 +1,122 @@
+"""The authority as one object: open it, serve its application, say what it is, close it."""
+
+import time
+from collections.abc import Callable
+
+from starlette.types import ASGIApp
+
+from gateway.authority.app import build_app
+from gateway.authority.config import AuthorityConfig
+from gateway.authority.cookies import Cookies
+from gateway.authority.database import Database
+from gateway.authority.directory import Directory
+from gateway.authority.founding import Founding, settle
+from gateway.authority.grants import Grants
+from gateway.authority.ledger import Ledger
+from gateway.authority.realm import Realm
+from gateway.core.instance import PublishableKey
+from gateway.core.secret import Secret
+
+
+class Authority:
+    """A session authority: Backend API, Frontend API and sign-in page of one instance.
+
+    Attributes:
+        app: the ASGI application.
+        realm: its stores and keys, for whoever writes tests or tools inside the process.
+    """
+
+    def __init__(self, realm: Realm) -> None:
+        self.realm = realm
+        self.app: ASGIApp = build_app(realm)
+
+    @classmethod
+    def open(
+        cls,
+        config: AuthorityConfig,
+        clock: Callable[[], float] = time.time,
+        founding: Founding | None = None,
+    ) -> "Authority":
+        """Open the database and find the instance in it; an empty one becomes a new instance.
+
+        Args:
+            config: the settings.
+            clock: returns Unix seconds.
+            founding: the identity for an empty database; None makes one.
+
+        Raises:
+            ConfigurationError: the database cannot be used, or holds another instance.
+        """
+        database = Database.open(config.database)
+        try:
+            identity = settle(database, config, founding, int(clock() * 1000))
+        except BaseException:
+            database.close()
+            raise
+        realm = Realm(
+            config=config,
+            instance_id=identity.instance_id,
+            secret_key=identity.secret_key,
+            keys=identity.keys,
+            cookies=Cookies(config.publishable_key()),
+            database=database,
+            directory=Directory(database),
+            ledger=Ledger(database),
+            grants=Grants(database),
+            clock=clock,
+        )
+        return cls(realm)
+
+    @property
+    def publishable_key(self) -> PublishableKey:
+        """Names the instance to gateways and browsers."""
+        return self.realm.cookies.key
+
+    @property
+    def secret_key(self) -> Secret:
+        """Opens the Backend API."""
+        return self.realm.secret_key
+
+    @property
+    def api_url(self) -> str:
+        """Base of the Backend API, without ``/v1``."""
+        return self.realm.config.origin
+
+    @property
+    def frontend_api_url(self) -> str:
+        """Base of the Frontend API; also the issuer of the tokens."""
+        return self.realm.config.origin
+
+    @property
+    def jwks_url(self) -> str:
+        """The public keys, without authentication."""
+        return f"{self.realm.config.origin}/.well-known/jwks.json"
+
+    def describe(self) -> dict[str, object]:
+        """What somebody needs to use it, the secret key included."""
+        directory = self.realm.directory
+        return {
+            "api_url": self.api_url,
+            "frontend_api_url": self.frontend_api_url,
+            "jwks_url": self.jwks_url,
+            "publishable_key": self.publishable_key.value,
+            "secret_key": self.secret_key.reveal(),
+            "users": [
+                {
+                    "id": user.id,
+                    "first_name": user.first_name,
+                    "last_name": user.last_name,
+                    "email_address": user.email_address,
+                    "organizations": [
+                        {"id": member.organization.id, "slug": member.organization.slug, "role": member.role.key}
+                        for member in directory.memberships(user.id)
+                    ],
+                }
+                for user in directory.users()
+            ],
+            "jwt_templates": directory.template_names(),
+        }
+
+    def close(self) -> None:
+        """Close the database; the application must not be used after that."""
+        self.realm.database.close()

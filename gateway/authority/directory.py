@@ -1,0 +1,174 @@
+"""Who there is: users, organizations, roles, memberships, and the JWT templates of the instance."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+
+from gateway.authority.database import Database
+from gateway.authority.models import JwtTemplate, Membership, Organization, Role, User
+
+_MEMBERSHIP = """
+SELECT memberships.user_id, memberships.public_metadata AS membership_metadata,
+       roles.key AS role_key, roles.name AS role_name, roles.permissions, organizations.*
+FROM memberships
+JOIN organizations ON organizations.id = memberships.organization_id
+JOIN roles ON roles.key = memberships.role_key
+WHERE memberships.user_id = :user_id
+"""
+
+
+class Directory:
+    """The people and their organizations, in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add_user(self, user: User) -> None:
+        """Keep a new user."""
+        self._database.write(
+            "INSERT INTO users VALUES (:id, :first_name, :last_name, :email_address, :plan, :features,"
+            " :public_metadata, :unsafe_metadata, :created_at)",
+            {
+                "id": user.id,
+                "first_name": user.first_name,
+                "last_name": user.last_name,
+                "email_address": user.email_address,
+                "plan": user.plan,
+                "features": json.dumps(user.features),
+                "public_metadata": json.dumps(user.public_metadata),
+                "unsafe_metadata": json.dumps(user.unsafe_metadata),
+                "created_at": user.created_at_ms,
+            },
+        )
+
+    def remove_user(self, user_id: str) -> None:
+        """Forget a user and the memberships; sessions stay, but no token can be made from them any more."""
+        with self._database.transaction():
+            self._database.write("DELETE FROM memberships WHERE user_id = :id", {"id": user_id})
+            self._database.write("DELETE FROM users WHERE id = :id", {"id": user_id})
+
+    def user(self, user_id: str) -> User | None:
+        """The user with this id."""
+        row = self._database.row("SELECT * FROM users WHERE id = :id", {"id": user_id})
+        return _user(row) if row else None
+
+    def users(self) -> list[User]:
+        """All users, in the order in which they were added."""
+        return [_user(row) for row in self._database.rows("SELECT * FROM users ORDER BY rowid")]
+
+    def add_organization(self, organization: Organization) -> None:
+        """Keep a new organization."""
+        self._database.write(
+            "INSERT INTO organizations VALUES (:id, :name, :slug, :plan, :features, :public_metadata, :created_at)",
+            {
+                "id": organization.id,
+                "name": organization.name,
+                "slug": organization.slug,
+                "plan": organization.plan,
+                "features": json.dumps(organization.features),
+                "public_metadata": json.dumps(organization.public_metadata),
+                "created_at": organization.created_at_ms,
+            },
+        )
+
+    def add_role(self, role: Role) -> None:
+        """Keep a new role."""
+        self._database.write(
+            "INSERT INTO roles VALUES (:key, :name, :permissions)",
+            {"key": role.key, "name": role.name, "permissions": json.dumps(role.permissions)},
+        )
+
+    def add_member(
+        self, user_id: str, organization_id: str, role_key: str, public_metadata: Mapping[str, object] | None = None
+    ) -> None:
+        """Make a user a member of an organization."""
+        self._database.write(
+            "INSERT INTO memberships VALUES (:user_id, :organization_id, :role_key, :public_metadata)",
+            {
+                "user_id": user_id,
+                "organization_id": organization_id,
+                "role_key": role_key,
+                "public_metadata": json.dumps(public_metadata or {}),
+            },
+        )
+
+    def remove_member(self, user_id: str, organization_id: str) -> None:
+        """End a membership; the next token of the user no longer has the organization."""
+        self._database.write(
+            "DELETE FROM memberships WHERE user_id = :user_id AND organization_id = :organization_id",
+            {"user_id": user_id, "organization_id": organization_id},
+        )
+
+    def memberships(self, user_id: str) -> list[Membership]:
+        """The organizations of a user, by name."""
+        rows = self._database.rows(f"{_MEMBERSHIP} ORDER BY organizations.name", {"user_id": user_id})
+        return [_membership(row) for row in rows]
+
+    def membership(self, user_id: str, organization: str) -> Membership | None:
+        """The user's membership in an organization, which may be named by id or by slug."""
+        row = self._database.row(
+            f"{_MEMBERSHIP} AND (organizations.id = :organization OR organizations.slug = :organization)",
+            {"user_id": user_id, "organization": organization},
+        )
+        return _membership(row) if row else None
+
+    def add_template(self, template: JwtTemplate) -> None:
+        """Keep a new JWT template."""
+        self._database.write(
+            "INSERT INTO jwt_templates VALUES (:id, :name, :claims, :lifetime_s, :skew_s)",
+            {
+                "id": template.id,
+                "name": template.name,
+                "claims": json.dumps(template.claims),
+                "lifetime_s": template.lifetime_s,
+                "skew_s": template.allowed_clock_skew_s,
+            },
+        )
+
+    def template(self, name: str) -> JwtTemplate | None:
+        """The JWT template with this name."""
+        row = self._database.row("SELECT * FROM jwt_templates WHERE name = :name", {"name": name})
+        if row is None:
+            return None
+        return JwtTemplate(
+            id=row["id"],
+            name=row["name"],
+            claims=json.loads(row["claims"]),
+            lifetime_s=row["lifetime_s"],
+            allowed_clock_skew_s=row["allowed_clock_skew_s"],
+        )
+
+    def template_names(self) -> list[str]:
+        """The names of all JWT templates."""
+        return [row["name"] for row in self._database.rows("SELECT name FROM jwt_templates ORDER BY name")]
+
+
+def _user(row: sqlite3.Row) -> User:
+    return User(
+        id=row["id"],
+        first_name=row["first_name"],
+        last_name=row["last_name"],
+        email_address=row["email_address"],
+        plan=row["plan"],
+        features=tuple(json.loads(row["features"])),
+        public_metadata=json.loads(row["public_metadata"]),
+        unsafe_metadata=json.loads(row["unsafe_metadata"]),
+        created_at_ms=row["created_at"],
+    )
+
+
+def _membership(row: sqlite3.Row) -> Membership:
+    return Membership(
+        user_id=row["user_id"],
+        organization=Organization(
+            id=row["id"],
+            name=row["name"],
+            slug=row["slug"],
+            plan=row["plan"],
+            features=tuple(json.loads(row["features"])),
+            public_metadata=json.loads(row["public_metadata"]),
+            created_at_ms=row["created_at"],
+        ),
+        role=Role(row["role_key"], row["role_name"], tuple(json.loads(row["permissions"]))),
+        public_metadata=json.loads(row["membership_metadata"]),
+    )

@@ -1,0 +1,106 @@
+"""Secrets that buy something once or for a while: refresh tokens, traded tokens, handshake nonces, dev browsers.
+
+All of them are stored as digests. Facts: Sessions API section 3 (an expired session token can be traded once; the
+refresh token is a record of the server) and section 5 (handshake payload by nonce).
+"""
+
+import json
+
+from gateway.authority.database import Database
+from gateway.authority.identifiers import digest, new_secret
+
+_DAY_MS = 24 * 60 * 60 * 1000
+
+
+class Grants:
+    """What has been handed out and what of it is spent. ``now_ms`` is always an argument."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def issue_refresh_token(self, session_id: str, now_ms: int) -> str:
+        """Make a refresh token for a session."""
+        token = new_secret()
+        self._database.write(
+            "INSERT INTO refresh_tokens VALUES (:digest, :session_id, :now, NULL)",
+            {"digest": digest(token), "session_id": session_id, "now": now_ms},
+        )
+        return token
+
+    def holds_refresh_token(self, token: str, session_id: str, now_ms: int, grace_ms: int) -> bool:
+        """Whether the token belongs to the session and is current, or was rotated no longer than the grace ago."""
+        row = self._database.row(
+            "SELECT superseded_at FROM refresh_tokens WHERE digest = :digest AND session_id = :session_id",
+            {"digest": digest(token), "session_id": session_id},
+        )
+        return row is not None and (row["superseded_at"] is None or now_ms - row["superseded_at"] <= grace_ms)
+
+    def rotate_refresh_token(self, token: str, session_id: str, now_ms: int) -> str:
+        """Supersede a token, if nothing has done so before, and make its successor."""
+        with self._database.transaction():
+            self._database.write(
+                "UPDATE refresh_tokens SET superseded_at = :now WHERE digest = :digest AND superseded_at IS NULL",
+                {"digest": digest(token), "now": now_ms},
+            )
+            # kept for a day, so that a late reuse can be told from a token that never was
+            self._database.write(
+                "DELETE FROM refresh_tokens WHERE session_id = :session_id AND superseded_at < :old",
+                {"session_id": session_id, "old": now_ms - _DAY_MS},
+            )
+            return self.issue_refresh_token(session_id, now_ms)
+
+    def consume(self, token: str, now_ms: int, forget_at_ms: int) -> bool:
+        """Spend a session token; False when it was spent before. It is remembered until ``forget_at_ms``."""
+        signed_part = token.rpartition(".")[0]  # the signature has several spellings in base64, what it signs has one
+        with self._database.transaction():
+            self._database.write("DELETE FROM consumed_tokens WHERE forget_at < :now", {"now": now_ms})
+            return bool(
+                self._database.write(
+                    "INSERT INTO consumed_tokens VALUES (:digest, :forget_at) ON CONFLICT DO NOTHING",
+                    {"digest": digest(signed_part), "forget_at": forget_at_ms},
+                )
+            )
+
+    def store_handshake(self, directives: list[str], now_ms: int, lifetime_ms: int) -> str:
+        """Keep the cookies of a handshake until they are fetched; returns the nonce that fetches them."""
+        nonce = new_secret()
+        with self._database.transaction():
+            self._database.write("DELETE FROM handshakes WHERE expire_at < :now", {"now": now_ms})
+            self._database.write(
+                "INSERT INTO handshakes VALUES (:digest, :directives, :expire_at)",
+                {
+                    "digest": digest(nonce),
+                    "directives": json.dumps(directives),
+                    "expire_at": now_ms + lifetime_ms,
+                },
+            )
+        return nonce
+
+    def fetch_handshake(self, nonce: str, now_ms: int) -> list[str] | None:
+        """Hand over what the nonce stands for, once; None when it is unknown, spent or too old."""
+        rows = self._database.rows(
+            "DELETE FROM handshakes WHERE digest = :digest RETURNING directives, expire_at", {"digest": digest(nonce)}
+        )
+        if not rows or rows[0]["expire_at"] < now_ms:
+            return None
+        return [str(directive) for directive in json.loads(rows[0]["directives"])]
+
+    def issue_dev_browser(self, client_id: str, now_ms: int) -> str:
+        """Make the token by which a development browser is known on other origins."""
+        token = new_secret("dvb_")
+        self._database.write(
+            "INSERT INTO dev_browsers VALUES (:digest, :client_id, :now)",
+            {"digest": digest(token), "client_id": client_id, "now": now_ms},
+        )
+        return token
+
+    def dev_browser_client(self, token: str) -> str | None:
+        """The id of the client that the development browser token stands for."""
+        row = self._database.row(
+            "SELECT client_id FROM dev_browsers WHERE token_digest = :digest", {"digest": digest(token)}
+        )
+        return str(row["client_id"]) if row else None
+
+    def forget_dev_browsers(self, client_id: str) -> None:
+        """Make every development browser token of a client worthless."""
+        self._database.write("DELETE FROM dev_browsers WHERE client_id = :client_id", {"client_id": client_id})

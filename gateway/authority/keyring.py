@@ -1,0 +1,130 @@
+"""The signing keys: one signs, all of them verify and are published.
+
+RS256 with the key's id in ``kid``, because that is the one algorithm that every official SDK accepts (Sessions API
+section 4). The ring takes several keys, so a rotation can overlap.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+from jwt.types import Options
+
+_ALGORITHM = "RS256"
+_KEY_BITS = 2048
+# what a token means is decided by who asks; the ring only says whether it signed it
+_SIGNATURE_ONLY: Options = {
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+    "verify_aud": False,
+    "verify_iss": False,
+    "verify_sub": False,
+    "verify_jti": False,
+}
+
+
+class Category(StrEnum):
+    """The class of a token, in the header ``cat``."""
+
+    SESSION = "cl_B7d4PD111AAA"
+    TEMPLATE = "cl_B7d4PD222AAA"
+
+
+class ForeignToken(Exception):  # noqa: N818 - a verdict, not an accident
+    """The text is no JWT, or none of these keys signed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key and its id."""
+
+    kid: str
+    private_key: rsa.RSAPrivateKey = field(repr=False)
+
+    @classmethod
+    def generate(cls, kid: str) -> "SigningKey":
+        """Make a new RSA key."""
+        return cls(kid, rsa.generate_private_key(public_exponent=65537, key_size=_KEY_BITS))
+
+    @classmethod
+    def from_pem(cls, kid: str, pem: str) -> "SigningKey":
+        """Read what :meth:`to_pem` wrote."""
+        key = serialization.load_pem_private_key(pem.encode(), password=None)
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise TypeError("the signing key is not an RSA key")
+        return cls(kid, key)
+
+    def to_pem(self) -> str:
+        """The private key as PKCS #8 PEM."""
+        return self.private_key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode()
+
+    def to_jwk(self) -> dict[str, str]:
+        """The public key as JWK, with exactly the members of the closed schema."""
+        numbers = RSAAlgorithm.to_jwk(self.private_key.public_key(), as_dict=True)
+        return {
+            "use": "sig",
+            "kty": "RSA",
+            "kid": self.kid,
+            "alg": _ALGORITHM,
+            "n": str(numbers["n"]),
+            "e": str(numbers["e"]),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SignedToken:
+    """A token that one of the keys signed; nothing else about it has been judged."""
+
+    header: Mapping[str, object]
+    claims: Mapping[str, object]
+
+
+class KeyRing:
+    """The keys of an instance.
+
+    Args:
+        keys: at least one; the first one signs.
+    """
+
+    def __init__(self, keys: Sequence[SigningKey]) -> None:
+        self._signing = keys[0]
+        self._keys = {key.kid: key for key in keys}
+
+    def sign(self, claims: Mapping[str, object], category: Category | None) -> str:
+        """A token with these claims.
+
+        Args:
+            claims: the payload.
+            category: the class of the token, or None to leave the header out.
+        """
+        headers = {"kid": self._signing.kid} | ({"cat": category.value} if category else {})
+        return jwt.encode(dict(claims), self._signing.private_key, _ALGORITHM, headers)
+
+    def open(self, token: str) -> SignedToken:
+        """Check the signature, and nothing but the signature.
+
+        Raises:
+            ForeignToken: none of the keys made it.
+        """
+        try:
+            kid = jwt.get_unverified_header(token).get("kid")
+            key = self._keys.get(kid) if isinstance(kid, str) else None
+            if key is None:
+                raise ForeignToken
+            opened = jwt.decode_complete(
+                token, key.private_key.public_key(), algorithms=[_ALGORITHM], options=_SIGNATURE_ONLY
+            )
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            raise ForeignToken from None
+        return SignedToken(opened["header"], opened["payload"])
+
+    def jwks(self) -> dict[str, list[dict[str, str]]]:
+        """The public keys."""
+        return {"keys": [key.to_jwk() for key in self._keys.values()]}

@@ -1,0 +1,183 @@
+"""Clients and their sessions in the database.
+
+A session that outlived its time is not rewritten by a clock; its status is worked out whenever it is read or changed,
+so nothing depends on a task that runs in the background.
+"""
+
+import json
+import sqlite3
+from dataclasses import dataclass
+
+from gateway.authority.database import Database, Values
+from gateway.authority.identifiers import digest, new_id, new_secret
+from gateway.authority.models import Client, SessionRecord, Status
+
+_LIVE = "status IN ('active', 'pending') AND expire_at > :now AND abandon_at > :now"
+_STATUS_NOW = """
+CASE WHEN status NOT IN ('active', 'pending') OR MIN(expire_at, abandon_at) > :now THEN status
+     WHEN expire_at <= abandon_at THEN 'expired' ELSE 'abandoned' END
+"""
+_SESSION = f"SELECT *, {_STATUS_NOW} AS status_now FROM sessions"  # noqa: S608 - made of constants
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionFilter:
+    """What a list of sessions is narrowed to; None does not narrow."""
+
+    user_id: str | None = None
+    client_id: str | None = None
+    status: Status | None = None
+
+
+class Ledger:
+    """The sessions of the instance. ``now_ms`` is always an argument."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add_client(self, now_ms: int) -> tuple[Client, str]:
+        """Make a client; returns it and the secret of its cookie, which is not kept."""
+        client = Client(id=new_id("client"), created_at_ms=now_ms, updated_at_ms=now_ms)
+        token = new_secret()
+        self._database.write(
+            "INSERT INTO clients VALUES (:id, :digest, :now, :now)",
+            {"id": client.id, "digest": digest(token), "now": now_ms},
+        )
+        return client, token
+
+    def client(self, client_id: str) -> Client | None:
+        """The client with this id."""
+        return self._client("id = :value", client_id)
+
+    def client_by_token(self, token: str) -> Client | None:
+        """The client whose cookie holds this secret."""
+        return self._client("token_digest = :value", digest(token))
+
+    def forget_client_token(self, client_id: str) -> None:
+        """Make the client's cookie worthless."""
+        self._database.write("UPDATE clients SET token_digest = NULL WHERE id = :id", {"id": client_id})
+
+    def mark_client(self, client_id: str, now_ms: int) -> None:
+        """Say that something about the client's sessions changed; this time is what ``__client_uat`` carries."""
+        self._database.write(
+            "UPDATE clients SET updated_at = MAX(updated_at, :now) WHERE id = :id", {"id": client_id, "now": now_ms}
+        )
+
+    def add_session(self, session: SessionRecord) -> None:
+        """Keep a new session."""
+        self._database.write(
+            "INSERT INTO sessions (id, user_id, client_id, status, last_active_organization_id, actor,"
+            " first_factor_at, last_active_at, expire_at, abandon_at, created_at, updated_at)"
+            " VALUES (:id, :user_id, :client_id, :status, :organization_id, :actor,"
+            " :first_factor_at, :last_active_at, :expire_at, :abandon_at, :created_at, :updated_at)",
+            {
+                "id": session.id,
+                "user_id": session.user_id,
+                "client_id": session.client_id,
+                "status": session.status,
+                "organization_id": session.last_active_organization_id,
+                "actor": None if session.actor is None else json.dumps(session.actor),
+                "first_factor_at": session.first_factor_at_ms,
+                "last_active_at": session.last_active_at_ms,
+                "expire_at": session.expire_at_ms,
+                "abandon_at": session.abandon_at_ms,
+                "created_at": session.created_at_ms,
+                "updated_at": session.updated_at_ms,
+            },
+        )
+
+    def session(self, session_id: str, now_ms: int) -> SessionRecord | None:
+        """The session with this id, its status as of now."""
+        row = self._database.row(f"{_SESSION} WHERE id = :id", {"id": session_id, "now": now_ms})
+        return _session(row) if row else None
+
+    def sessions(self, narrowed: SessionFilter, limit: int, offset: int, now_ms: int) -> list[SessionRecord]:
+        """One page of the sessions that match, the newest first."""
+        condition, values = _condition(narrowed)
+        rows = self._database.rows(
+            f"{_SESSION} WHERE {condition} ORDER BY created_at DESC, seq DESC LIMIT :limit OFFSET :offset",
+            {**values, "now": now_ms, "limit": limit, "offset": offset},
+        )
+        return [_session(row) for row in rows]
+
+    def count(self, narrowed: SessionFilter, now_ms: int) -> int:
+        """How many sessions match."""
+        condition, values = _condition(narrowed)
+        row = self._database.row(
+            f"SELECT COUNT(*) AS matches FROM sessions WHERE {condition}",  # noqa: S608 - made of constants
+            {**values, "now": now_ms},
+        )
+        return int(row["matches"]) if row else 0
+
+    def live_session(self, client_id: str, now_ms: int) -> SessionRecord | None:
+        """The newest session of the client that is still good."""
+        row = self._database.row(
+            f"{_SESSION} WHERE client_id = :client_id AND {_LIVE} ORDER BY created_at DESC, seq DESC LIMIT 1",
+            {"client_id": client_id, "now": now_ms},
+        )
+        return _session(row) if row else None
+
+    def finish(self, session_id: str, status: Status, now_ms: int) -> bool:
+        """End a session that is live; False when it was not, and then nothing changes."""
+        return bool(
+            self._database.write(
+                f"UPDATE sessions SET status = :status, updated_at = :now WHERE id = :id AND {_LIVE}",  # noqa: S608
+                {"id": session_id, "status": status, "now": now_ms},
+            )
+        )
+
+    def finish_all(self, client_id: str, status: Status, now_ms: int) -> int:
+        """End every live session of a client; returns how many there were."""
+        return self._database.write(
+            f"UPDATE sessions SET status = :status, updated_at = :now WHERE client_id = :id AND {_LIVE}",  # noqa: S608
+            {"id": client_id, "status": status, "now": now_ms},
+        )
+
+    def mark_active(self, session_id: str, now_ms: int, abandon_at_ms: int) -> None:
+        """Note that the user was seen; a clock that was set back does not make the session older."""
+        self._database.write(
+            "UPDATE sessions SET last_active_at = MAX(last_active_at, :now), abandon_at = MAX(abandon_at, :abandon_at),"
+            " updated_at = MAX(updated_at, :now) WHERE id = :id",
+            {"id": session_id, "now": now_ms, "abandon_at": abandon_at_ms},
+        )
+
+    def switch_organization(self, session_id: str, organization_id: str | None, now_ms: int) -> None:
+        """Make an organization the active one of a session; None is the personal account."""
+        self._database.write(
+            "UPDATE sessions SET last_active_organization_id = :organization_id, updated_at = :now WHERE id = :id",
+            {"id": session_id, "organization_id": organization_id, "now": now_ms},
+        )
+
+    def _client(self, condition: str, value: str) -> Client | None:
+        row = self._database.row(f"SELECT * FROM clients WHERE {condition}", {"value": value})  # noqa: S608
+        if row is None:
+            return None
+        return Client(id=row["id"], created_at_ms=row["created_at"], updated_at_ms=row["updated_at"])
+
+
+def _condition(narrowed: SessionFilter) -> tuple[str, dict[str, str | int | None]]:
+    wanted: Values = {"user_id": narrowed.user_id, "client_id": narrowed.client_id, "status": narrowed.status}
+    terms = {
+        "user_id": "user_id = :user_id",
+        "client_id": "client_id = :client_id",
+        "status": f"{_STATUS_NOW} = :status",
+    }
+    asked: dict[str, str | int | None] = {name: value for name, value in wanted.items() if value is not None}
+    return " AND ".join(terms[name] for name in asked) or "TRUE", asked
+
+
+def _session(row: sqlite3.Row) -> SessionRecord:
+    return SessionRecord(
+        id=row["id"],
+        user_id=row["user_id"],
+        client_id=row["client_id"],
+        status=Status(row["status_now"]),
+        last_active_organization_id=row["last_active_organization_id"],
+        actor=None if row["actor"] is None else json.loads(row["actor"]),
+        first_factor_at_ms=row["first_factor_at"],
+        last_active_at_ms=row["last_active_at"],
+        expire_at_ms=row["expire_at"],
+        abandon_at_ms=row["abandon_at"],
+        created_at_ms=row["created_at"],
+        updated_at_ms=row["updated_at"],
+    )

@@ -1,0 +1,87 @@
+"""Everything that an operation of the authority works with, in one record."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.authority.config import AuthorityConfig
+from gateway.authority.cookies import Cookies
+from gateway.authority.database import Database
+from gateway.authority.directory import Directory
+from gateway.authority.errors import Problem, Refusal
+from gateway.authority.grants import Grants
+from gateway.authority.keyring import Category, KeyRing
+from gateway.authority.ledger import Ledger
+from gateway.authority.models import JwtTemplate, SessionRecord
+from gateway.authority.tokens import TokenFacts, session_claims, template_claims
+from gateway.authority.versions import ApiVersion
+from gateway.core.secret import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenOrder:
+    """What a token is wanted for.
+
+    Attributes:
+        azp: the origin that will use it, or None.
+        now_ms: when.
+        lifetime_s: None takes the usual one.
+    """
+
+    azp: str | None
+    now_ms: int
+    lifetime_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Realm:
+    """One instance: its settings, its keys, its stores, its clock."""
+
+    config: AuthorityConfig
+    instance_id: str
+    secret_key: Secret
+    keys: KeyRing
+    cookies: Cookies
+    database: Database
+    directory: Directory
+    ledger: Ledger
+    grants: Grants
+    clock: Callable[[], float]
+
+    def now_ms(self) -> int:
+        """The time, in Unix milliseconds."""
+        return int(self.clock() * 1000)
+
+    def session_token(self, session: SessionRecord, order: TokenOrder, version: ApiVersion) -> str:
+        """Make a session token.
+
+        Raises:
+            Refusal: the user is gone.
+        """
+        claims = session_claims(self._facts(session, order), version.token_version, self.config.token_lifetime_s)
+        return self.keys.sign(claims, Category.SESSION)
+
+    def template_token(self, session: SessionRecord, order: TokenOrder, template: JwtTemplate) -> str:
+        """Make a token from a JWT template, with the instance's key.
+
+        Raises:
+            Refusal: the user is gone.
+        """
+        return self.keys.sign(template_claims(self._facts(session, order), template), Category.TEMPLATE)
+
+    def _facts(self, session: SessionRecord, order: TokenOrder) -> TokenFacts:
+        user = self.directory.user(session.user_id)
+        if user is None:
+            raise Refusal(Problem.USER_NOT_FOUND, id=session.user_id)
+        organization_id = session.last_active_organization_id
+        return TokenFacts(
+            issuer=self.config.origin,
+            azp=order.azp,
+            session=session,
+            user=user,
+            # looked up each time: a membership that ended is not in the next token
+            membership=self.directory.membership(user.id, organization_id) if organization_id else None,
+            issued_at_s=order.now_ms // 1000,
+            lifetime_s=order.lifetime_s,
+            token_id=secrets.token_hex(10),
+        )

@@ -1,0 +1,146 @@
+"""Reading a request: who sends it, which version it speaks, what is in its body.
+
+Facts: Sessions API section 1; section 5 for forms and ``_method``.
+"""
+
+import hmac
+import json
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.requests import ClientDisconnect, Request
+
+from gateway.authority.errors import Problem, Refusal
+from gateway.authority.return_urls import origin_of
+from gateway.authority.versions import LATEST, ApiVersion
+from gateway.core.secret import Secret
+
+_BODY_LIMIT = 256 * 1024
+_FORM_FIELDS_LIMIT = 100
+
+
+def require_secret_key(request: Request, secret_key: Secret) -> None:
+    """Let only the holder of the secret key pass.
+
+    Raises:
+        Refusal: with a code for each way of not having it.
+    """
+    headers = request.headers.getlist("authorization")
+    if not headers:
+        raise Refusal(Problem.UNAUTHENTICATED)
+    scheme, _, key = headers[0].partition(" ")
+    if len(headers) > 1 or scheme.lower() != "bearer" or not key or " " in key:
+        raise Refusal(Problem.KEY_MALFORMED)
+    if not hmac.compare_digest(key.encode("utf-8", "surrogatepass"), secret_key.reveal().encode()):
+        raise Refusal(Problem.KEY_INVALID)
+
+
+def requested_version(request: Request) -> ApiVersion:
+    """The API version that the request names, or the latest.
+
+    Raises:
+        Refusal: it is unknown, or named in two places.
+    """
+    named = request.headers.getlist("clerk-api-version") + request.query_params.getlist("__clerk_api_version")
+    if not named:
+        return LATEST
+    try:
+        (text,) = named
+        return ApiVersion(text)
+    except ValueError:
+        raise Refusal(Problem.VERSION_INVALID) from None
+
+
+def path_id(request: Request, name: str) -> str:
+    """An identifier from the path, fit to be looked up and repeated in an answer."""
+    text = str(request.path_params[name])
+    return text.encode("ascii", "replace").decode()[:128]
+
+
+async def read_json(request: Request) -> Mapping[str, object]:
+    """The JSON object in the body; an empty body is an empty object.
+
+    Raises:
+        Refusal: another media type, too large, or no JSON object.
+    """
+    body = await _read_body(request)
+    if not body.strip():
+        return {}
+    media_type = _media_type(request)
+    if media_type not in ("", "application/json"):
+        raise Refusal(Problem.MEDIA_TYPE, expected="application/json")
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        raise Refusal(Problem.BODY_INVALID) from None
+    if not isinstance(parsed, dict):
+        raise Refusal(Problem.BODY_INVALID)
+    return parsed
+
+
+async def read_form(request: Request) -> Mapping[str, str]:
+    """The fields of a form-encoded body; the first of a repeated field counts.
+
+    Raises:
+        Refusal: another media type, too large, or not a form.
+    """
+    body = await _read_body(request)
+    if not body:
+        return {}
+    if _media_type(request) not in ("", "application/x-www-form-urlencoded"):
+        raise Refusal(Problem.MEDIA_TYPE, expected="application/x-www-form-urlencoded")
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_FORM_FIELDS_LIMIT)
+    except ValueError:
+        raise Refusal(Problem.BODY_INVALID) from None
+    return dict(reversed(pairs))
+
+
+def method_of(request: Request) -> str:
+    """The method that is meant: browsers send PATCH, PUT and DELETE as POST with ``_method``."""
+    if request.method != "POST":
+        return request.method
+    return request.query_params.get("_method", "POST").upper()
+
+
+def origin_header(request: Request) -> str | None:
+    """The Origin header in canonical form, or None when there is none that names an origin."""
+    return origin_of(request.headers.get("origin", ""))
+
+
+def is_cross_origin(request: Request) -> bool:
+    """Whether a browser says that a page of another origin made this request.
+
+    ``Sec-Fetch-Site`` decides where it exists (browsers send it over https and to loopback); else the Origin header
+    must name the host that was asked. Neither: not a browser, so nobody's cookies are at stake.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = request.headers.get("origin")
+    return origin is not None and origin.partition("://")[2].lower() != request.headers.get("host", "").lower()
+
+
+def is_cross_site(request: Request) -> bool:
+    """Like :func:`is_cross_origin`, but other ports of the same host may ask: applications call the Frontend API."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "cross-site"
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).hostname != urlsplit(f"//{request.headers.get('host', '')}").hostname
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _read_body(request: Request) -> bytes:
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _BODY_LIMIT:
+                raise Refusal(Problem.BODY_TOO_LARGE, limit=_BODY_LIMIT)
+    except ClientDisconnect:
+        raise Refusal(Problem.BODY_INVALID) from None
+    return bytes(body)

@@ -1,0 +1,132 @@
+"""The pages for people: sign in as a seeded user, sign out.
+
+There is no password: whoever reaches these pages may be anybody, which is why the authority listens on loopback only.
+Signing in and out is done by POST from the own origin alone; a GET changes nothing (attacks, item 44).
+"""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.authority import lifecycle, sign_out_form
+from gateway.authority.errors import Problem, Refusal
+from gateway.authority.models import Status
+from gateway.authority.realm import Realm
+from gateway.authority.requests import is_cross_origin, read_form
+from gateway.authority.return_urls import ReturnUrl
+from gateway.authority.returning import add_cookies, allowed_return_url, redirect, return_after_change
+from gateway.authority.visitor import identify
+from gateway.pages import notice, sign_in
+from gateway.pages.rendering import page_headers
+
+_TITLE = "Sign in"
+
+
+async def sign_in_page(realm: Realm, request: Request) -> Response:
+    """Show who can sign in."""
+    redirect_url = request.query_params.get("redirect_url", "")
+    _return_url(realm, redirect_url)
+    page = sign_in.render(title=_TITLE, users=_sign_in_users(realm), redirect_url=redirect_url)
+    return _page(page, has_form=True)
+
+
+async def sign_in_action(realm: Realm, request: Request) -> Response:
+    """Begin a session and return to where the browser came from."""
+    if is_cross_origin(request):
+        raise Refusal(Problem.CROSS_SITE)
+    form = await read_form(request)
+    url = _return_url(realm, form.get("redirect_url", ""))
+    try:
+        with realm.database.transaction():
+            previous = identify(realm, request).client
+            signed_in = lifecycle.sign_in(realm, form.get("user_id", ""), form.get("organization_id", ""), previous)
+            location = return_after_change(realm, url, signed_in.client) if url else ""
+    except Refusal as refusal:
+        users, redirect_url = _sign_in_users(realm), form.get("redirect_url", "")
+        page = sign_in.render(title=_TITLE, users=users, redirect_url=redirect_url, message=refusal.long_message)
+        return _page(page, status=422, has_form=True)
+    own_cookies = [
+        realm.cookies.client(signed_in.client_token),
+        *realm.cookies.client_uat(signed_in.client.updated_at_ms // 1000),
+    ]
+    if url:
+        return redirect(location, 303, own_cookies)
+    user = realm.directory.user(signed_in.session.user_id)
+    page = notice.render(
+        title="Signed in",
+        heading="You are signed in",
+        text=f"You are signed in as {user.full_name if user else signed_in.session.user_id}.",
+        action_label="Sign out",
+        action_href="/sign-out",
+    )
+    response = _page(page)
+    add_cookies(response, own_cookies)
+    return response
+
+
+async def sign_out_page(realm: Realm, request: Request) -> Response:
+    """Ask whether to sign out."""
+    redirect_url = request.query_params.get("redirect_url", "")
+    _return_url(realm, redirect_url)
+    client = identify(realm, request).client
+    session = realm.ledger.live_session(client.id, realm.now_ms()) if client else None
+    user = realm.directory.user(session.user_id) if session else None
+    page = sign_out_form.render(name=user.full_name if user else "", redirect_url=redirect_url)
+    return _page(page, has_form=True)
+
+
+async def sign_out_action(realm: Realm, request: Request) -> Response:
+    """End the browser's sessions and return to where it came from."""
+    if is_cross_origin(request):
+        raise Refusal(Problem.CROSS_SITE)
+    form = await read_form(request)
+    url = _return_url(realm, form.get("redirect_url", ""))
+    client = identify(realm, request).client
+    if client is not None:
+        lifecycle.finish_all(realm, client, Status.ENDED)
+    if url:
+        location = return_after_change(realm, url, client) if client else url.text
+        return redirect(location, 303, realm.cookies.signed_out())
+    response = _page(
+        notice.render(
+            title="Signed out",
+            heading="You are signed out",
+            text="This browser has no session any more.",
+            action_label="Sign in",
+            action_href="/sign-in",
+        )
+    )
+    add_cookies(response, realm.cookies.signed_out())
+    return response
+
+
+def refusal_page(refusal: Refusal) -> Response:
+    """A problem told to a person."""
+    page = notice.render(
+        title=refusal.problem.value.message, heading=refusal.problem.value.message, text=refusal.long_message
+    )
+    return _page(page, status=refusal.status)
+
+
+def _return_url(realm: Realm, text: str) -> ReturnUrl | None:
+    return allowed_return_url(realm, text) if text else None
+
+
+def _sign_in_users(realm: Realm) -> list[sign_in.SignInUser]:
+    return [
+        sign_in.SignInUser(
+            user.id,
+            user.full_name,
+            user.email_address,
+            [
+                sign_in.SignInOrganization(
+                    member.organization.id, member.organization.name, member.organization.slug, member.role.key
+                )
+                for member in realm.directory.memberships(user.id)
+            ],
+        )
+        for user in realm.directory.users()
+    ]
+
+
+def _page(html: str, *, status: int = 200, has_form: bool = False) -> Response:
+    return Response(html, status, headers=dict(page_headers(has_form=has_form)))
