@@ -1,0 +1,329 @@
+"""The client of the Sessions API: one method for each operation.
+
+Source: Backend API 2026-05-12. Rows, requests and answers are in :mod:`gateway.sessions.wire` and
+:mod:`gateway.sessions.answers`; here is only who may use them, in which order, and how often.
+"""
+
+import warnings
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
+from typing import Literal, Self, TypeVar, overload
+
+import httpx
+
+import gateway
+from gateway.core.secret import Secret
+from gateway.errors import ConfigurationError, Fault, SessionsApiError
+from gateway.sessions import wire
+from gateway.sessions.answers import read_answer
+from gateway.sessions.backoff import Backoff
+from gateway.sessions.models import RefreshedCookies, Session, SessionList, Token
+from gateway.sessions.transfer import exchange
+
+T = TypeVar("T")
+
+DEFAULT_API_URL = "https://api.clerk.com"
+
+
+class SessionsClient:
+    """Speaks to the Sessions API, the real one or the embedded one::
+
+        async with SessionsClient(secret_key) as sessions:
+            async for session in sessions.iterate(user_id="user_...", status="active"):
+                await sessions.revoke(session.id)
+
+    Every method raises :class:`~gateway.errors.ApiRefused`, :class:`~gateway.errors.ApiFailed` or
+    :class:`~gateway.errors.ApiUnreachable`, and :class:`~gateway.sessions.wire.BadArgument` (also a ValueError) before
+    anything is sent. GETs are tried again as ``backoff`` says, a POST never is. Safe to share between tasks.
+    """
+
+    def __init__(
+        self,
+        secret_key: Secret | str,
+        *,
+        api_url: str = DEFAULT_API_URL,
+        timeout_s: float = 10.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        """Check the settings; nothing is connected yet.
+
+        Args:
+            secret_key: ``sk_test_…`` or ``sk_live_…``.
+            api_url: the API without its ``/v1``; a path prefix is kept.
+            timeout_s: seconds for one attempt of one call, from resolving the name to the last byte.
+            transport: what carries the requests, closed with the client; the default verifies certificates with
+                certifi's roots, pools connections and ignores the environment.
+            backoff: how failed GETs are tried again.
+
+        Raises:
+            ConfigurationError: the key or the URL cannot be used.
+        """
+        self._secret_key = _checked_key(secret_key)
+        self._base = _checked_base(api_url)
+        self._timeout_s = timeout_s
+        self._transport = transport or httpx.AsyncHTTPTransport(trust_env=False)
+        self._backoff = backoff or Backoff()
+        self._user_agent = f"session-gateway/{gateway.__version__}"
+
+    def __repr__(self) -> str:
+        return f"SessionsClient(api_url={self._base.removesuffix('/v1')!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
+
+    async def list(
+        self,
+        *,
+        user_id: str | None = None,
+        client_id: str | None = None,
+        status: str | None = None,
+        limit: int = 10,
+        offset: int = 0,
+    ) -> SessionList:
+        """Return one page of sessions, newest first.
+
+        Args:
+            user_id, client_id: whose; the API wants at least one of the two.
+            status: only this status; the API does not filter by ``pending``.
+            limit: 1 to 500.
+            offset: how many to skip.
+        """
+        query: dict[str, str | int | None] = {"user_id": user_id, "client_id": client_id, "status": status}
+        page: dict[str, str | int | None] = {"paginated": "true", "limit": limit, "offset": offset}
+        return await self._run(wire.prepare(wire.LIST, query=query | page))
+
+    async def iterate(
+        self,
+        *,
+        user_id: str | None = None,
+        client_id: str | None = None,
+        status: str | None = None,
+        page_size: int = 100,
+    ) -> AsyncIterator[Session]:
+        """Go through all sessions that match, newest first, page by page.
+
+        A session that moves to the next page because a newer one appeared is not given twice. One that stops to match
+        ``status`` while the loop runs moves later ones forward, over the page's edge: collect first, then revoke.
+
+        Args:
+            user_id, client_id, status: as for :meth:`list`.
+            page_size: sessions asked for at once, 1 to 500.
+        """
+        offset, previous = 0, frozenset[str]()
+        while True:
+            page = await self.list(user_id=user_id, client_id=client_id, status=status, limit=page_size, offset=offset)
+            new = [session for session in page.data if session.id not in previous]
+            for session in new:
+                yield session
+            offset += len(page.data)
+            # A page with nothing new ends it even when the count says otherwise, or a server that ignores the offset
+            # would keep us here for ever.
+            if not new or offset >= page.total_count:
+                return
+            previous = frozenset(session.id for session in page.data)
+
+    async def get(self, session_id: str) -> Session:
+        """Return one session."""
+        return await self._run(wire.prepare(wire.GET, {"session_id": session_id}))
+
+    async def create(self, user_id: str, *, active_organization_id: str | None = None) -> Session:
+        """Create an active session. For tests: production instances refuse it."""
+        body = {"user_id": user_id}
+        if active_organization_id is not None:
+            body["active_organization_id"] = active_organization_id
+        return await self._run(wire.prepare(wire.CREATE, body=body))
+
+    @overload
+    async def refresh(
+        self,
+        session_id: str,
+        *,
+        expired_token: str,
+        refresh_token: str,
+        request_origin: str,
+        request_headers: Mapping[str, Sequence[str]],
+        format: Literal["cookie"] = "cookie",
+        suffixed_cookies: bool = False,
+        timeout_s: float | None = None,
+    ) -> RefreshedCookies: ...
+
+    @overload
+    async def refresh(
+        self,
+        session_id: str,
+        *,
+        expired_token: str,
+        refresh_token: str,
+        request_origin: str,
+        request_headers: Mapping[str, Sequence[str]],
+        format: Literal["token"],
+        suffixed_cookies: bool = False,
+        timeout_s: float | None = None,
+    ) -> Token: ...
+
+    async def refresh(  # noqa: PLR0913 - the fields of one operation
+        self,
+        session_id: str,
+        *,
+        expired_token: str,
+        refresh_token: str,
+        request_origin: str,
+        request_headers: Mapping[str, Sequence[str]],
+        format: Literal["cookie", "token"] = "cookie",  # noqa: A002 - the API's own name
+        suffixed_cookies: bool = False,
+        timeout_s: float | None = None,
+    ) -> RefreshedCookies | Token:
+        """Trade an expired session token and a refresh token for a new session token.
+
+        Any refusal is :class:`~gateway.errors.ApiRefused` with status 401 and means: go through a handshake.
+
+        Args:
+            session_id: the ``sid`` of the expired token.
+            expired_token: the expired session token; it can be traded once.
+            refresh_token: the value of the refresh cookie.
+            request_origin: origin of the browser's request, the same as the token's ``azp``.
+            request_headers: the browser's headers, lower-case name to values.
+            format: ``cookie`` for Set-Cookie values, ``token`` for the token alone.
+            suffixed_cookies: ask for cookies with the instance's suffix.
+            timeout_s: seconds for this call instead of the client's own.
+        """
+        body = {
+            "format": format,
+            "expired_token": expired_token,
+            "refresh_token": refresh_token,
+            "request_origin": request_origin,
+            "request_headers": {name: [*values] for name, values in request_headers.items()},
+        }
+        segments = {"session_id": session_id}
+        query = {"suffixed_cookies": "true" if suffixed_cookies else None}
+        if format == "token":
+            return await self._run(wire.prepare(wire.REFRESH_TOKEN, segments, query=query, body=body), timeout_s)
+        return await self._run(wire.prepare(wire.REFRESH_COOKIES, segments, query=query, body=body), timeout_s)
+
+    async def revoke(self, session_id: str) -> Session:
+        """Revoke a session: the user must sign in again. Tokens that were minted live on until they expire."""
+        return await self._run(wire.prepare(wire.REVOKE, {"session_id": session_id}))
+
+    async def verify(self, session_id: str, token: str) -> Session:
+        """Return the session if the token belongs to it and it is authenticated. Deprecated by the API.
+
+        Verify the token itself, with the keys of :meth:`jwks`; :class:`gateway.SessionMiddleware` does.
+        """
+        warnings.warn(
+            "SessionsClient.verify calls an operation that the API has deprecated; "
+            "verify session tokens by their signature instead, with the keys of SessionsClient.jwks()",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return await self._run(wire.prepare(wire.VERIFY, {"session_id": session_id}, body={"token": token}))
+
+    async def create_token(
+        self, session_id: str, *, expires_in_s: int | None = None, origin: str | None = None
+    ) -> Token:
+        """Mint a session token.
+
+        Args:
+            session_id: of which session.
+            expires_in_s: lifetime in seconds, 30 to 315360000; None = the instance's own.
+            origin: becomes the token's ``azp``; None leaves that claim out.
+        """
+        call = wire.prepare(wire.CREATE_TOKEN, {"session_id": session_id}, body=_lifetime(expires_in_s), origin=origin)
+        return await self._run(call)
+
+    async def create_token_from_template(
+        self, session_id: str, template_name: str, *, expires_in_s: int | None = None, origin: str | None = None
+    ) -> Token:
+        """Mint a token after one of the instance's JWT templates.
+
+        Args:
+            session_id: of which session.
+            template_name: the name of the template.
+            expires_in_s: lifetime in seconds, 30 to 315360000; None = the template's own.
+            origin: becomes the token's ``azp``; None leaves that claim out.
+        """
+        segments = {"session_id": session_id, "template_name": template_name}
+        body = _lifetime(expires_in_s)
+        return await self._run(wire.prepare(wire.CREATE_TOKEN_FROM_TEMPLATE, segments, body=body, origin=origin))
+
+    async def handshake_payload(self, nonce: str, *, timeout_s: float | None = None) -> tuple[str, ...]:
+        """Return the Set-Cookie values that a handshake left under a nonce, which works once.
+
+        Args:
+            nonce: what the handshake gave the browser.
+            timeout_s: seconds for this call instead of the client's own.
+        """
+        if not nonce:
+            raise wire.BadArgument("nonce is empty")
+        return await self._run(wire.prepare(wire.HANDSHAKE_PAYLOAD, query={"nonce": nonce}), timeout_s)
+
+    async def jwks(self) -> dict[str, object]:
+        """Return the instance's JWK Set: ``{"keys": [{...}, ...]}``."""
+        return await self._run(wire.prepare(wire.JWKS))
+
+    async def _run(self, call: wire.Call[T], timeout_s: float | None = None) -> T:
+        operation, backoff, attempt = call.operation, self._backoff, 1
+        while True:
+            try:
+                answer = await exchange(
+                    self._transport, self._request(call), operation.name, timeout_s or self._timeout_s
+                )
+                return read_answer(operation, answer, backoff.now())
+            except SessionsApiError as error:
+                wait_s = backoff.wait_s(error, attempt) if operation.repeatable else None
+                if wait_s is None:
+                    raise
+            await backoff.sleep(wait_s)
+            attempt += 1
+
+    def _request(self, call: wire.Call[T]) -> httpx.Request:
+        headers = {"Authorization": f"Bearer {self._secret_key.reveal()}", "User-Agent": self._user_agent}
+        return httpx.Request(
+            call.operation.method, self._base + call.target, headers=headers | call.headers(), content=call.body
+        )
+
+
+def _lifetime(expires_in_s: int | None) -> dict[str, object] | None:
+    return None if expires_in_s is None else {"expires_in_seconds": expires_in_s}
+
+
+def _checked_key(secret_key: Secret | str) -> Secret:
+    """Take only what can stand in a header: h11 quotes a header that it refuses, and with it the key."""
+    text = secret_key if isinstance(secret_key, str) else secret_key.reveal()
+    if not text:
+        raise ConfigurationError(
+            [Fault("secret_key", "", "is empty", "set it to the instance's sk_test_… or sk_live_…")]
+        )
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ConfigurationError(
+            [Fault("secret_key", "", "holds a space, a line break or a character outside ASCII", "copy it again")]
+        )
+    return Secret(text)
+
+
+def _checked_base(api_url: str) -> str:
+    """Return the URL below which the operations are, such as ``https://api.clerk.com/v1``."""
+    fix = "write the scheme and host, such as https://api.clerk.com"
+    try:
+        url = httpx.URL(api_url)
+    except httpx.InvalidURL:
+        raise ConfigurationError([Fault("api_url", "", "is not a URL", fix)]) from None
+    if url.userinfo:
+        raise ConfigurationError([Fault("api_url", "", "holds credentials", fix)])
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ConfigurationError([Fault("api_url", repr(api_url), "is not an http(s) URL", fix)])
+    if url.query or url.fragment or "?" in api_url or "#" in api_url:
+        raise ConfigurationError([Fault("api_url", repr(api_url), "holds a query or a fragment", fix)])
+    base = str(url).rstrip("/")
+    if base.endswith("/v1"):
+        raise ConfigurationError([Fault("api_url", repr(api_url), "ends with the API's own /v1", "leave /v1 out")])
+    return f"{base}/v1"

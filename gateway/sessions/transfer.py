@@ -1,0 +1,84 @@
+"""Sends one request and takes in the whole answer, within a time and a size; here httpx's exceptions become ours.
+
+It speaks to the transport and not to ``httpx.AsyncClient``: without the client there is no cookie jar to carry one
+caller's cookies to another, no redirect to take the secret key elsewhere, and no proxy or credentials taken from the
+environment.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from gateway.errors import ApiFailed, ApiUnreachable
+from gateway.sessions.answers import Answer
+
+MAX_BODY_BYTES = 1024 * 1024
+"""The largest answer, a page of 500 sessions, is about 400 KiB."""
+
+
+async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, name: str, timeout_s: float) -> Answer:
+    """Send a request and read the answer.
+
+    Args:
+        transport: what carries it.
+        request: complete, with its key.
+        name: the operation, for the texts of errors.
+        timeout_s: seconds for all of it: name, connection, request and the answer's last byte.
+
+    Raises:
+        ApiUnreachable: there is no whole answer.
+        ApiFailed: the answer is larger than MAX_BODY_BYTES, or compressed although nobody asked for it.
+    """
+    with _as_ours(name, timeout_s):
+        # One time-out over everything: httpx's own bound single reads, and a dripping server never exceeds them.
+        async with asyncio.timeout(timeout_s):
+            response = await transport.handle_async_request(request)
+            try:
+                body = await _read_body(response)
+            finally:
+                await response.aclose()
+    return Answer(response.status_code, {key.lower(): value for key, value in response.headers.items()}, body)
+
+
+async def _read_body(response: httpx.Response) -> bytes:
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ApiFailed(response.status_code, "the answer is compressed, which was not asked for")
+    if not isinstance(response.stream, httpx.AsyncByteStream):
+        raise TypeError("the transport must answer with an asynchronous stream")
+    body = bytearray()
+    async for chunk in response.stream:
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise ApiFailed(response.status_code, f"the answer is larger than {MAX_BODY_BYTES} bytes")
+    return bytes(body)
+
+
+@contextmanager
+def _as_ours(name: str, timeout_s: float) -> Iterator[None]:
+    """Turn what httpx and the event loop raise into ApiUnreachable, without their texts: one quotes headers."""
+    try:
+        yield
+    except (TimeoutError, httpx.TimeoutException) as error:
+        raise ApiUnreachable("timeout", f"{name}: no whole answer within {timeout_s:g} s") from error
+    except httpx.ConnectError as error:
+        cause, detail = _connect_cause(error)
+        raise ApiUnreachable(cause, f"{name}: {detail}") from error
+    except httpx.TransportError as error:
+        raise ApiUnreachable("protocol", f"{name}: the transfer broke off ({type(error).__name__})") from error
+
+
+def _connect_cause(error: BaseException) -> tuple[str, str]:
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, socket.gaierror):
+            return "dns", "the API's host name cannot be resolved"
+        if isinstance(link, ssl.SSLCertVerificationError):
+            return "tls", f"the API's certificate is not accepted ({link.verify_message})"
+        if isinstance(link, ssl.SSLError):
+            return "tls", f"no TLS connection to the API ({link.reason})"
+        link = link.__cause__ or link.__context__
+    return "connect", "no connection to the API"
