@@ -12,6 +12,7 @@ from typing import TypeAlias
 HeaderValues: TypeAlias = Mapping[str, tuple[str, ...]]
 
 _FORWARDED = ("forwarded", "x-request-id")
+_HOST = re.compile(r"[a-z0-9._\-]+(:[0-9]+)?|\[[0-9a-f:.]+\](:[0-9]+)?")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -66,11 +67,11 @@ def public_origin(received: Received, scheme: str) -> str:
         scheme: the scheme of the connection, used when the gateway says nothing.
 
     Returns:
-        Such as ``https://app.example.com``, or empty when the host is missing or not single.
+        Such as ``https://app.example.com``, or empty when the host is missing, not single or not a host.
     """
     scheme = _single(received.forwarded, "x-forwarded-proto", scheme).lower()
     host = _single(received.forwarded, "x-forwarded-host", _single(received.rest, "host", "")).lower()
-    if not host or "," in host or scheme not in _DEFAULT_PORTS:
+    if _HOST.fullmatch(host) is None or scheme not in _DEFAULT_PORTS:
         return ""
     return f"{scheme}://{host.removesuffix(_DEFAULT_PORTS[scheme])}"
 

@@ -23,6 +23,7 @@ Revoke = Callable[[str], Awaitable[None]]
 
 _log = logging.getLogger("gateway.demo")
 
+_PROGRAM_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _FACTS = (
     ("User", "user-id"),
     ("Organization", "org-id"),
@@ -66,7 +67,7 @@ class _Whoami:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         received = read_headers(scope["headers"], self.prefix)
-        if self.revoke is not None and request.method == "POST" and request.url.path == "/revoke":
+        if self.revoke is not None and request.method == "POST" and scope["path"] == "/revoke":
             response = await self._revoke(self.revoke, request, received)
         elif _wants_page(received):
             response = _page(whoami.render(self._view(request, received)), status=200, has_form=True)
@@ -76,7 +77,7 @@ class _Whoami:
 
     async def _revoke(self, revoke: Revoke, request: Request, received: Received) -> Response:
         session_id = received.claim("id")
-        if not is_same_origin(received, request.url.scheme):
+        if not is_same_origin(received, request.scope["scheme"]):
             return _refusal(
                 received,
                 403,
@@ -109,11 +110,11 @@ class _Whoami:
     def _view(self, request: Request, received: Received) -> WhoamiView:
         state = _state(received)
         is_signed_in = state is SignInState.SIGNED_IN
-        target = _target(request)
         return WhoamiView(
             state=state,
-            request_line=f"{request.method} {target}",
-            address=f"{public_origin(received, request.url.scheme)}/",
+            request_line=f"{request.method} {_target(request)}",
+            address=public_origin(received, request.scope["scheme"]),
+            identity_header=f"{self.prefix}User-Id",
             facts=[(label, received.claim(name)) for label, name in _FACTS if received.claim(name)],
             permissions=received.permissions,
             tables=_tables(received),
@@ -137,8 +138,13 @@ def _wants_page(received: Received) -> bool:
 
 
 def _target(request: Request) -> str:
-    path = request.scope.get("raw_path", b"").decode("latin-1") or request.url.path
-    return f"{path}?{request.url.query}" if request.url.query else path
+    path = request.scope.get("raw_path", b"").decode("latin-1") or request.scope["path"]
+    query = _query(request)
+    return f"{path}?{query}" if query else path
+
+
+def _query(request: Request) -> str:
+    return bytes(request.scope["query_string"]).decode("latin-1")
 
 
 def _tables(received: Received) -> list[HeaderTable]:
@@ -154,13 +160,13 @@ def _listing(request: Request, received: Received) -> Response:
     return JSONResponse(
         {
             "method": request.method,
-            "path": request.url.path,
-            "query": request.url.query,
+            "path": request.scope["path"],
+            "query": _query(request),
             "identity": _plain(received.identity),
             "forwarded": _plain(received.forwarded),
             "rest": _plain(received.rest),
         },
-        headers={"cache-control": "no-store", "x-content-type-options": "nosniff"},
+        headers=_PROGRAM_HEADERS,
     )
 
 
@@ -171,7 +177,7 @@ def _plain(headers: HeaderValues) -> dict[str, str | list[str]]:
 
 def _refusal(received: Received, status: int, reason: str, heading: str, text: str) -> Response:
     if not _wants_page(received):
-        return JSONResponse({"error": reason, "message": text}, status_code=status)
+        return JSONResponse({"error": reason, "message": text}, status_code=status, headers=_PROGRAM_HEADERS)
     page = notice.render(title=str(status), heading=heading, text=text, action_label="Back", action_href="/")
     return _page(page, status=status, has_form=False)
 

@@ -38,7 +38,8 @@ class WhoamiView:
     Attributes:
         state: what the identity headers say.
         request_line: method and address of the request.
-        address: the public address of this page, for the command to try.
+        address: the public origin of this service, for the commands to try, or empty.
+        identity_header: name of the header with the user id, for the commands to try.
         facts: label and value of what is known about the session.
         permissions: one chip each.
         tables: the received headers, grouped.
@@ -51,6 +52,7 @@ class WhoamiView:
     state: SignInState
     request_line: str
     address: str
+    identity_header: str
     facts: Sequence[tuple[str, str]]
     permissions: Sequence[str]
     tables: Sequence[HeaderTable]
