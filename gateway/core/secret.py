@@ -29,3 +29,7 @@ class Secret:
 
     def __str__(self) -> str:
         return self.hint()
+
+
+NO_SECRET = Secret("")
+"""Stands for a secret that is not there."""

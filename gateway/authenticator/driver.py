@@ -1,0 +1,92 @@
+"""Runs the core's machine and fetches what it asks for; holds no policy."""
+
+import time
+
+from cachetools import TTLCache
+
+from gateway.authenticator.refreshing import Refreshing
+from gateway.authenticator.verified import VerifiedTokens
+from gateway.core.decision import Rules, decide
+from gateway.core.reasons import RefreshFailure
+from gateway.core.request import RequestFacts
+from gateway.core.verdict import Answer, How, Need, NeedKey, NeedPayload, NeedRefresh, PayloadAnswer, State, Verdict
+from gateway.errors import KeysUnavailable, SessionsApiError
+from gateway.ports import Clock, KeySource, SessionsApi
+
+NONCE_MEMORY_S = 60
+"""Seconds for which a nonce that brought nothing is not asked for again: its cookie outlives its single use."""
+
+
+class Authenticator:
+    """Decides about requests of one instance.
+
+    Args:
+        rules: the instance's rules.
+        keys: where verification keys come from.
+        verified: the cache of verified tokens.
+        api: the Sessions API; None when there is no secret key.
+        refresh_budget_ms: milliseconds that a refresh may take.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        keys: KeySource,
+        verified: VerifiedTokens,
+        api: SessionsApi | None = None,
+        *,
+        refresh_budget_ms: float = 2000,
+        clock: Clock = time.time,
+    ) -> None:
+        self.rules = rules
+        self.keys = keys
+        self._verified = verified
+        self._api = api
+        self._refreshing = Refreshing(api, refresh_budget_ms) if api is not None else None
+        self._spent_nonces: TTLCache[str, bool] = TTLCache(10_000, NONCE_MEMORY_S)
+        self._clock = clock
+
+    async def authenticate(self, facts: RequestFacts) -> Verdict:
+        """Return the verdict on a request; never raises for anything that a client can send."""
+        machine = decide(facts, self.rules, self._verified, self._clock())
+        answer: Answer = None
+        while True:
+            try:
+                need = machine.send(answer)
+            except StopIteration as end:
+                return self._remember(end.value)
+            try:
+                answer = await self._answer(need)
+            except KeysUnavailable as error:
+                machine.close()
+                return Verdict(State.UNKNOWN, error.reason, error.detail, retry_after_s=error.retry_after_s)
+
+    async def _answer(self, need: Need) -> Answer:
+        match need:
+            case NeedKey(kid):
+                return self.keys.cached(kid) or await self.keys.find(kid)
+            case NeedRefresh():
+                return await self._refreshing.answer(need) if self._refreshing else RefreshFailure.NOT_CONFIGURED
+            case NeedPayload(nonce):
+                return await self._payload(nonce.reveal())
+
+    async def _payload(self, nonce: str) -> PayloadAnswer:
+        if self._api is None or nonce in self._spent_nonces:
+            return None
+        self._spent_nonces[nonce] = True
+        try:
+            return await self._api.handshake_payload(nonce)
+        except SessionsApiError:
+            return None
+
+    def _remember(self, verdict: Verdict) -> Verdict:
+        if verdict.claims is not None and verdict.how is not How.CACHE:
+            self._verified.put(verdict.token.reveal(), verdict.claims)
+        return verdict
+
+    async def close(self) -> None:
+        """Finish running refreshes and stop the key source."""
+        if self._refreshing is not None:
+            await self._refreshing.close()
+        await self.keys.close()

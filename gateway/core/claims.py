@@ -1,0 +1,138 @@
+"""What a session token says, v1 and v2 made one (Sessions API section 4, request-authentication section 16)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """The organization that is active in a session.
+
+    Attributes:
+        role: with its ``org:`` prefix; empty where the token names none.
+        permissions: ``org:<feature>:<permission>``, in the order of the token.
+    """
+
+    id: str
+    slug: str = ""
+    role: str = ""
+    permissions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClaims:
+    """The claims of one verified session token.
+
+    Attributes:
+        user_id: ``sub``.
+        session_id: ``sid``; empty where the token has none.
+        issuer: ``iss``.
+        authorized_party: ``azp``, the origin that the token was made for; may be empty.
+        issued_at_s, expires_at_s: ``iat`` and ``exp``, Unix seconds.
+        not_before_s: ``nbf``, Unix seconds; 0 where absent.
+        status: ``sts``; ``pending`` means signed in with tasks open.
+        organization: None for a personal session.
+        actor: ``act``, who impersonates the user; None for the user in person.
+        factor_ages_min: ``fva``, minutes since the first and the second factor, -1 for never; None if not told.
+        raw: all claims as they stand in the token.
+    """
+
+    user_id: str
+    session_id: str
+    issuer: str
+    authorized_party: str
+    issued_at_s: float
+    expires_at_s: float
+    not_before_s: float = 0.0
+    status: str = ""
+    organization: Organization | None = None
+    actor: Mapping[str, Any] | None = None
+    factor_ages_min: tuple[float, float] | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_session(self) -> bool:
+        """True: claims are only made of tokens of the session class."""
+        return True
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether tasks are open, so that the session does not count as signed in."""
+        return self.status == PENDING
+
+
+def session_claims(payload: Mapping[str, Any]) -> SessionClaims:
+    """Read the claims of a payload whose types :func:`gateway.core.tokens.check_claims` has accepted."""
+    return SessionClaims(
+        user_id=payload["sub"],
+        session_id=_text(payload.get("sid")),
+        issuer=_text(payload.get("iss")),
+        authorized_party=_text(payload.get("azp")),
+        issued_at_s=payload.get("iat", 0),
+        expires_at_s=payload["exp"],
+        not_before_s=payload.get("nbf", 0),
+        status=_text(payload.get("sts")),
+        organization=_organization_v2(payload) if payload.get("v") == 2 else _organization_v1(payload),
+        actor=actor if isinstance(actor := payload.get("act"), dict) else None,
+        factor_ages_min=_factor_ages(payload.get("fva")),
+        raw=payload,
+    )
+
+
+def _organization_v1(payload: Mapping[str, Any]) -> Organization | None:
+    identifier = _text(payload.get("org_id"))
+    if not identifier:
+        return None
+    permissions = payload.get("org_permissions")
+    return Organization(
+        id=identifier,
+        slug=_text(payload.get("org_slug")),
+        role=_text(payload.get("org_role")),
+        permissions=tuple(map(_text, permissions)) if isinstance(permissions, list) else (),
+    )
+
+
+def _organization_v2(payload: Mapping[str, Any]) -> Organization | None:
+    claim = payload.get("o")
+    if not isinstance(claim, dict) or not (identifier := _text(claim.get("id"))):
+        return None
+    role = _text(claim.get("rol"))
+    return Organization(
+        id=identifier,
+        slug=_text(claim.get("slg")),
+        role=f"org:{role}" if role else "",
+        permissions=tuple(_permissions(_text(payload.get("fea")), _text(claim.get("per")), _text(claim.get("fpm")))),
+    )
+
+
+def _permissions(features: str, permissions: str, masks: str) -> Sequence[str]:
+    """Decode ``fea``, ``per`` and ``fpm``: one decimal bit mask per organization feature, bit k = permission k."""
+    names = _list(permissions)
+    scoped = (item.partition(":") for item in _list(features))
+    organization_features = [name for scope, _, name in scoped if scope in {"o", "ou", "uo"}]
+    return [
+        f"org:{feature}:{name}"
+        for feature, mask in zip(organization_features, _list(masks), strict=False)
+        if mask.isascii() and mask.isdigit() and len(mask) <= 100
+        for bit, name in enumerate(names)
+        if int(mask) >> bit & 1
+    ]
+
+
+def _list(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _factor_ages(claim: object) -> tuple[float, float] | None:
+    match claim:
+        case [int() | float() as first, int() | float() as second]:
+            return (first, second) if min(first, second) >= -1 else None
+        case _:
+            return None
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,154 @@
+"""What cookies and URL say about a session before any signature is checked.
+
+Read once per request into one record; the rows of :mod:`gateway.core.decision` look at nothing else.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.core.claims import SessionClaims
+from gateway.core.cookies import CLIENT_UAT, DEV_BROWSER, SESSION, CookieNames
+from gateway.core.family import FamilyFacts, prefers_suffixed
+from gateway.core.handshake import query_value
+from gateway.core.instance import InstanceKind
+from gateway.core.request import RequestFacts
+from gateway.core.tokens import TokenError, parse
+
+
+class VerifiedTokens(Protocol):
+    """The tokens whose signature was checked before; looking one up has no effect."""
+
+    def get(self, token: str) -> SessionClaims | None:
+        """Return the claims of a token that was verified, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Peeked:
+    """What an unverified token says of itself; good for choosing, never for believing."""
+
+    issuer: str
+    session_id: str
+    user_id: str
+    issued_at_s: float
+    expires_at_s: float
+    is_session: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One request's cookies and URL, the family of cookies chosen.
+
+    Attributes:
+        is_development: the kind of instance.
+        suffixed: whether the suffixed cookies are believed.
+        token: the session cookie; empty for none.
+        peeked: what it says; None when it cannot be read.
+        is_ambiguous: there are session cookies of two different sessions.
+        client_uat_s: Unix seconds of the client's last change; 0 means no active client.
+        dev_browser: the development browser's token; empty for none.
+        syncs_dev_browser: the URL brings a development browser token.
+    """
+
+    is_development: bool
+    suffixed: bool
+    token: str
+    peeked: Peeked | SessionClaims | None
+    is_ambiguous: bool
+    client_uat_s: int
+    dev_browser: str
+    syncs_dev_browser: bool
+
+
+def gather(
+    facts: RequestFacts,
+    names: CookieNames,
+    kind: InstanceKind,
+    frontend_api: str,
+    now_s: float,
+    verified: VerifiedTokens,
+) -> Evidence:
+    """Read the evidence of a request that carries no Bearer token."""
+    plain = _choose(facts.cookies.get(SESSION, ()), verified)
+    suffixed = _choose(facts.cookies.get(names.session, ()), verified)
+    plain_uat, suffixed_uat = facts.cookie(CLIENT_UAT), facts.cookie(names.client_uat)
+    use_suffixed = prefers_suffixed(
+        FamilyFacts(plain.peeked, suffixed.peeked, bool(plain.token), bool(suffixed.token), plain_uat, suffixed_uat),
+        kind,
+        frontend_api,
+        now_s,
+    )
+    chosen = suffixed if use_suffixed else plain
+    in_url = query_value(facts.url, DEV_BROWSER)
+    return Evidence(
+        is_development=kind is InstanceKind.DEVELOPMENT,
+        suffixed=use_suffixed,
+        token=chosen.token,
+        peeked=chosen.peeked,
+        is_ambiguous=chosen.is_ambiguous,
+        client_uat_s=client_uat(suffixed_uat if use_suffixed else plain_uat),
+        dev_browser=in_url or facts.cookie(names.dev_browser if use_suffixed else DEV_BROWSER),
+        syncs_dev_browser=in_url is not None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    token: str
+    peeked: Peeked | SessionClaims | None
+    is_ambiguous: bool = False
+
+
+_NONE = _Choice("", None)
+
+
+def _choose(values: Sequence[str], verified: VerifiedTokens) -> _Choice:
+    """Choose among session cookies of one name: of one session the newest; of several, say that it is ambiguous."""
+    if not values:
+        return _NONE
+    if len(values) == 1:
+        return _Choice(values[0], peek(values[0], verified))
+    read = [(peeked, value) for value in values if (peeked := peek(value, verified)) is not None]
+    if not read:
+        return _Choice(values[0], None)
+    newest, token = max(read, key=lambda item: item[0].issued_at_s)
+    return _Choice(token, newest, is_ambiguous=len({peeked.session_id for peeked, _ in read}) > 1)
+
+
+def peek(token: str, verified: VerifiedTokens) -> Peeked | SessionClaims | None:
+    """Return what a token says of itself, or None when it has not the shape of one."""
+    known = verified.get(token)
+    if known is not None:
+        return known
+    try:
+        parsed = parse(token)
+    except TokenError:
+        return None
+    payload = parsed.payload
+    return Peeked(
+        issuer=_text(payload.get("iss")),
+        session_id=_text(payload.get("sid")),
+        user_id=_text(payload.get("sub")),
+        issued_at_s=_seconds(payload.get("iat")),
+        expires_at_s=_seconds(payload.get("exp")),
+        is_session=parsed.is_session,
+    )
+
+
+_LEADING_INTEGER = re.compile(r"\s*([+-]?[0-9]{1,15})")
+
+
+def client_uat(text: str) -> int:
+    """Read ``__client_uat`` as JavaScript's parseInt does: the leading integer, otherwise 0."""
+    match = _LEADING_INTEGER.match(text)
+    return int(match[1]) if match else 0
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _seconds(value: object) -> float:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else 0

@@ -1,0 +1,94 @@
+"""The browser handshake: when it may be asked for, where it sends the browser, and what its answer sets.
+
+Facts: request-authentication sections 8 and 10; Sessions API section 5.
+"""
+
+from collections.abc import Iterable
+from urllib.parse import quote_plus, unquote_plus, urlencode
+
+from gateway.core.cookies import (
+    DEV_BROWSER,
+    HANDSHAKE,
+    HANDSHAKE_NONCE,
+    REDIRECT_COUNT,
+    SESSION,
+    CookieNames,
+    SetCookie,
+)
+from gateway.core.request import PublicUrl, RequestFacts
+
+API_VERSION = "2026-05-12"
+MAX_REDIRECTS = 3
+"""Handshakes in a row after which the loop is stopped."""
+
+REDIRECT_COUNT_LIFE_S = 2
+
+_RESULT_PARAMETERS = frozenset({DEV_BROWSER, HANDSHAKE, HANDSHAKE_NONCE, "__clerk_help", "__dev_session"})
+
+
+def is_eligible(facts: RequestFacts) -> bool:
+    """Whether a redirect to the handshake would reach a person's browser: a GET that navigates."""
+    return facts.method == "GET" and facts.is_navigation
+
+
+def redirect_count(facts: RequestFacts) -> int:
+    """Return how many handshakes this browser was sent to within the last seconds; junk counts as none."""
+    text = facts.cookie(REDIRECT_COUNT)
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 0
+
+
+def count_cookie(count: int, *, secure: bool) -> SetCookie:
+    """Return the cookie that remembers the number of handshakes, for two seconds."""
+    return SetCookie(
+        name=REDIRECT_COUNT, value=str(count), max_age_s=REDIRECT_COUNT_LIFE_S, http_only=True, secure=secure
+    )
+
+
+def location(base: str, facts: RequestFacts, parameters: Iterable[tuple[str, str]]) -> str:
+    """Return the address of the handshake.
+
+    Args:
+        base: the Frontend API, ``https://host``, without a trailing slash.
+        facts: whose URL the browser comes back to.
+        parameters: what follows ``redirect_url``, in order.
+    """
+    query = urlencode([("redirect_url", clean_url(facts.url)), *parameters])
+    return f"{base}/v1/client/handshake?{query}"
+
+
+def clean_url(url: PublicUrl) -> str:
+    """Return the URL without the parameters that a handshake leaves behind.
+
+    The rest of the query keeps its bytes: a signature over it stays good (unlike in the reference, quirk Q8).
+    """
+    if "__" not in url.query and "%5" not in url.query:
+        return str(url)
+    kept = [pair for pair in url.query.split("&") if _name(pair) not in _RESULT_PARAMETERS]
+    return str(PublicUrl(url.scheme, url.host, url.path, "&".join(kept)))
+
+
+def query_value(url: PublicUrl, name: str) -> str | None:
+    """Return the first value of a query parameter, or None where it is not there."""
+    if name not in url.query and "%" not in url.query:
+        return None
+    for pair in url.query.split("&"):
+        if _name(pair) == name:
+            return unquote_plus(pair.partition("=")[2], errors="replace")
+    return None
+
+
+def _name(pair: str) -> str:
+    return unquote_plus(pair.partition("=")[0], errors="replace")
+
+
+def with_query(address: str, name: str, value: str) -> str:
+    """Return an address with one more query parameter, in front of its fragment."""
+    target, mark, fragment = address.partition("#")
+    joint = "&" if "?" in target else "?"
+    return f"{target}{joint}{quote_plus(name)}={quote_plus(value)}{mark}{fragment}"
+
+
+def delivered_session(cookies: Iterable[SetCookie], names: CookieNames) -> str:
+    """Return the session token that a refresh or handshake sets: the last one, or empty when it signs out."""
+    values = [cookie.value for cookie in cookies if cookie.name in (SESSION, names.session)]
+    return values[-1] if values else ""

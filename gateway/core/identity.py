@@ -1,0 +1,73 @@
+"""A session made into the headers that an upstream reads.
+
+Values are ASCII: anything else is percent-encoded as UTF-8 (RFC 3986 section 2.1), ``%`` included, so that decoding
+gives back exactly what the claim says. What does not fit the budget is left out and named in ``<prefix>Truncated``.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from gateway.core.claims import SessionClaims
+from gateway.core.request import Header
+
+MAX_VALUE_BYTES = 4096
+_PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+SIGNED_IN, SIGNED_OUT = b"signed-in", b"signed-out"
+
+
+class IdentityHeaders:
+    """Makes the identity headers of one configuration.
+
+    Args:
+        prefix: ``identity.prefix``, e.g. ``X-Session-``.
+        claims: further headers: name and dotted path of the claim, e.g. ``("X-User-Email", "email")``.
+    """
+
+    def __init__(self, prefix: str = "X-Session-", claims: Sequence[tuple[str, str]] = ()) -> None:
+        self.prefix = prefix.lower().encode("ascii")
+        self._claims = tuple((name.lower().encode("ascii"), tuple(path.split("."))) for name, path in claims)
+        self.names = tuple(name for name, _ in self._claims)
+        self.signed_out: tuple[Header, ...] = ((self.prefix + b"status", SIGNED_OUT),)
+
+    def of(self, claims: SessionClaims) -> tuple[Header, ...]:
+        """Return the headers of a signed-in session; what the session does not have is not there."""
+        organization = claims.organization
+        named = [("user-id", claims.user_id), ("id", claims.session_id)]
+        if organization is not None:
+            named += [
+                ("org-id", organization.id),
+                ("org-slug", organization.slug),
+                ("org-role", organization.role),
+                ("org-permissions", ",".join(organization.permissions)),
+            ]
+        pairs = [(self.prefix + name.encode(), encode(text)) for name, text in named if text]
+        pairs += [(name, encode(text)) for name, path in self._claims if (text := _at(claims.raw, path))]
+        kept = [pair for pair in pairs if len(pair[1]) <= MAX_VALUE_BYTES]
+        if len(kept) < len(pairs):
+            missing = b",".join(name for name, value in pairs if len(value) > MAX_VALUE_BYTES)
+            kept.append((self.prefix + b"truncated", missing))
+        return (*kept, (self.prefix + b"status", SIGNED_IN))
+
+
+def encode(text: str) -> bytes:
+    """Return a header value that holds the text: visible ASCII as it is, the rest percent-encoded."""
+    if text.isascii() and text.isprintable() and "%" not in text:
+        return text.encode("ascii")
+    return quote(text, safe=_PLAIN, errors="replace").encode("ascii")
+
+
+def _at(claims: Mapping[str, Any], path: Sequence[str]) -> str:
+    value: Any = claims
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case bool() | int() | float():
+            return json.dumps(value)
+        case _:
+            return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

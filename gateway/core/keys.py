@@ -1,0 +1,98 @@
+"""Verification keys: JWK Sets (RFC 7517) and pinned PEMs, made into keys that agree with one algorithm.
+
+A key that must not verify a session token (another type, for encryption, too small) is left out when the set is
+loaded, so that no later step has to ask.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from jwt import InvalidKeyError
+from jwt.algorithms import RSAAlgorithm
+
+ALGORITHMS = {
+    "RS256": RSAAlgorithm(RSAAlgorithm.SHA256),
+    "RS384": RSAAlgorithm(RSAAlgorithm.SHA384),
+    "RS512": RSAAlgorithm(RSAAlgorithm.SHA512),
+}
+"""The algorithms of session tokens (Sessions API section 4); anything else is refused by name."""
+
+MIN_RSA_BITS = 2048
+"""RFC 7518 section 3.3."""
+
+
+class KeyMaterialError(ValueError):
+    """The material is no key that may verify session tokens."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VerificationKey:
+    """A public key and the algorithms that it may be used with.
+
+    Attributes:
+        kid: its id in the set; empty for a pinned PEM.
+        algorithms: names from :data:`ALGORITHMS`.
+    """
+
+    kid: str
+    algorithms: frozenset[str]
+    public: RSAPublicKey
+
+    def verifies(self, algorithm: str, message: bytes, signature: bytes) -> bool:
+        """Return whether the signature over the message is this key's (RFC 7518 section 3.3)."""
+        return algorithm in self.algorithms and ALGORITHMS[algorithm].verify(message, self.public, signature)
+
+
+KeySet = Mapping[str, VerificationKey]
+
+
+def key_set(document: object) -> dict[str, VerificationKey]:
+    """Make a key set of a JWK Set document.
+
+    Args:
+        document: the parsed JSON.
+
+    Returns:
+        the usable keys by ``kid``; a key that cannot verify session tokens is left out.
+
+    Raises:
+        KeyMaterialError: when the document is no JWK Set at all.
+    """
+    entries = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
+        raise KeyMaterialError("the document has no list 'keys'")
+    return {key.kid: key for key in map(_from_jwk, entries) if key is not None}
+
+
+def _from_jwk(jwk: Any) -> VerificationKey | None:
+    if not isinstance(jwk, dict) or jwk.get("kty") != "RSA" or jwk.get("use", "sig") != "sig":
+        return None
+    kid, algorithm = jwk.get("kid"), jwk.get("alg")
+    if not isinstance(kid, str) or not kid or (algorithm is not None and algorithm not in ALGORITHMS):
+        return None
+    try:
+        public = RSAAlgorithm.from_jwk({"kty": "RSA", "n": jwk["n"], "e": jwk["e"]})
+    except (InvalidKeyError, KeyError, TypeError, ValueError):
+        return None
+    if not isinstance(public, RSAPublicKey) or public.key_size < MIN_RSA_BITS:
+        return None
+    return VerificationKey(kid, frozenset([algorithm] if algorithm else ALGORITHMS), public)
+
+
+def pinned_key(pem: str) -> VerificationKey:
+    """Make a key of a PEM public key (``instance.jwt_key``); it verifies RS256 whatever the token's ``kid``.
+
+    Raises:
+        KeyMaterialError: when it is no RSA public key of at least 2048 bits.
+    """
+    try:
+        public = load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyMaterialError("it is no PEM public key") from None
+    if not isinstance(public, RSAPublicKey) or public.key_size < MIN_RSA_BITS:
+        raise KeyMaterialError(f"it is no RSA key of at least {MIN_RSA_BITS} bits")
+    return VerificationKey("", frozenset(["RS256"]), public)

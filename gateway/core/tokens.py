@@ -1,0 +1,200 @@
+"""Session tokens: strict shape, class, signature and claims, in that order; the first failure decides.
+
+Order and codes: request-authentication section 4. Stricter than the reference on purpose: base64url without padding
+or spare bits (RFC 7515 section 2; two spellings of one token would be two tokens to every cache), no ``crit``
+(RFC 7515 section 4.1.11), no duplicate members (RFC 7515 section 4), no NaN or infinity, bounded size, pinned issuer.
+"""
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.core.keys import ALGORITHMS, VerificationKey
+from gateway.core.reasons import Reason
+
+MAX_BYTES = 8192
+"""More than a browser keeps in a cookie twice over; checked before anything is decoded."""
+
+CATEGORY_SESSION = "cl_B7d4PD111AAA"
+CATEGORY_IGNORE = "cl_I7d4PD111III"
+_OAUTH_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+
+
+class TokenError(Exception):
+    """The token may not be used.
+
+    Attributes:
+        reason: why, as a stable code.
+        message: one sentence for the log and for ``X-Clerk-Auth-Message``; never holds a part of the token.
+    """
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        self.reason = reason
+        self.message = message
+        super().__init__(f"{reason}: {message}")
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedToken:
+    """A token of the right shape; nothing in it is to be believed before its signature is checked."""
+
+    header: Mapping[str, Any]
+    payload: Mapping[str, Any]
+    signing_input: bytes
+    signature: bytes
+
+    @property
+    def kid(self) -> str:
+        """The id of the key that is said to have signed it."""
+        kid = self.header.get("kid")
+        return kid if isinstance(kid, str) else ""
+
+    @property
+    def is_session(self) -> bool:
+        """Whether its class is that of session tokens (request-authentication section 5)."""
+        subject = self.payload.get("sub")
+        is_machine = isinstance(subject, str) and subject.startswith("mch_")
+        kind = self.header.get("typ")
+        is_oauth = isinstance(kind, str) and kind.lower() in _OAUTH_TYPES
+        category = self.header.get("cat", CATEGORY_SESSION)
+        return not is_machine and not is_oauth and category in (CATEGORY_SESSION, CATEGORY_IGNORE)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectations:
+    """What the claims of a token have to agree with.
+
+    Attributes:
+        issuers: the issuers that are this instance's; empty skips the check (handshake tokens have none).
+        authorized_parties: origins allowed in ``azp``; empty allows all.
+        skew_s: seconds that clocks may differ.
+    """
+
+    issuers: frozenset[str]
+    authorized_parties: frozenset[str]
+    skew_s: float
+
+
+def parse(token: str) -> ParsedToken:
+    """Split and decode a compact JWS (RFC 7515 section 7.1).
+
+    Raises:
+        TokenError: ``token-invalid``.
+    """
+    if len(token) > MAX_BYTES:
+        raise TokenError(Reason.TOKEN_INVALID, f"it is longer than {MAX_BYTES} bytes")
+    parts = token.split(".")
+    if len(parts) != 3:
+        raise TokenError(Reason.TOKEN_INVALID, "it does not have three parts")
+    header, payload, signature = map(_decode, parts)
+    parsed = ParsedToken(_object(header), _object(payload), token[: -len(parts[2]) - 1].encode("ascii"), signature)
+    if "crit" in parsed.header:
+        raise TokenError(Reason.TOKEN_INVALID, "its header asks for extensions that are not understood")
+    return parsed
+
+
+def _decode(part: str) -> bytes:
+    try:
+        raw = part.encode("ascii")
+        data = base64.b64decode(raw + b"=" * (-len(raw) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise TokenError(Reason.TOKEN_INVALID, "a part of it is not base64url") from None
+    if base64.urlsafe_b64encode(data).rstrip(b"=") != raw or not raw:
+        raise TokenError(Reason.TOKEN_INVALID, "a part of it is not canonical base64url")
+    return data
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        text = data.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_members, parse_constant=_refuse, parse_float=_finite)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate has no UTF-8 form
+    except (ValueError, RecursionError):
+        raise TokenError(Reason.TOKEN_INVALID, "a part of it is not strict JSON") from None
+    if not isinstance(value, dict):
+        raise TokenError(Reason.TOKEN_INVALID, "a part of it is not a JSON object")
+    return value
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("duplicate member")
+    return members
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("number out of range")
+    return number
+
+
+def check_signature(token: ParsedToken, key: VerificationKey) -> None:
+    """Check type, algorithm and signature, in this order.
+
+    Raises:
+        TokenError: ``token-invalid``, ``token-invalid-algorithm``, ``token-verification-failed`` or
+            ``token-invalid-signature``.
+    """
+    if token.header.get("typ", "JWT") != "JWT":
+        raise TokenError(Reason.TOKEN_INVALID, "its typ is not JWT")
+    algorithm = token.header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+        raise TokenError(Reason.TOKEN_INVALID_ALGORITHM, "its algorithm is not RS256, RS384 or RS512")
+    if algorithm not in key.algorithms:
+        raise TokenError(Reason.TOKEN_VERIFICATION_FAILED, "its algorithm is not the one of its key")
+    if not key.verifies(algorithm, token.signing_input, token.signature):
+        raise TokenError(Reason.TOKEN_INVALID_SIGNATURE, "its signature is not the key's")
+
+
+def check_claims(payload: Mapping[str, Any], expected: Expectations, now_s: float) -> None:
+    """Check the claims of a session token (RFC 7519 section 4.1, request-authentication section 4 item 7).
+
+    Raises:
+        TokenError: with the reason of the first claim that does not hold.
+    """
+    if not isinstance(payload.get("sub"), str):
+        raise TokenError(Reason.TOKEN_VERIFICATION_FAILED, "its sub is not a text")
+    if expected.authorized_parties and not _is_one_of(payload.get("azp"), expected.authorized_parties):
+        raise TokenError(Reason.TOKEN_INVALID_AUTHORIZED_PARTIES, "its azp is not one of instance.authorized_parties")
+    if expected.issuers and not _is_one_of(payload.get("iss"), expected.issuers):
+        raise TokenError(Reason.TOKEN_INVALID_ISSUER, "its issuer is another instance")
+    times = {name: _time(payload, name) for name in ("exp", "nbf", "iat")}
+    if "exp" not in payload:
+        raise TokenError(Reason.TOKEN_VERIFICATION_FAILED, "it has no exp")
+    check_times(times["exp"], times["nbf"], times["iat"], now_s, expected.skew_s)
+
+
+def _is_one_of(claim: object, allowed: frozenset[str]) -> bool:
+    return isinstance(claim, str) and claim in allowed
+
+
+def _time(payload: Mapping[str, Any], name: str) -> float:
+    value = payload.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 253402300800:
+        raise TokenError(Reason.TOKEN_VERIFICATION_FAILED, f"its {name} is not a time before the year 10000")
+    return value
+
+
+def check_times(expires_at_s: float, not_before_s: float, issued_at_s: float, now_s: float, skew_s: float) -> None:
+    """Check the times of a token, all in Unix seconds.
+
+    Raises:
+        TokenError: ``token-expired``, ``token-not-active-yet`` or ``token-iat-in-the-future``.
+    """
+    if expires_at_s <= now_s - skew_s:
+        raise TokenError(Reason.TOKEN_EXPIRED, f"it expired {now_s - expires_at_s:.0f} s ago")
+    if not_before_s > now_s + skew_s:
+        raise TokenError(Reason.TOKEN_NOT_ACTIVE_YET, f"it becomes active in {not_before_s - now_s:.0f} s")
+    if issued_at_s > now_s + skew_s:
+        raise TokenError(Reason.TOKEN_IAT_IN_THE_FUTURE, f"it was issued {issued_at_s - now_s:.0f} s in the future")

@@ -1,0 +1,104 @@
+"""What a decision comes to, and what it may have to ask for on the way."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.core.claims import SessionClaims
+from gateway.core.cookies import SetCookie
+from gateway.core.keys import VerificationKey
+from gateway.core.secret import NO_SECRET, Secret
+
+
+class State(StrEnum):
+    """The state of a request; also the value of ``X-Clerk-Auth-Status``."""
+
+    SIGNED_IN = "signed-in"
+    SIGNED_OUT = "signed-out"
+    HANDSHAKE = "handshake"
+    UNKNOWN = "unknown"
+    """Nothing can be said because the keys are out of reach; never treated as signed in."""
+
+
+class How(StrEnum):
+    """What a decision rests on; shown in the log."""
+
+    NOTHING = "-"
+    CACHE = "cache"
+    SIGNATURE = "signature"
+    REFRESH = "refresh"
+    HANDSHAKE = "handshake"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The end of a decision.
+
+    Attributes:
+        state: signed in, signed out, handshake or unknown.
+        reason: the stable code; empty when signed in.
+        message: one sentence for the operator; never holds a part of a token.
+        claims: of the verified session token; None unless signed in.
+        token: that token; kept out of ``repr``.
+        cookies: to set on the answer, whatever the answer is.
+        location: where the browser has to go before anything else; empty for nowhere.
+        how: what the decision rests on.
+        is_loop: a redirect loop was stopped here.
+        dev_browser: the development browser's token, for the sign-in address.
+        retry_after_s: for :attr:`State.UNKNOWN`, seconds after which trying again makes sense.
+    """
+
+    state: State
+    reason: str = ""
+    message: str = ""
+    claims: SessionClaims | None = None
+    token: Secret = NO_SECRET
+    cookies: tuple[SetCookie, ...] = ()
+    location: str = ""
+    how: How = How.NOTHING
+    is_loop: bool = False
+    dev_browser: Secret = NO_SECRET
+    retry_after_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NeedKey:
+    """Ask for the key of this ``kid``; answered with a key, or None when the source does not have it."""
+
+    kid: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeedRefresh:
+    """Ask for the trade of an expired token; answered with directives or the tail of a reason.
+
+    Attributes:
+        session_id: ``sid`` of the expired token.
+        expired_token, refresh_token: what is traded.
+        request_origin: origin of the public URL.
+        request_headers: the allowed few, lower-case.
+        client: the browser's address.
+        suffixed_cookies: which family of cookies the answer should set.
+    """
+
+    session_id: str
+    expired_token: Secret
+    refresh_token: Secret
+    request_origin: str
+    request_headers: Mapping[str, str]
+    client: str
+    suffixed_cookies: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NeedPayload:
+    """Ask for the directives behind a handshake nonce; answered with them, or None when there are none."""
+
+    nonce: Secret
+
+
+Need = NeedKey | NeedRefresh | NeedPayload
+KeyAnswer = VerificationKey | None
+RefreshAnswer = tuple[str, ...] | str
+PayloadAnswer = tuple[str, ...] | None
+Answer = KeyAnswer | RefreshAnswer | PayloadAnswer

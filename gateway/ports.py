@@ -1,0 +1,112 @@
+"""What the engine asks of the outside, as small protocols; fakes of them are constructed, never patched in."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.core.keys import VerificationKey
+
+Clock = Callable[[], float]
+"""Returns Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeysStatus:
+    """Whether tokens can be verified, for readiness.
+
+    Attributes:
+        is_ready: there is at least one usable key.
+        is_stale: the keys are older than their lifetime because the source is out of reach.
+        reason: why not ready or stale; empty otherwise.
+        detail: for the operator.
+    """
+
+    is_ready: bool
+    is_stale: bool = False
+    reason: str = ""
+    detail: str = ""
+
+
+class KeySource(Protocol):
+    """Where verification keys come from."""
+
+    def cached(self, kid: str) -> VerificationKey | None:
+        """Return the key if it is at hand and fresh; never waits."""
+        ...
+
+    async def find(self, kid: str) -> VerificationKey | None:
+        """Return the key, loading the set if it has to; None when the source does not have it.
+
+        Raises:
+            KeysUnavailable: when the source cannot be asked and no set is at hand.
+        """
+        ...
+
+    def status(self) -> KeysStatus:
+        """Return what is known without asking the source."""
+        ...
+
+    async def close(self) -> None:
+        """Stop background work and close connections."""
+        ...
+
+
+class SessionsApi(Protocol):
+    """The two calls of the Backend API that a decision may need."""
+
+    async def refresh_cookies(
+        self,
+        session_id: str,
+        *,
+        expired_token: str,
+        refresh_token: str,
+        request_origin: str,
+        request_headers: Mapping[str, Sequence[str]],
+        suffixed_cookies: bool,
+    ) -> tuple[str, ...]:
+        """Trade an expired token for ``Set-Cookie`` directives.
+
+        Raises:
+            SessionsApiError: when the API refuses, fails or cannot be reached.
+        """
+        ...
+
+    async def handshake_payload(self, nonce: str) -> tuple[str, ...]:
+        """Return the directives behind a handshake nonce.
+
+        Raises:
+            SessionsApiError: when the API refuses, fails or cannot be reached.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One request in the access log.
+
+    Attributes:
+        status: the HTTP status answered.
+        method, path: of the request; the path without its query.
+        route: the name of the route; empty when none matched.
+        state, reason, how: of the decision.
+        duration_ms: milliseconds from the first byte of the decision to the last byte of the answer.
+        detail: for the operator; never holds a token.
+    """
+
+    status: int
+    method: str
+    path: str
+    route: str
+    state: str
+    reason: str
+    how: str
+    duration_ms: float
+    detail: str = ""
+
+
+class Journal(Protocol):
+    """Where requests are written down."""
+
+    def record(self, entry: Entry) -> None:
+        """Write one entry; must not raise and must not block."""
+        ...
