@@ -22,6 +22,9 @@ from gateway.authority.versions import ApiVersion
 from gateway.authority.visitor import identify
 from gateway.core.instance import InstanceKind
 
+# long enough to follow one redirect; the reference never removes this cookie, and a spent nonce signs out (Q4)
+_RESULT_COOKIE_LIFE_S = 10
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandshakeOrder:
@@ -110,15 +113,11 @@ def _with_organization(realm: Realm, session: SessionRecord, organization: str |
 
 
 def _way_back(realm: Realm, order: HandshakeOrder, directives: list[str], own_cookies: list[str]) -> Response:
-    lifetime_s = realm.config.nonce_lifetime_s
     name = cookies.HANDSHAKE_NONCE if order.as_nonce else cookies.HANDSHAKE
-    if realm.config.kind is InstanceKind.PRODUCTION:
-        # the gateway's own answer takes the cookie away again: a spent nonce signs out (request authentication, Q4)
-        directives = [realm.cookies.handshake(name, "", 0), *directives]
     if order.as_nonce:
-        value = realm.grants.store_handshake(directives, realm.now_ms(), lifetime_s * 1000)
+        value = realm.grants.store_handshake(directives, realm.now_ms(), realm.config.nonce_lifetime_s * 1000)
     else:
         value = realm.keys.sign({"handshake": directives}, Category.SESSION)
     if realm.config.kind is InstanceKind.PRODUCTION:
-        return redirect(order.url.text, 307, [*own_cookies, realm.cookies.handshake(name, value, lifetime_s)])
+        return redirect(order.url.text, 307, [*own_cookies, realm.cookies.handshake(name, value, _RESULT_COOKIE_LIFE_S)])
     return redirect(order.url.plus(name, value), 307, own_cookies)
