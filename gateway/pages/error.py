@@ -9,6 +9,10 @@ from collections.abc import Sequence
 from gateway.pages.links import is_link
 from gateway.pages.rendering import render_page
 
+_STOPPED = ("did not pass it on", "never saw it")
+_PASSED = ("let it through", "gave no usable answer")
+_WAY = {500: ("had a fault", "may not have seen it"), 502: _PASSED, 504: _PASSED}
+
 
 def render(  # noqa: PLR0913 - named values of one page
     *,
@@ -31,6 +35,7 @@ def render(  # noqa: PLR0913 - named values of one page
         actions: links, label and address (http(s) or a path; others are left out), the most useful first.
         request_id: names the request in the log, or empty.
     """
+    gateway_did, service_did = way = _WAY.get(status, _STOPPED)
     small_print = [("Status", str(status)), ("Reason", reason), *facts]
     small_print += [("Request", request_id)] if request_id else []
     return render_page(
@@ -41,6 +46,8 @@ def render(  # noqa: PLR0913 - named values of one page
             "text": text,
             "facts": small_print,
             "actions": [(label, href) for label, href in actions if is_link(href)],
-            "reached_service": status in (502, 504),
+            "gateway_did": gateway_did,
+            "service_did": service_did,
+            "reached_service": way is _PASSED,
         },
     )

@@ -13,8 +13,14 @@ def test_refused_request_never_reached_the_service(status, read_page):
 @pytest.mark.parametrize("status", [502, 504])
 def test_failing_service_is_told_from_the_gateway(status, read_page):
     page = read_page(error.render(status=status, heading="No", text="Because.", reason="some-reason"))
-    assert "Gateway passed it on" in page.text
+    assert "Gateway let it through" in page.text
     assert "Service gave no usable answer" in page.text
+
+
+def test_fault_of_the_gateway_claims_nothing_about_the_service(read_page):
+    page = read_page(error.render(status=500, heading="No", text="Because.", reason="some-reason"))
+    assert "Gateway had a fault" in page.text
+    assert "Service may not have seen it" in page.text
 
 
 def test_small_print_has_status_reason_facts_and_request(read_page):

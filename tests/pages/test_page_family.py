@@ -7,7 +7,7 @@ import re
 import pytest
 from jinja2 import UndefinedError
 
-from gateway.pages import error, notice, sign_in, whoami
+from gateway.pages import error, notice, sign_in, sign_out, whoami
 from gateway.pages.links import is_link
 from gateway.pages.rendering import page_headers, render_page, stylesheet
 
@@ -53,7 +53,11 @@ def whoami_page(text: str) -> str:
     return whoami.render(view)
 
 
-PAGES = [sign_in_page, notice_page, error_page, whoami_page]
+def sign_out_page(text: str) -> str:
+    return sign_out.render(name=text, redirect_url=text)
+
+
+PAGES = [sign_in_page, sign_out_page, notice_page, error_page, whoami_page]
 
 
 @pytest.mark.parametrize("render", PAGES)
