@@ -119,5 +119,7 @@ def _way_back(realm: Realm, order: HandshakeOrder, directives: list[str], own_co
     else:
         value = realm.keys.sign({"handshake": directives}, Category.SESSION)
     if realm.config.kind is InstanceKind.PRODUCTION:
-        return redirect(order.url.text, 307, [*own_cookies, realm.cookies.handshake(name, value, _RESULT_COOKIE_LIFE_S)])
+        return redirect(
+            order.url.text, 307, [*own_cookies, realm.cookies.handshake(name, value, _RESULT_COOKIE_LIFE_S)]
+        )
     return redirect(order.url.plus(name, value), 307, own_cookies)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlsplit, urlunsplit
 
 _MAX_LENGTH = 8192
-_PLAIN = re.compile(r"https?://[^\x00-\x20\x7f-\U0010ffff\\\"<>]+\Z", re.IGNORECASE)
+_PLAIN = re.compile(r"(?i:https?)://[!#-;=?-\[\]-~]+\Z")
 _HOST = re.compile(r"(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])\Z")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # never carried through: they would make the receiver start over, or resolve what is not its own
