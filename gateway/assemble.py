@@ -1,0 +1,152 @@
+"""Settings made into a running engine and its doors: the composition root.
+
+The only place that knows which adapter stands behind which port; owns their closing.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from gateway.adapters.backend_api import BackendApi
+from gateway.adapters.journal import JsonJournal, NoJournal, TextJournal
+from gateway.adapters.jwks import PinnedKeys, RemoteKeys, public_jwks
+from gateway.authenticator.driver import Authenticator
+from gateway.authenticator.verified import VerifiedTokens
+from gateway.core.cookies import CookieNames
+from gateway.core.decision import Rules
+from gateway.core.headers import IdentityNamespace
+from gateway.core.identity import IdentityHeaders
+from gateway.core.keys import pinned_key
+from gateway.core.policy import SignIn, accounts_portal
+from gateway.core.routes import RouteTable
+from gateway.core.settings_model import InstanceSettings, Settings
+from gateway.core.tokens import Expectations
+from gateway.core.trust import Trust
+from gateway.ports import Clock, Journal
+from gateway.sessions.client import SessionsClient
+from gateway.surfaces.gate import Gate
+from gateway.surfaces.middleware import GateMiddleware
+
+ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A gate with what stands behind it.
+
+    Attributes:
+        gate: judges requests.
+        keys: the key source, for readiness.
+        namespace: header names that only the gateway may write.
+        names: the instance's cookies.
+    """
+
+    gate: Gate
+    keys: RemoteKeys | PinnedKeys
+    namespace: IdentityNamespace
+    names: CookieNames
+    _closers: tuple[Callable[[], Awaitable[None]], ...]
+
+    async def close(self) -> None:
+        """Finish what runs and close the connections."""
+        for close in self._closers:
+            await close()
+
+
+def rules(settings: Settings) -> Rules:
+    """Return the instance's rules."""
+    instance = settings.instance
+    key = instance.publishable_key
+    return Rules(
+        kind=key.kind,
+        frontend_api=key.frontend_api,
+        names=CookieNames.of(key.cookie_suffix),
+        handshake_base=frontend_api_url(instance),
+        expected=Expectations(issuers(instance), frozenset(instance.authorized_parties), instance.clock_skew_s),
+        refresh_methods=None if settings.refresh.methods is None else frozenset(settings.refresh.methods),
+        has_refresh=settings.refresh.enabled and instance.secret_key is not None,
+        has_api=instance.secret_key is not None,
+    )
+
+
+def frontend_api_url(instance: InstanceSettings) -> str:
+    """Return where browsers reach the Frontend API, without a trailing slash."""
+    return (instance.proxy_url or f"https://{instance.publishable_key.frontend_api}").rstrip("/")
+
+
+def issuers(instance: InstanceSettings) -> frozenset[str]:
+    """Return the issuers whose tokens are this instance's: its Frontend API, and its proxy where there is one."""
+    own = {f"https://{instance.publishable_key.frontend_api}"}
+    if instance.proxy_url is not None:
+        own.add(instance.proxy_url.rstrip("/"))
+    return frozenset(own)
+
+
+def build(settings: Settings, clock: Clock = time.time) -> Engine:
+    """Build the engine; nothing is connected before the first request.
+
+    Args:
+        settings: judged by :func:`gateway.core.settings.parse`.
+        clock: Unix seconds.
+    """
+    instance = settings.instance
+    verified = VerifiedTokens()
+    client = SessionsClient(instance.secret_key, api_url=instance.api_url) if instance.secret_key else None
+    transport = httpx.AsyncHTTPTransport(trust_env=False)
+    keys = _keys(instance, client, transport, verified)
+    budget_ms = settings.refresh.budget_ms
+    api = BackendApi(client, budget_ms / 1000) if client is not None else None
+    authenticator = Authenticator(rules(settings), keys, verified, api, refresh_budget_ms=budget_ms, clock=clock)
+    identity = IdentityHeaders(settings.identity.prefix, settings.identity.claims)
+    address = instance.sign_in_url or accounts_portal(instance.publishable_key.frontend_api)
+    gate = Gate(
+        authenticator,
+        RouteTable.build(settings.routes),
+        Trust(settings.server.trusted_proxies, settings.server.allowed_hosts),
+        identity,
+        SignIn(address, instance.publishable_key.kind),
+    )
+    closers = [authenticator.close, transport.aclose, *([client.aclose] if client else [])]
+    return Engine(
+        gate, keys, IdentityNamespace(identity.prefix, identity.names), authenticator.rules.names, tuple(closers)
+    )
+
+
+def _keys(
+    instance: InstanceSettings,
+    client: SessionsClient | None,
+    transport: httpx.AsyncBaseTransport,
+    verified: VerifiedTokens,
+) -> RemoteKeys | PinnedKeys:
+    if instance.jwt_key is not None:
+        return PinnedKeys(pinned_key(instance.jwt_key))
+    if client is not None:
+        return RemoteKeys(client.jwks, verified.clear)
+    url = f"{frontend_api_url(instance)}/.well-known/jwks.json"
+    return RemoteKeys(public_jwks(url, transport), verified.clear)
+
+
+def journal_of(settings: Settings) -> Journal:
+    """Return the access log that the settings ask for."""
+    if not settings.log.access:
+        return NoJournal()
+    return JsonJournal() if settings.log.format == "json" else TextJournal()
+
+
+class SessionMiddleware(GateMiddleware):
+    """Protects a Starlette, FastAPI or other ASGI application: ``app.add_middleware(SessionMiddleware, settings=…)``.
+
+    The session is at ``request.state.session``; WebSockets are judged before they are accepted.
+
+    Args:
+        app: the application.
+        settings: from :func:`gateway.core.settings.parse` with ``needs_upstream=False``.
+        clock: Unix seconds.
+    """
+
+    def __init__(self, app: ASGIApp, *, settings: Settings, clock: Clock = time.time) -> None:
+        engine = build(settings, clock)
+        super().__init__(app, engine.gate, engine.namespace, journal_of(settings), engine.close)

@@ -1,0 +1,91 @@
+"""What a route does with a verdict: let the request pass, send the browser somewhere, or refuse.
+
+This is the only place where a verdict becomes an action. What no branch lets pass is refused.
+"""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from gateway.core.cookies import DEV_BROWSER
+from gateway.core.handshake import clean_url, with_query
+from gateway.core.instance import InstanceKind
+from gateway.core.reasons import Reason
+from gateway.core.request import PublicUrl, RequestFacts
+from gateway.core.settings_model import Access, OnSignedOut
+from gateway.core.verdict import State, Verdict
+
+_NOBODY = frozenset({Reason.SESSION_TOKEN_AND_UAT_MISSING, Reason.SESSION_TOKEN_MISSING})
+"""Reasons for which signing in helps for certain; with any other the sign-in page might send the browser right back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The request goes on, with the identity of the verdict (which may be none)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """The browser goes to another address first."""
+
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The request ends here; status and words follow from the reason."""
+
+    reason: str
+
+
+Action = Pass | Redirect | Refuse
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Where people sign in.
+
+    Attributes:
+        address: the sign-in page.
+        kind: development carries the dev browser token to another origin.
+    """
+
+    address: str
+    kind: InstanceKind
+
+    def location(self, url: PublicUrl, dev_browser: str) -> str:
+        """Return the sign-in address that comes back to this URL (request-authentication section 16)."""
+        target = with_query(self.address, "redirect_url", clean_url(url))
+        if self.kind is InstanceKind.DEVELOPMENT and dev_browser and urlsplit(self.address).netloc != url.host:
+            target = with_query(target, DEV_BROWSER, dev_browser)
+        return target
+
+
+def accounts_portal(frontend_api: str) -> str:
+    """Return the hosted sign-in page of an instance whose settings name none."""
+    host = frontend_api
+    for start, replacement in (("clerk.accountsstage.", "accountsstage."), ("clerk.accounts.", "accounts.")):
+        if start in host:
+            return f"https://{host.replace(start, replacement, 1)}/sign-in"
+    return f"https://{host.replace('clerk.', 'accounts.', 1)}/sign-in"
+
+
+def act(verdict: Verdict, facts: RequestFacts, access: Access, on_signed_out: OnSignedOut, sign_in: SignIn) -> Action:
+    """Return what happens to a request on a route.
+
+    Args:
+        verdict: the decision; not asked for on public routes.
+        facts: the request.
+        access, on_signed_out: of the route.
+        sign_in: where people sign in.
+    """
+    if verdict.state is State.UNKNOWN:
+        return Refuse(verdict.reason)
+    may_redirect = facts.method in {"GET", "HEAD"} and on_signed_out is not OnSignedOut.UNAUTHORIZED
+    if verdict.location and may_redirect:
+        return Redirect(verdict.location)
+    if verdict.state is State.SIGNED_IN or access is not Access.REQUIRED:
+        return Pass()
+    wants_page = on_signed_out is OnSignedOut.REDIRECT or (facts.is_navigation and facts.method == "GET")
+    if may_redirect and wants_page and not verdict.is_loop and verdict.reason in _NOBODY:
+        return Redirect(sign_in.location(facts.url, verdict.dev_browser.reveal()))
+    return Refuse(verdict.reason)

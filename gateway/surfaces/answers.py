@@ -1,0 +1,146 @@
+"""What the gateway answers itself: redirects, refusals, problem documents (RFC 9457) and pages; the only renderer."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gateway.core.cookies import SetCookie
+from gateway.core.reasons import Reason, meaning
+from gateway.core.request import Header, RequestFacts
+from gateway.core.verdict import State, Verdict
+from gateway.pages import error as error_page
+
+_NO_STORE: Header = (b"cache-control", b"no-store")
+_HTML_HEADERS: tuple[Header, ...] = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_HEADINGS = {
+    400: "This request cannot be understood",
+    401: "You are not signed in",
+    403: "This is not for you",
+    404: "Nothing here",
+    405: "Not like this",
+    431: "The request is too large",
+    500: "Something went wrong",
+    501: "Not available",
+    502: "The service did not answer",
+    503: "Not available right now",
+    504: "The service is taking too long",
+}
+RETRY_AFTER_S = 5
+
+LOOP_TEXT = (
+    "Your browser was sent to renew your session several times in a row and came back without one, so the loop was "
+    "stopped. The usual causes: a clock that is wrong, keys of another instance, or cookies that the browser does not "
+    "keep. Wait a few seconds and try again; if it stays so, tell the people who run this site the reason below."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete answer."""
+
+    status: int
+    headers: tuple[Header, ...]
+    body: bytes = b""
+
+    def with_cookies(self, cookies: Sequence[SetCookie]) -> "Answer":
+        """Return the answer with cookies to set."""
+        return replace(self, headers=(*self.headers, *set_cookie_headers(cookies)))
+
+
+def set_cookie_headers(cookies: Sequence[SetCookie]) -> tuple[Header, ...]:
+    """Return one ``Set-Cookie`` line per cookie."""
+    return tuple((b"set-cookie", cookie.header()) for cookie in cookies)
+
+
+def status_headers(state: str, reason: str, message: str) -> tuple[Header, ...]:
+    """Return ``X-Clerk-Auth-*``; a message that cannot be a header value is left out."""
+    headers = [(b"x-clerk-auth-status", state.encode()), (b"x-clerk-auth-reason", reason.encode("ascii", "replace"))]
+    if message and message.isascii() and message.isprintable():
+        headers.append((b"x-clerk-auth-message", message.encode("ascii")))
+    return tuple(headers)
+
+
+def redirect(location: str, verdict: Verdict) -> Answer:
+    """Return the 307 that sends a browser on; caches must not keep it."""
+    status = status_headers(verdict.state, verdict.reason, verdict.message) if verdict.reason else ()
+    headers = ((b"location", location.encode("ascii", "xmlcharrefreplace")), _NO_STORE, *status)
+    return Answer(307, (*headers, (b"content-length", b"0"))).with_cookies(verdict.cookies)
+
+
+def refusal(
+    facts: RequestFacts | None,
+    reason: str,
+    *,
+    verdict: Verdict | None = None,
+    sign_in: str = "",
+    headers: Sequence[Header] = (),
+) -> Answer:
+    """Return the answer to a request that does not go on.
+
+    Args:
+        facts: the request; None where it could not be read.
+        reason: why.
+        verdict: the decision, if there was one: its message and cookies go along.
+        sign_in: address of the sign-in page, offered on pages.
+        headers: more headers, such as ``Allow``.
+    """
+    what = meaning(reason)
+    state = verdict.state if verdict is not None else State.SIGNED_OUT
+    message = verdict.message if verdict is not None else ""
+    extra = [_NO_STORE, (b"vary", b"Accept, Authorization, Cookie"), *status_headers(state, reason, message), *headers]
+    if what.status == 401:
+        extra.append((b"www-authenticate", _challenge(what.challenge, reason)))
+    if what.status == 503:
+        retry_s = (verdict.retry_after_s if verdict is not None else 0) or RETRY_AFTER_S
+        extra.append((b"retry-after", str(retry_s).encode()))
+    if facts is not None and facts.wants_html:
+        body = _page(facts, reason, verdict, sign_in)
+        kind = _HTML_HEADERS
+    else:
+        body = _problem(what.status, reason, what.text)
+        kind = ((b"content-type", b"application/problem+json"),)
+    length = (b"content-length", str(len(body)).encode())
+    answer = Answer(what.status, (*kind, length, *extra), b"" if facts and facts.method == "HEAD" else body)
+    return answer.with_cookies(verdict.cookies) if verdict is not None else answer
+
+
+def _challenge(error: str, reason: str) -> bytes:
+    challenge = 'Bearer realm="gateway"'
+    if error:
+        challenge += f', error="{error}", error_description="{reason}"'
+    return challenge.encode("ascii", "replace")
+
+
+def _problem(status: int, reason: str, text: str) -> bytes:
+    document = {"type": "about:blank", "title": _HEADINGS[status], "status": status, "detail": text, "reason": reason}
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _page(facts: RequestFacts, reason: str, verdict: Verdict | None, sign_in: str) -> bytes:
+    what = meaning(reason)
+    is_loop = verdict is not None and verdict.is_loop
+    actions = [("Sign in", sign_in)] if what.status == 401 and sign_in else []
+    if facts.method == "GET" and what.status >= 500:
+        actions.append(("Try again", facts.url.path))
+    heading = "We could not renew your session" if is_loop else _HEADINGS[what.status]
+    page = error_page.render(
+        status=what.status, heading=heading, text=LOOP_TEXT if is_loop else what.text, reason=reason, actions=actions
+    )
+    return page.encode()
+
+
+def unexpected(facts: RequestFacts | None) -> Answer:
+    """Return the 500 for a fault of ours; says nothing of its cause."""
+    return refusal(facts, Reason.UNEXPECTED_ERROR)
+
+
+def json_answer(status: int, document: object) -> Answer:
+    """Return a JSON document that no cache keeps."""
+    body = json.dumps(document, separators=(",", ":")).encode()
+    headers = ((b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), _NO_STORE)
+    return Answer(status, headers, body)

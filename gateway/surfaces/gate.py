@@ -1,0 +1,124 @@
+"""The way of every request to a decision, the same through every door.
+
+The order is policy and is written here alone: host, target, route, decision, the route's own terms.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from gateway.authenticator.driver import Authenticator
+from gateway.core.claims import SessionClaims
+from gateway.core.identity import IdentityHeaders
+from gateway.core.policy import Pass, Redirect, SignIn, act
+from gateway.core.reasons import Reason
+from gateway.core.request import Header, PublicUrl, RequestFacts
+from gateway.core.routes import Route, RouteTable
+from gateway.core.settings_model import Access
+from gateway.core.target import TargetError
+from gateway.core.trust import HostError, PublicOrigin, Trust
+from gateway.core.verdict import State, Verdict
+from gateway.surfaces import answers
+from gateway.surfaces.answers import Answer
+from gateway.surfaces.scope import Scanned, Scope, facts_of, origin_of
+
+_log = logging.getLogger(__name__)
+
+_NOT_ASKED = Verdict(State.SIGNED_OUT)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What became of a request at the gate.
+
+    Attributes:
+        answer: what to answer instead of going on; None when the request passes.
+        facts: what was read; None when the request could not be read.
+        route: the route that takes it; None when there is none.
+        verdict: the decision; signed out where none was asked for.
+        identity: header pairs for whoever is behind the gate.
+        detail: for the log.
+    """
+
+    answer: Answer | None
+    facts: RequestFacts | None
+    route: Route | None
+    verdict: Verdict
+    identity: tuple[Header, ...] = ()
+    detail: str = ""
+
+    @property
+    def session(self) -> SessionClaims | None:
+        """The claims of the session, or None when nobody is signed in."""
+        return self.verdict.claims
+
+
+class Gate:
+    """Judges requests by routes and sessions.
+
+    Args:
+        authenticator: decides about sessions.
+        routes: which terms hold where.
+        trust: whose forwarding headers are believed.
+        identity: makes headers of a session.
+        sign_in: where people sign in.
+    """
+
+    def __init__(
+        self, authenticator: Authenticator, routes: RouteTable, trust: Trust, identity: IdentityHeaders, sign_in: SignIn
+    ) -> None:
+        self.authenticator = authenticator
+        self.identity = identity
+        self.trust = trust
+        self._routes = routes
+        self._sign_in = sign_in
+        self._cookie_names = authenticator.rules.names.read
+
+    async def admit(self, scope: Scope) -> Admission:
+        """Judge one request; never raises for anything that a client can send."""
+        scanned = Scanned(scope["headers"])
+        try:
+            origin = origin_of(scope, scanned, self.trust)
+            facts = facts_of(scope, scanned, origin, self.trust, self._cookie_names)
+        except HostError as error:
+            return _unreadable(scope, scanned, Reason.REQUEST_HOST_INVALID, error.reason)
+        except TargetError as error:
+            return _unreadable(scope, scanned, Reason.REQUEST_TARGET_INVALID, error.reason)
+        route = self._routes.match(origin.hostname, facts.url.path.encode("ascii"), facts.method)
+        if route is None:
+            return self._no_route(facts, origin)
+        try:
+            return await self._judge(facts, route)
+        except Exception:
+            # A fault of ours must not let anything in; the traceback is the operator's, not the client's.
+            _log.exception("deciding about a request failed")
+            return Admission(answers.unexpected(facts), facts, route, _NOT_ASKED)
+
+    async def _judge(self, facts: RequestFacts, route: Route) -> Admission:
+        terms = route.settings
+        if terms.access is Access.PUBLIC:
+            return Admission(None, facts, route, _NOT_ASKED, self.identity.signed_out)
+        verdict = await self.authenticator.authenticate(facts)
+        match act(verdict, facts, terms.access, terms.on_signed_out, self._sign_in):
+            case Pass():
+                identity = self.identity.of(verdict.claims) if verdict.claims else self.identity.signed_out
+                return Admission(None, facts, route, verdict, identity)
+            case Redirect(location):
+                return Admission(answers.redirect(location, verdict), facts, route, verdict)
+            case refused:
+                sign_in = self._sign_in.location(facts.url, verdict.dev_browser.reveal())
+                answer = answers.refusal(facts, refused.reason, verdict=verdict, sign_in=sign_in)
+                return Admission(answer, facts, route, verdict, detail=verdict.message)
+
+    def _no_route(self, facts: RequestFacts, origin: PublicOrigin) -> Admission:
+        methods = self._routes.methods(origin.hostname, facts.url.path.encode("ascii"))
+        if methods:
+            allow = (b"allow", ", ".join(methods).encode())
+            answer = answers.refusal(facts, Reason.METHOD_NOT_ALLOWED, headers=[allow])
+        else:
+            answer = answers.refusal(facts, Reason.ROUTE_NOT_FOUND)
+        return Admission(answer, facts, None, _NOT_ASKED)
+
+
+def _unreadable(scope: Scope, scanned: Scanned, reason: Reason, detail: str) -> Admission:
+    facts = RequestFacts(method=scope.get("method", "GET"), url=PublicUrl("http", ""), headers=scanned.read)
+    return Admission(answers.refusal(facts, reason), None, None, _NOT_ASKED, detail=f"{reason}: {detail}")

@@ -1,0 +1,69 @@
+"""The gate as ASGI middleware inside an application: HTTP and WebSocket scopes.
+
+The application finds the session at ``request.state.session`` (:class:`~gateway.core.claims.SessionClaims`, or None on
+routes that let anybody in). Headers that claim an identity are removed before ours are added, as in the proxy.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from gateway.core.headers import IdentityNamespace
+from gateway.ports import Journal
+from gateway.surfaces.answers import set_cookie_headers
+from gateway.surfaces.exchange import Receive, Send, Watch, adding_headers, send_answer, send_refused_websocket
+from gateway.surfaces.gate import Admission, Gate
+from gateway.surfaces.scope import Scope
+
+ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+class GateMiddleware:
+    """Lets requests through to an application as the gate admits them.
+
+    Args:
+        app: the application.
+        gate: judges.
+        namespace: which request headers claim an identity.
+        journal: the access log.
+        close: called when the application shuts down.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        gate: Gate,
+        namespace: IdentityNamespace,
+        journal: Journal,
+        close: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.app = app
+        self._gate = gate
+        self._namespace = namespace
+        self._journal = journal
+        self._close = close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one scope."""
+        if scope["type"] == "lifespan":
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                await self._close()
+            return
+        watch = Watch(self._journal)
+        admission = await self._gate.admit(scope)
+        try:
+            await self._serve(scope, receive, watch.wrap(send), admission)
+        finally:
+            watch.write(scope, admission)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, admission: Admission) -> None:
+        if admission.answer is None:
+            headers = [*self._namespace.strip(scope["headers"]), *admission.identity]
+            state = {**scope.get("state", {}), "session": admission.session}
+            inner = {**scope, "headers": headers, "state": state}
+            await self.app(inner, receive, adding_headers(send, set_cookie_headers(admission.verdict.cookies)))
+        elif scope["type"] == "websocket":
+            await send_refused_websocket(scope, send, admission.answer)
+        else:
+            await send_answer(send, admission.answer)
