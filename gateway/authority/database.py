@@ -94,7 +94,11 @@ class Database:
                 # it will hold keys, so nobody else may read it, whatever the umask says
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             database = cls(_connect(path))
-            database._prepare(path)
+            try:
+                database._prepare(path)
+            except BaseException:
+                database.close()
+                raise
         except (sqlite3.DatabaseError, OSError) as error:
             fix = "name a file of the authority in a directory that exists and can be written to"
             raise ConfigurationError([Fault("--db", path, f"it cannot be opened ({error})", fix)]) from error
@@ -136,17 +140,26 @@ class Database:
             return self._connection.execute(sql, values).rowcount
 
     def _prepare(self, path: str) -> None:
+        self._require_own(path)  # before anything is written: changing the journal mode writes
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
         with self.transaction():
-            owner, version = self._pragma("application_id"), self._pragma("user_version")
-            if (owner, version) == (_APPLICATION_ID, _SCHEMA_VERSION):
+            if self._require_own(path):
                 return
-            if owner or version or self.row("SELECT 1 FROM sqlite_schema"):
-                problem = f"it is not a database of this authority (schema {version}, expected {_SCHEMA_VERSION})"
-                raise ConfigurationError([Fault("--db", path, problem, "name another file")])
             for statement in _SCHEMA.split(";")[:-1]:
                 self._connection.execute(statement)
             self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             self._connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+
+    def _require_own(self, path: str) -> bool:
+        """Whether the schema is there; False for an empty database."""
+        owner, version = self._pragma("application_id"), self._pragma("user_version")
+        if (owner, version) == (_APPLICATION_ID, _SCHEMA_VERSION):
+            return True
+        if owner or version or self.row("SELECT 1 FROM sqlite_schema"):
+            problem = f"it is not a database of this authority (schema {version}, expected {_SCHEMA_VERSION})"
+            raise ConfigurationError([Fault("--db", path, problem, "name another file")])
+        return False
 
     def _pragma(self, name: str) -> int:
         return int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
@@ -158,6 +171,4 @@ def _connect(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(target, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
     return connection
