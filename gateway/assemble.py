@@ -85,17 +85,22 @@ def issuers(instance: InstanceSettings) -> frozenset[str]:
     return frozenset(own)
 
 
-def build(settings: Settings, clock: Clock = time.time) -> Engine:
+def build(settings: Settings, clock: Clock = time.time, transport: httpx.AsyncBaseTransport | None = None) -> Engine:
     """Build the engine; nothing is connected before the first request.
 
     Args:
         settings: judged by :func:`gateway.core.settings.parse`.
         clock: Unix seconds.
+        transport: carries the calls to the Backend API and the Frontend API; closed with the engine.
     """
     instance = settings.instance
+    transport = transport or httpx.AsyncHTTPTransport(trust_env=False)
     verified = VerifiedTokens()
-    client = SessionsClient(instance.secret_key, api_url=instance.api_url) if instance.secret_key else None
-    transport = httpx.AsyncHTTPTransport(trust_env=False)
+    client = (
+        SessionsClient(instance.secret_key, api_url=instance.api_url, transport=transport)
+        if instance.secret_key
+        else None
+    )
     keys = _keys(instance, client, transport, verified)
     budget_ms = settings.refresh.budget_ms
     api = BackendApi(client, budget_ms / 1000) if client is not None else None
@@ -109,9 +114,12 @@ def build(settings: Settings, clock: Clock = time.time) -> Engine:
         identity,
         SignIn(address, instance.publishable_key.kind),
     )
-    closers = [authenticator.close, transport.aclose, *([client.aclose] if client else [])]
     return Engine(
-        gate, keys, IdentityNamespace(identity.prefix, identity.names), authenticator.rules.names, tuple(closers)
+        gate,
+        keys,
+        IdentityNamespace(identity.prefix, identity.names),
+        authenticator.rules.names,
+        (authenticator.close, transport.aclose),
     )
 
 
@@ -145,8 +153,16 @@ class SessionMiddleware(GateMiddleware):
         app: the application.
         settings: from :func:`gateway.core.settings.parse` with ``needs_upstream=False``.
         clock: Unix seconds.
+        transport: carries the calls to the Backend API and the Frontend API; for tests.
     """
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, clock: Clock = time.time) -> None:
-        engine = build(settings, clock)
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        settings: Settings,
+        clock: Clock = time.time,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        engine = build(settings, clock, transport)
         super().__init__(app, engine.gate, engine.namespace, journal_of(settings), engine.close)

@@ -9,13 +9,13 @@ from gateway.core.reasons import Reason, meaning
 from gateway.core.request import Header, RequestFacts
 from gateway.core.verdict import State, Verdict
 from gateway.pages import error as error_page
+from gateway.pages.rendering import page_headers
 
 _NO_STORE: Header = (b"cache-control", b"no-store")
-_HTML_HEADERS: tuple[Header, ...] = (
-    (b"content-type", b"text/html; charset=utf-8"),
-    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+_HTML_HEADERS: tuple[Header, ...] = tuple(
+    (name.lower().encode(), value.encode())
+    for name, value in page_headers(has_form=False)
+    if name.lower() != "cache-control"
 )
 _HEADINGS = {
     400: "This request cannot be understood",
