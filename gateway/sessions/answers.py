@@ -48,7 +48,7 @@ def read_answer(operation: Operation[T], answer: Answer, now_s: float) -> T:
     if not 200 <= answer.status < 300:
         raise refusal(operation, answer, now_s)
     trace_id = _trace_id(answer, None)
-    if not is_json(operation, answer):
+    if answer.status == 204 or not is_json(operation, answer):  # 204 has no body, whatever its headers say
         raise ApiFailed(answer.status, _why_not_json(answer), trace_id)
     try:
         value = _decode(answer.body)

@@ -37,20 +37,20 @@ async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, 
         # One time-out over everything: httpx's own bound single reads, and a dripping server never exceeds them.
         async with asyncio.timeout(timeout_s):
             response = await transport.handle_async_request(request)
+            if not isinstance(response.stream, httpx.AsyncByteStream):
+                raise TypeError("the transport must answer with an asynchronous stream")
             try:
-                body = await _read_body(response)
+                body = await _read_body(response, response.stream)
             finally:
                 await response.aclose()
     return Answer(response.status_code, {key.lower(): value for key, value in response.headers.items()}, body)
 
 
-async def _read_body(response: httpx.Response) -> bytes:
+async def _read_body(response: httpx.Response, stream: httpx.AsyncByteStream) -> bytes:
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         raise ApiFailed(response.status_code, "the answer is compressed, which was not asked for")
-    if not isinstance(response.stream, httpx.AsyncByteStream):
-        raise TypeError("the transport must answer with an asynchronous stream")
     body = bytearray()
-    async for chunk in response.stream:
+    async for chunk in stream:
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             raise ApiFailed(response.status_code, f"the answer is larger than {MAX_BODY_BYTES} bytes")
@@ -77,8 +77,8 @@ def _connect_cause(error: BaseException) -> tuple[str, str]:
         if isinstance(link, socket.gaierror):
             return "dns", "the API's host name cannot be resolved"
         if isinstance(link, ssl.SSLCertVerificationError):
-            return "tls", f"the API's certificate is not accepted ({link.verify_message})"
+            return "tls", f"the API's certificate is not accepted ({getattr(link, 'verify_message', 'unknown reason')})"
         if isinstance(link, ssl.SSLError):
-            return "tls", f"no TLS connection to the API ({link.reason})"
+            return "tls", f"no TLS connection to the API ({getattr(link, 'reason', 'unknown reason')})"
         link = link.__cause__ or link.__context__
     return "connect", "no connection to the API"
