@@ -1,0 +1,146 @@
+"""Reading where things are: URLs, origins, hosts, networks, the address to listen on."""
+
+import re
+from ipaddress import ip_address, ip_network
+from urllib.parse import SplitResult, urlsplit
+
+from gateway.core.settings_model import Address, Network
+from gateway.core.settings_values import BadValueError, text
+from gateway.core.trust import HostError, canonical_host
+
+_ORIGIN = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>[^/?#@]+)(?P<rest>[/?#].*)?")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def api_url(value: object) -> str:
+    """Read the base URL of the API; the secret key is sent there, so it is https or loopback."""
+    found = _base_url(value)
+    if found.endswith("/v1"):
+        raise BadValueError("it ends in /v1, which is added to it", f'write "{found.removesuffix("/v1")}"')
+    return found
+
+
+def proxy_url(value: object) -> str:
+    """Read the URL that stands in for the Frontend API."""
+    return _base_url(value)
+
+
+def page_url(value: object) -> str:
+    """Read the absolute URL of a page."""
+    found = text(value)
+    _split(found, "https://accounts.example.com/sign-in")
+    return found
+
+
+def origin(value: object) -> str:
+    """Read an origin as browsers write it (RFC 6454), since it is compared letter by letter."""
+    found = text(value)
+    match = _ORIGIN.fullmatch(found)
+    if match is None:
+        raise BadValueError("it is not an origin", 'write scheme and host, like "https://app.example.com"')
+    scheme = match["scheme"].lower()
+    try:
+        host, port = canonical_host(match["host"])
+    except HostError:
+        raise BadValueError("its host is not valid", 'write scheme and host, like "https://app.example.com"') from None
+    shown = "" if port in {None, _DEFAULT_PORTS.get(scheme)} else f":{port}"
+    expected = f"{scheme}://{host}{shown}"
+    if found != expected:
+        raise BadValueError("it is not an origin as browsers write it", f'write "{expected}"')
+    return found
+
+
+def upstream(value: object) -> str:
+    """Read where a route's requests go: scheme, host, port; the request's own path is forwarded."""
+    found = text(value)
+    parts = _split(found, "http://127.0.0.1:9000")
+    bare = f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
+    if "@" in parts.netloc:
+        raise BadValueError("it holds a user name or password", f'write "{bare}"')
+    if parts.path not in {"", "/"} or "?" in found or "#" in found:
+        raise BadValueError("it has a path, query or fragment, but requests keep their own", f'write "{bare}"')
+    return bare
+
+
+def address(value: object) -> Address:
+    """Read ``host:port``, an IPv6 host in brackets."""
+    found = text(value)
+    host, _, port = found.rpartition(":")
+    example = '"127.0.0.1:8000", "[::1]:8000", or "0.0.0.0:8000" for every interface'
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise BadValueError("it has no port from 0 to 65535", f"write {example}")
+    try:
+        name, second_port = canonical_host(host)
+    except HostError:
+        raise BadValueError("its host is not valid", f"write {example}") from None
+    if second_port is not None:
+        raise BadValueError("it has two ports", f"write {example}")
+    return Address(name.strip("[]"), int(port))
+
+
+def network(value: object) -> Network:
+    """Read a network or a single address."""
+    found = text(value)
+    try:
+        return ip_network(found)
+    except ValueError:
+        pass
+    try:
+        wider = ip_network(found, strict=False)
+    except ValueError:
+        raise BadValueError("it is no network", 'write one like "10.0.0.0/8" or a single address') from None
+    raise BadValueError(
+        "it has bits set behind the prefix", f'write "{wider}", or the single address without the prefix'
+    )
+
+
+def host_pattern(value: object) -> str:
+    """Read a host name or a ``*.`` pattern; lower-case, without port."""
+    found = text(value)
+    star = "*." if found.startswith("*.") else ""
+    example = '"app.example.com" or "*.example.com"'
+    if "*" in found.removeprefix("*."):
+        raise BadValueError(
+            "a wildcard may only be the whole first label", f"write {example}, or leave host out for any host"
+        )
+    try:
+        name, port = canonical_host(found.removeprefix("*."))
+    except HostError:
+        raise BadValueError("it is not a host name", f"write {example}") from None
+    if port is not None:
+        raise BadValueError("hosts are compared without their port", f'write "{star}{name}"')
+    return f"{star}{name}"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address means this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _base_url(value: object) -> str:
+    found = text(value).rstrip("/")
+    parts = _split(found, "https://api.clerk.com")
+    if "@" in parts.netloc or "?" in found or "#" in found:
+        raise BadValueError("it has a user name, query or fragment", "write scheme, host and path only")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise BadValueError("it is plain http to another machine", "write https://; http is for loopback only")
+    return found
+
+
+def _split(found: str, example: str) -> SplitResult:
+    bad = BadValueError("it is not an absolute http or https URL", f'write one like "{example}"')
+    if not found.isprintable() or not found.isascii() or set(found) & set(' \\<>"{}|^`'):
+        raise bad
+    try:
+        parts = urlsplit(found)
+        canonical_host(parts.netloc.rpartition("@")[2])
+    except ValueError:
+        raise bad from None
+    if parts.scheme not in {"http", "https"} or found[: len(parts.scheme)] != parts.scheme:
+        raise bad
+    return parts

@@ -1,0 +1,130 @@
+"""The settings as frozen records, and the only place where a default is written.
+
+What each one means stands beside its key in :mod:`gateway.core.settings_keys`; reading and judging is
+:mod:`gateway.core.settings`. Import from there.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
+
+from gateway.core.instance import PublishableKey
+from gateway.core.secret import Secret
+from gateway.errors import Fault
+
+Network = IPv4Network | IPv6Network
+
+
+class Access(StrEnum):
+    """Who may pass on a route."""
+
+    PUBLIC = "public"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+    @property
+    def strictness(self) -> int:
+        """Return 0 for public, 1 for optional, 2 for required."""
+        return list(Access).index(self)
+
+
+class OnSignedOut(StrEnum):
+    """What a signed-out request gets where a session is required."""
+
+    AUTO = "auto"
+    REDIRECT = "redirect"
+    UNAUTHORIZED = "401"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and a port to listen on; port 0 asks for any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceSettings:
+    """Which instance's sessions count, and how to reach its APIs."""
+
+    publishable_key: PublishableKey
+    secret_key: Secret | None = None
+    api_url: str = "https://api.clerk.com"
+    jwt_key: str | None = None
+    authorized_parties: tuple[str, ...] = ()
+    sign_in_url: str | None = None
+    proxy_url: str | None = None
+    clock_skew_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """Where the gateway listens and whom it believes."""
+
+    listen: Address = Address("127.0.0.1", 8000)
+    workers: int = 1
+    trusted_proxies: tuple[Network, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    drain_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentitySettings:
+    """What the upstream is told about the session."""
+
+    prefix: str = "X-Session-"
+    claims: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshSettings:
+    """Whether and how an expired token is traded for a new one."""
+
+    enabled: bool = True
+    budget_ms: int = 2000
+    methods: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What is written about requests and by whom it is to be read."""
+
+    access: bool = False
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteSettings:
+    """One rule: which requests, where to, and who may pass."""
+
+    path: str = "/"
+    host: str | None = None
+    methods: tuple[str, ...] = ()
+    upstream: str | None = None
+    access: Access = Access.REQUIRED
+    on_signed_out: OnSignedOut = OnSignedOut.AUTO
+    keep_credentials: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set.
+
+    Attributes:
+        warnings: what can be used but deserves a look; shaped like faults.
+    """
+
+    instance: InstanceSettings
+    server: ServerSettings = ServerSettings()
+    identity: IdentitySettings = IdentitySettings()
+    refresh: RefreshSettings = RefreshSettings()
+    log: LogSettings = LogSettings()
+    routes: tuple[RouteSettings, ...] = (RouteSettings(),)
+    warnings: tuple[Fault, ...] = ()

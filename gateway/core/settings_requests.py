@@ -1,0 +1,59 @@
+"""Reading which requests a route takes: methods and path."""
+
+import re
+from urllib.parse import quote
+
+from gateway.core.routes import RESERVED_IN_PATHS
+from gateway.core.settings_values import BadValueError, show, text
+from gateway.core.target import TargetError, canonical
+
+GATEWAY_PREFIX = "/.gateway"
+KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+# A route's path is laid out once per spelling, which doubles with each reserved character.
+_MAX_RESERVED = 6
+
+
+def method(value: object) -> str:
+    """Read one of the known methods, upper-case."""
+    found = text(value)
+    if found not in KNOWN_METHODS:
+        upper = found.upper()
+        fix = f'write "{upper}"' if upper in KNOWN_METHODS else f"write one of {', '.join(KNOWN_METHODS)}"
+        raise BadValueError(f"{show(found)} is not a known method", fix)
+    return found
+
+
+def route_path(value: object) -> str:
+    """Read a route's path: canonical, since it is compared with canonical paths."""
+    found = text(value)
+    if not found.startswith("/"):
+        raise BadValueError(
+            'it does not start with "/"', f'write "/{found}"' if "://" not in found else "write the path only"
+        )
+    if "*" in found or "?" in found or "#" in found:
+        raise BadValueError(
+            "a path is a prefix, without wildcard, query or fragment", f'write "{_plain_prefix(found)}"'
+        )
+    try:
+        expected = canonical(quote(found, safe="/%!$&'()*+,;=:@~").encode()).decode()
+    except TargetError as error:
+        raise BadValueError(
+            f"no request can have it ({error.reason})", "write it without dot segments and odd escapes"
+        ) from None
+    expected = expected.rstrip("/") or "/"
+    if found != expected:
+        raise BadValueError("it is not in canonical form", f'write "{expected}" (it covers all below it)')
+    _refuse_special(found)
+    return found
+
+
+def _plain_prefix(path: str) -> str:
+    return re.split(r"[*?#]", path, maxsplit=1)[0].rstrip("/") or "/"
+
+
+def _refuse_special(path: str) -> None:
+    if path == GATEWAY_PREFIX or path.startswith(f"{GATEWAY_PREFIX}/"):
+        raise BadValueError(f"{GATEWAY_PREFIX} is the gateway's own", "choose another path")
+    reserved = sum(path.count(each) + path.count(f"%{ord(each):02X}") for each in RESERVED_IN_PATHS)
+    if reserved > _MAX_RESERVED:
+        raise BadValueError(f"it holds more than {_MAX_RESERVED} of {RESERVED_IN_PATHS}", "write a shorter prefix")
