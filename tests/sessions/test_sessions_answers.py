@@ -5,11 +5,11 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sessions_kit import SESSION, error_body
 
 from gateway.errors import ApiFailed, ApiRefused, ApiUnreachable, SessionsApiError
 from gateway.sessions import wire
 from gateway.sessions.answers import Answer, read_answer, read_retry_after
+from tests.sessions.sessions_kit import SESSION, error_body
 
 NOW_S = 1_800_000_000.0
 JSON = {"content-type": "application/json"}

@@ -4,12 +4,23 @@ import logging
 
 import httpx
 import pytest
-from sessions_kit import KEY, SESSION, SESSION_ID, USER_ID, Naps, Tape, client_of, error_body, json_answer, session
 
 import gateway
 from gateway.core.secret import Secret
 from gateway.errors import ApiFailed, ApiRefused, ApiUnreachable, ConfigurationError, GatewayError
 from gateway.sessions import BadArgument, RefreshedCookies, SessionsClient, Token
+from tests.sessions.sessions_kit import (
+    KEY,
+    SESSION,
+    SESSION_ID,
+    USER_ID,
+    Naps,
+    Tape,
+    client_of,
+    error_body,
+    json_answer,
+    session,
+)
 
 TOKEN = {"object": "token", "jwt": "ey.a.b"}
 TRADE = {

@@ -11,10 +11,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from sessions_kit import KEY, SESSION, SESSION_ID, Naps, http_bytes, raw, serving
 
 from gateway.errors import ApiFailed, ApiUnreachable
 from gateway.sessions import SessionsClient
+from tests.sessions.sessions_kit import KEY, SESSION, SESSION_ID, Naps, http_bytes, raw, serving
 
 GOOD = json.dumps(SESSION).encode()
 TRADE = {"expired_token": "ey", "refresh_token": "r", "request_origin": "https://a.example", "request_headers": {}}

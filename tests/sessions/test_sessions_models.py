@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sessions_kit import SESSION, session
 
 from gateway.sessions import Session, SessionStatus, SessionTask
 from gateway.sessions.models import (
@@ -18,6 +17,7 @@ from gateway.sessions.models import (
     read_token,
     session_json,
 )
+from tests.sessions.sessions_kit import SESSION, session
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
