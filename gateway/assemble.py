@@ -6,7 +6,7 @@ The only place that knows which adapter stands behind which port; owns their clo
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -17,7 +17,7 @@ from gateway.authenticator.driver import Authenticator
 from gateway.authenticator.verified import VerifiedTokens
 from gateway.core.cookies import CookieNames
 from gateway.core.decision import Rules
-from gateway.core.headers import IdentityNamespace
+from gateway.core.headers import IdentityNamespace, RequestHeaders
 from gateway.core.identity import IdentityHeaders
 from gateway.core.keys import pinned_key
 from gateway.core.policy import SignIn, accounts_portal
@@ -29,6 +29,10 @@ from gateway.ports import Clock, Journal
 from gateway.sessions.client import SessionsClient
 from gateway.surfaces.gate import Gate
 from gateway.surfaces.middleware import GateMiddleware
+from gateway.surfaces.status import Status
+
+if TYPE_CHECKING:
+    from gateway.surfaces.proxy import Proxy
 
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -135,6 +139,46 @@ def _keys(
         return RemoteKeys(client.jwks, verified.clear)
     url = f"{frontend_api_url(instance)}/.well-known/jwks.json"
     return RemoteKeys(public_jwks(url, transport), verified.clear)
+
+
+def proxy_app(
+    settings: Settings,
+    journal: Journal | None = None,
+    clock: Clock = time.time,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> "Proxy":
+    """Return the reverse proxy as an ASGI application.
+
+    Args:
+        settings: judged by :func:`gateway.core.settings.parse`.
+        journal: the access log; by default what the settings ask for.
+        clock: Unix seconds.
+        transport: carries the calls to the Backend API and the Frontend API.
+    """
+    # The transport's parser comes with the extra "serve"; the middleware does without it.
+    from gateway.surfaces.proxy import Destination, Proxy  # noqa: PLC0415
+    from gateway.upstream.origin import Origin  # noqa: PLC0415
+    from gateway.upstream.pool import Pool  # noqa: PLC0415
+
+    engine = build(settings, clock, transport)
+    private_cookies = frozenset(name.encode() for name in engine.names.private)
+    pools = {text: Pool(Origin.parse(text)) for route in settings.routes if (text := route.upstream)}
+    destinations = {
+        route.name: Destination(
+            pools[route.settings.upstream],
+            RequestHeaders(engine.namespace, private_cookies, keep_credentials=route.settings.keep_credentials),
+        )
+        for route in engine.gate.routes.routes
+        if route.settings.upstream
+    }
+
+    async def close() -> None:
+        for pool in pools.values():
+            await pool.close()
+        await engine.close()
+
+    status = Status(engine.gate, engine.keys.warm)
+    return Proxy(engine.gate, status, destinations, private_cookies, journal or journal_of(settings), close)
 
 
 def journal_of(settings: Settings) -> Journal:

@@ -69,7 +69,7 @@ class Gate:
         self.authenticator = authenticator
         self.identity = identity
         self.trust = trust
-        self._routes = routes
+        self.routes = routes
         self._sign_in = sign_in
         self._cookie_names = authenticator.rules.names.read
 
@@ -83,7 +83,7 @@ class Gate:
             return _unreadable(scope, scanned, Reason.REQUEST_HOST_INVALID, error.reason)
         except TargetError as error:
             return _unreadable(scope, scanned, Reason.REQUEST_TARGET_INVALID, error.reason)
-        route = self._routes.match(origin.hostname, facts.url.path.encode("ascii"), facts.method)
+        route = self.routes.match(origin.hostname, facts.url.path.encode("ascii"), facts.method)
         if route is None:
             return self._no_route(facts, origin)
         try:
@@ -110,7 +110,7 @@ class Gate:
                 return Admission(answer, facts, route, verdict, detail=verdict.message)
 
     def _no_route(self, facts: RequestFacts, origin: PublicOrigin) -> Admission:
-        methods = self._routes.methods(origin.hostname, facts.url.path.encode("ascii"))
+        methods = self.routes.methods(origin.hostname, facts.url.path.encode("ascii"))
         if methods:
             allow = (b"allow", ", ".join(methods).encode())
             answer = answers.refusal(facts, Reason.METHOD_NOT_ALLOWED, headers=[allow])

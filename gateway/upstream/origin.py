@@ -1,0 +1,66 @@
+"""Where an upstream is: ``http://host:port``, ``https://host`` or ``unix:/path/to.sock``."""
+
+import ssl
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The address of an upstream.
+
+    Attributes:
+        text: as configured, for logs.
+        host, port: empty and 0 for a Unix socket.
+        path: of the Unix socket; empty otherwise.
+        is_tls: speak TLS, with the system's trust.
+    """
+
+    text: str
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    is_tls: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read an address that :func:`gateway.core.settings.parse` has judged.
+
+        Raises:
+            ValueError: when it is neither http, https nor unix.
+        """
+        if text.startswith("unix:"):
+            return cls(text, path=text.removeprefix("unix:"))
+        parts = urlsplit(text)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("an upstream is http://host:port, https://host or unix:/path")
+        is_tls = parts.scheme == "https"
+        return cls(text, parts.hostname, parts.port or (443 if is_tls else 80), is_tls=is_tls)
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Return the context for TLS, or None for plain text."""
+        return ssl.create_default_context() if self.is_tls else None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an upstream may take.
+
+    Attributes:
+        connect_s: seconds to connect, TLS included.
+        first_byte_s: seconds from the request's last byte to the answer's headers.
+        idle_s: seconds without a byte within a body, either way.
+        keep_alive_s: seconds that an idle connection is kept; shorter than most servers keep it.
+        connections: open at once; more requests than that are refused.
+        header_bytes: size of an answer's headers.
+        window_bytes: of an answer's body held for a slow client before reading stops.
+    """
+
+    connect_s: float = 5.0
+    first_byte_s: float = 60.0
+    idle_s: float = 60.0
+    keep_alive_s: float = 15.0
+    connections: int = 1024
+    header_bytes: int = 65_536
+    window_bytes: int = 262_144
