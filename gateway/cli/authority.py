@@ -1,0 +1,199 @@
+"""``gateway authority``: run the embedded session authority on its own.
+
+Decides what is refused before anything listens: addresses beyond this machine, and live keys in the environment, which
+mean that somebody took this for the real service. Standard output gets the description, standard error everything else.
+"""
+
+import ipaddress
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import click
+from starlette.types import ASGIApp
+
+from gateway.authority import Authority, AuthorityConfig, Founding
+from gateway.authority.config import MEMORY
+from gateway.cli.authority_server import run
+from gateway.core.instance import InstanceKind
+from gateway.core.secret import Secret
+from gateway.core.settings_model import Address
+from gateway.errors import ConfigurationError, Fault
+
+_DRAIN_S = 5.0
+_EXIT_USAGE = 2
+_KEY_VARIABLES = ("CLERK_SECRET_KEY", "CLERK_PUBLISHABLE_KEY")
+_LIVE_PREFIXES = ("sk_live_", "pk_live_")
+_LISTEN = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_WARNING = "the sign-in page lets anybody be anybody: it asks for no password"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorityOptions:
+    """What was asked for on the command line."""
+
+    listen: str
+    origin: str | None
+    db: str | None
+    instance: str
+    token_lifetime_s: int
+    is_remote_allowed: bool
+
+
+@click.command("authority")
+@click.option(
+    "--listen", default="127.0.0.1:8001", show_default=True, metavar="HOST:PORT", help="Port 0: any free one."
+)
+@click.option("--origin", metavar="URL", help="How browsers reach it, if not at the address it listens on.")
+@click.option("--db", metavar="PATH", help="SQLite file that keeps keys and sessions; without it they end with it.")
+@click.option(
+    "--instance",
+    type=click.Choice([kind.value for kind in InstanceKind]),
+    default=InstanceKind.DEVELOPMENT.value,
+    show_default=True,
+    help="Production sets Secure cookies and knows no dev browser.",
+)
+@click.option(
+    "--token-lifetime",
+    "token_lifetime_s",
+    type=click.IntRange(1, 315_360_000),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="Lifetime of session tokens.",
+)
+@click.option("--allow-remote", "is_remote_allowed", is_flag=True, help="Listen beyond this machine. Read the warning.")
+@click.option("--json", "is_json", is_flag=True, help="Print one line of JSON once it accepts connections.")
+def command(*, is_json: bool, **options: str | int | bool | None) -> None:
+    """Run a session authority: Backend API, Frontend API and a sign-in page for development.
+
+    It has users, organizations and keys of its own and needs no network. Anybody who can reach it can sign in as
+    anybody, so it listens on this machine only.
+
+    \b
+    Examples:
+      gateway authority
+      gateway authority --db authority.db --listen 127.0.0.1:9001
+      gateway authority --listen 127.0.0.1:0 --json | jq -r .publishable_key
+
+    \b
+    Exit codes:
+      0  stopped by a signal
+      2  wrong usage or configuration
+      3  the address is in use
+    """
+    try:
+        raise SystemExit(_serve(AuthorityOptions(**options), is_json=is_json))  # type: ignore[arg-type]  # click's names
+    except ConfigurationError as error:
+        for fault in error.faults:
+            click.echo(f"error: {fault}", err=True)
+        raise SystemExit(_EXIT_USAGE) from None
+
+
+def _serve(options: AuthorityOptions, *, is_json: bool) -> int:
+    listen = resolve_listen(options)
+    config = AuthorityConfig(
+        origin=options.origin or f"http://{_reachable(listen)}",
+        database=options.db or MEMORY,
+        kind=InstanceKind(options.instance),
+        token_lifetime_s=options.token_lifetime_s,
+    )
+    # The worker is another process. Without a file it gets the identity as data.
+    founding = Founding.generate(config, int(time.time() * 1000))
+    announced = Authority.open(config, founding=founding)
+    description = announced.describe()
+    announced.close()
+    refuse_live_keys(os.environ, announced.secret_key, announced.publishable_key.value)
+    click.echo(f"warning: {_WARNING}", err=True)
+    if options.is_remote_allowed:
+        click.echo(f"warning: {listen} may be reached from other machines; use it in closed networks only", err=True)
+
+    def load_app() -> ASGIApp:
+        return Authority.open(config, founding=founding).app
+
+    def on_ready() -> None:
+        click.echo(json.dumps(description) if is_json else describe_for_people(description, config.kind))
+
+    return run(load_app, listen, drain_s=_DRAIN_S, on_ready=on_ready)
+
+
+def resolve_listen(options: AuthorityOptions) -> Address:
+    """The address to listen on; port 0 becomes a free one, because the publishable key names the port.
+
+    Raises:
+        ConfigurationError: it is no address, or it is not of this machine alone and that was not allowed.
+    """
+    match = _LISTEN.fullmatch(options.listen)
+    if match is None or int(match["port"]) > 65535:
+        fix = "write for example 127.0.0.1:8001, or port 0 for any free one"
+        raise ConfigurationError([Fault("--listen", options.listen, "it is no host and port", fix)])
+    listen = Address(match["host"].strip("[]").lower(), int(match["port"]))
+    if not _is_loopback(listen.host) and not options.is_remote_allowed:
+        problem = f"other machines could reach it, and {_WARNING}"
+        fix = "listen on 127.0.0.1, or add --allow-remote if the network is closed"
+        raise ConfigurationError([Fault("--listen", options.listen, problem, fix)])
+    return listen if listen.port else Address(listen.host, _free_port(listen.host))
+
+
+def refuse_live_keys(environment: Mapping[str, str], secret_key: Secret, publishable_key: str) -> None:
+    """Refuse to start beside the keys of a live instance that is not this one.
+
+    Raises:
+        ConfigurationError: naming the variable, never the key.
+    """
+    own = {"CLERK_SECRET_KEY": secret_key.reveal(), "CLERK_PUBLISHABLE_KEY": publishable_key}
+    problem = "it is a live key of another instance, and this authority is not the service behind it"
+    raised = [
+        Fault(name, f"{value[:8]}…", problem, f"unset {name}, or set it to the key that this authority prints")
+        for name in _KEY_VARIABLES
+        if (value := environment.get(name, "").strip()).startswith(_LIVE_PREFIXES) and value != own[name]
+    ]
+    if raised:
+        raise ConfigurationError(raised)
+
+
+def describe_for_people(description: Mapping[str, object], kind: InstanceKind) -> str:
+    """What to know about a running authority, as text."""
+    users = description["users"]
+    lines = [
+        f"Session authority ({kind}) on {description['api_url']}",
+        "",
+        f"  CLERK_PUBLISHABLE_KEY={description['publishable_key']}",
+        f"  CLERK_SECRET_KEY={description['secret_key']}",
+        f"  CLERK_API_URL={description['api_url']}",
+        "",
+        f"Sign in at {description['frontend_api_url']}/sign-in as",
+        *(_user_line(user) for user in (users if isinstance(users, list) else [])),
+    ]
+    return "\n".join(lines)
+
+
+def _user_line(user: Mapping[str, object]) -> str:
+    organizations = user["organizations"]
+    member_of = (
+        [f"{item['slug']} ({item['role']})" for item in organizations] if isinstance(organizations, list) else []
+    )
+    return f"  {user['first_name']} {user['last_name']}, {', '.join(member_of) or 'no organization'}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _reachable(listen: Address) -> Address:
+    """An address that a browser on this machine can use: nobody can connect to "every interface"."""
+    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+    return Address(local.get(listen.host, listen.host), listen.port)
+
+
+def _free_port(host: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,178 @@
+"""``gateway authority``: one run as a process, and everything that it refuses before it listens."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from gateway.authority import Authority, AuthorityConfig
+from gateway.cli.authority import AuthorityOptions, command, describe_for_people, refuse_live_keys, resolve_listen
+from gateway.core.instance import InstanceKind
+from gateway.core.secret import Secret
+from gateway.errors import ConfigurationError
+
+START = [sys.executable, "-c", "from gateway.cli.authority import command; command()"]
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("CLERK_")}
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [*START, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=CLEAN
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def stop(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=20)
+    return process.returncode, out, err
+
+
+@pytest.mark.e2e
+def test_it_prints_one_line_of_json_when_it_accepts_connections_and_stops_on_a_signal(tmp_path):
+    database = tmp_path / "authority.db"
+    with running("--listen", "127.0.0.1:0", "--json", "--db", str(database), "--token-lifetime", "7") as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        key = {"Authorization": f"Bearer {told['secret_key']}"}
+        with httpx.Client(base_url=told["api_url"], headers=key, trust_env=False) as client:
+            made = client.post("/v1/sessions", json={"user_id": told["users"][0]["id"]})
+            assert made.status_code == 200
+            token = client.post(f"/v1/sessions/{made.json()['id']}/tokens")
+            assert token.json()["object"] == "token"
+            assert "Ada Lovelace" in client.get("/sign-in").text
+        assert set(told) == {
+            "api_url", "frontend_api_url", "jwks_url", "publishable_key", "secret_key", "users", "jwt_templates",
+        }  # fmt: skip
+        code, rest, warnings = stop(process)
+        assert (code, rest) == (0, "")
+        assert "anybody be anybody" in warnings
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("SELECT id FROM sessions").fetchall() == [(made.json()["id"],)]
+    connection.close()
+
+
+@pytest.mark.e2e
+def test_without_a_file_the_announced_keys_are_those_of_the_worker():
+    with running("--listen", "127.0.0.1:0", "--json", "--instance", "production") as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        assert told["publishable_key"].startswith("pk_live_")
+        key = {"Authorization": f"Bearer {told['secret_key']}"}
+        assert httpx.get(f"{told['api_url']}/v1/jwks", headers=key, trust_env=False).status_code == 200
+        assert stop(process)[0] == 0
+
+
+def invoke(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    unset = dict.fromkeys(("CLERK_SECRET_KEY", "CLERK_PUBLISHABLE_KEY"))
+    result = CliRunner().invoke(command, arguments, env={**unset, **environment})
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_an_address_in_use_is_exit_code_3():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, out, err = invoke("--listen", listen)
+    assert (code, out) == (3, "")
+    assert f"--listen (is {listen}): the address is in use" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CLERK_SECRET_KEY", "sk_live_abcdefghij"),
+        ("CLERK_SECRET_KEY", " sk_live_abc_defghij"),
+        ("CLERK_PUBLISHABLE_KEY", "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k"),
+    ],
+)
+def test_live_keys_of_others_in_the_environment_are_refused_and_not_shown(name, value):
+    code, out, err = invoke("--listen", "127.0.0.1:0", **{name: value})
+    assert (code, out) == (2, "")
+    assert f"{name} (is {value.strip()[:8]}…)" in err
+    assert f"unset {name}" in err
+    assert value.strip()[8:] not in err
+
+
+def test_test_keys_and_the_own_live_keys_are_fine():
+    own = {"CLERK_SECRET_KEY": "sk_live_own", "CLERK_PUBLISHABLE_KEY": "pk_live_own"}
+    refuse_live_keys(own, Secret("sk_live_own"), "pk_live_own")
+    refuse_live_keys({"CLERK_SECRET_KEY": "sk_test_x"}, Secret("sk_live_own"), "pk_live_own")
+    with pytest.raises(ConfigurationError) as error:
+        refuse_live_keys(own, Secret("sk_live_other"), "pk_live_other")
+    assert [fault.setting for fault in error.value.faults] == list(own)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--listen", "0.0.0.0:8001"], "--allow-remote"),
+        (["--listen", "192.0.2.1:8001"], "--allow-remote"),
+        (["--listen", "example.com:8001"], "--allow-remote"),
+        (["--listen", "8001"], "it is no host and port"),
+        (["--listen", "127.0.0.1:99999"], "it is no host and port"),
+        (["--listen", "localhost:8001"], "use a host with a dot"),
+        (["--origin", "https://auth.example.com/path"], "not a plain http or https origin"),
+        (["--db", "/nonexistent/directory/a.db"], "--db (is /nonexistent/directory/a.db)"),
+        (["--instance", "staging"], "--instance"),
+        (["--token-lifetime", "0"], "--token-lifetime"),
+    ],
+)
+def test_what_cannot_be_used_is_exit_code_2_and_named(arguments, said):
+    code, out, err = invoke(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def test_a_file_of_another_kind_names_the_option(tmp_path):
+    path = str(tmp_path / "authority.db")
+    Authority.open(AuthorityConfig(origin="http://127.0.0.1:8001", database=path)).close()
+    code, _, err = invoke("--db", path, "--instance", "production")
+    assert code == 2
+    assert "--instance (is production)" in err
+    assert "start with --instance development" in err
+
+
+def options(**changes: object) -> AuthorityOptions:
+    values = {
+        "listen": "127.0.0.1:8001",
+        "origin": None,
+        "db": None,
+        "instance": "development",
+        "token_lifetime_s": 60,
+        "is_remote_allowed": False,
+        **changes,
+    }
+    return AuthorityOptions(**values)
+
+
+def test_listening_beyond_the_machine_can_be_allowed():
+    listen = resolve_listen(options(listen="0.0.0.0:8001", is_remote_allowed=True))
+    assert str(listen) == "0.0.0.0:8001"
+
+
+def test_port_0_becomes_a_port_that_the_keys_can_name():
+    assert resolve_listen(options(listen="127.0.0.1:0")).port > 0
+    assert str(resolve_listen(options(listen="[::1]:8001"))) == "[::1]:8001"
+
+
+def test_people_are_told_the_keys_and_the_users():
+    authority = Authority.open(AuthorityConfig(origin="http://127.0.0.1:8001"))
+    text = describe_for_people(authority.describe(), InstanceKind.DEVELOPMENT)
+    assert f"CLERK_SECRET_KEY={authority.secret_key.reveal()}" in text
+    assert "Sign in at http://127.0.0.1:8001/sign-in as" in text
+    assert "Ada Lovelace, acme (org:admin), globex (org:member)" in text
+    assert "Alan Turing, no organization" in text
+    authority.close()
