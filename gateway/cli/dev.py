@@ -1,0 +1,207 @@
+"""``gateway dev``: the whole product on this machine, with no account and no network.
+
+Three servers on three ports of one process: the embedded authority, the demo upstream and the gateway in front.
+"""
+
+import asyncio
+import signal
+import socket
+import webbrowser
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import click
+
+from gateway.adapters.journal import TextJournal
+from gateway.assemble import proxy_app
+from gateway.authority import Authority, AuthorityConfig
+from gateway.authority.config import MEMORY
+from gateway.cli import exit_codes
+from gateway.cli.serving import ASGIApp, serve_embedded
+from gateway.core.settings_model import (
+    Address,
+    InstanceSettings,
+    RouteSettings,
+    ServerSettings,
+    Settings,
+)
+from gateway.demo.whoami import whoami_app
+from gateway.sessions.client import SessionsClient
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where everything is."""
+
+    gateway: str
+    authority: str
+    upstream: str
+
+
+@click.command("dev")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port of the gateway.")
+@click.option(
+    "--token-lifetime",
+    "token_lifetime_s",
+    type=click.IntRange(1, 3600),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="Life of a session token; short ones show the refresh sooner.",
+)
+@click.option("--upstream", metavar="URL", help="Put the gateway before your own application instead of whoami.")
+@click.option("--open", "opens_browser", is_flag=True, help="Open the address in a browser.")
+@click.option("--db", metavar="PATH", help="Keep the authority's users, sessions and keys in this file.")
+def command(*, port: int, token_lifetime_s: int, upstream: str | None, opens_browser: bool, db: str | None) -> None:
+    """Run everything on this machine: sign-in, gateway and a demo service behind it.
+
+    Needs no account and no network. Every request is printed: status, method, path, route, state, reason, how it was
+    decided, and milliseconds.
+
+    \b
+    Examples:
+      gateway dev
+      gateway dev --token-lifetime 10 --open
+      gateway dev --upstream http://127.0.0.1:3000
+    """
+    if not is_free(port):
+        click.echo(f"error: --port (is {port}): something else listens on {HOST}:{port}; name another port", err=True)
+        raise SystemExit(exit_codes.CANNOT_LISTEN)
+    authority_port = free_port_near(port + 1, taken={port})
+    upstream_port = free_port_near(port + 2, taken={port, authority_port})
+    places = Places(
+        gateway=f"http://{HOST}:{port}",
+        authority=f"http://{HOST}:{authority_port}",
+        upstream=upstream.rstrip("/") if upstream else f"http://{HOST}:{upstream_port}",
+    )
+    config = AuthorityConfig(origin=places.authority, database=db or MEMORY, token_lifetime_s=token_lifetime_s)
+    authority = Authority.open(config)
+    stage = Stage(authority, places, token_lifetime_s, runs_whoami=upstream is None)
+
+    def ready() -> None:
+        click.echo(describe(places, authority, token_lifetime_s, shows_whoami=upstream is None))
+        if opens_browser:
+            webbrowser.open(places.gateway)
+
+    asyncio.run(stage.run(ready))
+
+
+def is_free(port: int) -> bool:
+    """Return whether nothing listens on this port of the loopback address."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port_near(port: int, taken: set[int]) -> int:
+    """Return this port if it is free, otherwise any that is; stable ports keep cookies and ``--db`` files usable."""
+    if port <= 65535 and port not in taken and is_free(port):
+        return port
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+class Stage:
+    """The servers of ``gateway dev``.
+
+    Args:
+        authority: open.
+        places: where everything is.
+        token_lifetime_s: for the explanations on the demo page.
+        runs_whoami: serve the demo upstream.
+    """
+
+    def __init__(self, authority: Authority, places: Places, token_lifetime_s: int, *, runs_whoami: bool) -> None:
+        self._authority = authority
+        self._places = places
+        self._token_lifetime_s = token_lifetime_s
+        self._runs_whoami = runs_whoami
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until SIGINT or SIGTERM."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        async with AsyncExitStack() as stack:
+            stack.callback(self._authority.close)
+            apps = [
+                (proxy_app(self._settings(), TextJournal()), address_of(self._places.gateway)),
+                (self._authority.app, address_of(self._places.authority)),
+            ]
+            if self._runs_whoami:
+                client = await stack.enter_async_context(
+                    SessionsClient(self._authority.secret_key, api_url=self._authority.api_url)
+                )
+                apps.append((self._whoami(client), address_of(self._places.upstream)))
+            await serve_embedded(apps, ready, stop)
+
+    def _settings(self) -> Settings:
+        authority, places = self._authority, self._places
+        instance = InstanceSettings(
+            publishable_key=authority.publishable_key,
+            secret_key=authority.secret_key,
+            api_url=authority.api_url,
+            proxy_url=authority.frontend_api_url,
+            sign_in_url=f"{authority.frontend_api_url}/sign-in",
+            authorized_parties=(places.gateway,),
+            clock_skew_s=0.0,  # one machine, one clock: a short --token-lifetime means what it says
+        )
+        server = ServerSettings(listen=address_of(places.gateway))
+        return Settings(instance=instance, server=server, routes=(RouteSettings(upstream=places.upstream),))
+
+    def _whoami(self, client: SessionsClient) -> ASGIApp:
+        revoke = revoker(client)
+        back = quote(f"{self._places.gateway}/", safe="")
+        sign_out_url = f"{self._places.authority}/sign-out?redirect_url={back}"
+        return whoami_app(revoke=revoke, sign_out_url=sign_out_url, token_lifetime_s=self._token_lifetime_s)
+
+
+def revoker(client: SessionsClient) -> Callable[[str], Awaitable[None]]:
+    """Return what revokes a session by its id, as an application's own backend would."""
+
+    async def revoke(session_id: str) -> None:
+        await client.revoke(session_id)
+
+    return revoke
+
+
+def address_of(url: str) -> Address:
+    """Return where to listen for one of our own URLs."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    return Address(host, int(port))
+
+
+def describe(places: Places, authority: Authority, token_lifetime_s: int, *, shows_whoami: bool) -> str:
+    """Return the addresses and what to try, as text."""
+    upstream = "whoami, shows what it received" if shows_whoami else "your application"
+    key = authority.secret_key.reveal()
+    return "\n".join(
+        (
+            "",
+            "  Session Gateway, development mode (anybody can sign in as anybody)",
+            "",
+            f"  gateway    {places.gateway}    open this one",
+            f"  authority  {places.authority}    sign-in, Sessions API, keys",
+            f"  upstream   {places.upstream}    {upstream}",
+            "",
+            "  Try",
+            f"    open {places.gateway} and sign in; reload after {token_lifetime_s} s: the session is refreshed",
+            f"    curl -i {places.gateway}    401, and the reason why",
+            f"    export CLERK_SECRET_KEY={key} CLERK_API_URL={places.authority}",
+            "    gateway sessions list",
+            "    gateway sessions revoke SESSION_ID    then reload: back to the sign-in page",
+            "",
+            "  Ctrl-C ends it. One line per request:",
+            "",
+        )
+    )
