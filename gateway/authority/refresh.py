@@ -67,10 +67,14 @@ def refresh(realm: Realm, order: RefreshOrder) -> dict[str, object]:
         if not realm.grants.consume(order.expired_token, now_ms, forget_at_ms):
             raise Refusal(Problem.TOKEN_CONSUMED)
         session = lifecycle.see(realm, session)
-        jwt = realm.session_token(session, TokenOrder(azp=origin, now_ms=now_ms), order.version)
-        if not order.as_cookies:
-            return {"object": "token", "jwt": jwt}
-        successor = realm.grants.rotate_refresh_token(order.refresh_token, session.id, now_ms)
+        # cookies can carry a new refresh token, the bare token cannot
+        successor = (
+            realm.grants.rotate_refresh_token(order.refresh_token, session.id, now_ms) if order.as_cookies else ""
+        )
+    # signed outside: a signature takes longer than all of the transaction, which keeps other processes waiting
+    jwt = realm.session_token(session, TokenOrder(azp=origin, now_ms=now_ms), order.version)
+    if not order.as_cookies:
+        return {"object": "token", "jwt": jwt}
     max_age_s = max(1, (session.expire_at_ms - now_ms) // 1000)
     directives = realm.cookies.refresh(successor, max_age_s)
     directives += realm.cookies.session(jwt, max_age_s, suffixed=order.suffixed)

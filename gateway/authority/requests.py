@@ -6,12 +6,12 @@ Facts: Sessions API section 1; section 5 for forms and ``_method``.
 import hmac
 import json
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 
 from gateway.authority.errors import Problem, Refusal
-from gateway.authority.return_urls import origin_of
+from gateway.authority.return_urls import origin_of, parse_return_url
 from gateway.authority.versions import LATEST, ApiVersion
 from gateway.core.secret import Secret
 
@@ -127,7 +127,10 @@ def is_cross_site(request: Request) -> bool:
     if site is not None:
         return site == "cross-site"
     origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).hostname != urlsplit(f"//{request.headers.get('host', '')}").hostname
+    if origin is None:
+        return False
+    asking, asked = (parse_return_url(text) for text in (origin, f"http://{request.headers.get('host', '')}"))
+    return asking is None or asked is None or asking.hostname != asked.hostname
 
 
 def _media_type(request: Request) -> str:

@@ -169,7 +169,16 @@ async def test_the_session_of_another_browser_is_not_found(world, session_path):
     assert (await world.browser.get(session_path)).status_code == 404
 
 
-@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://[::1"},
+        {"Origin": ""},
+    ],
+)
 async def test_pages_of_other_sites_cannot_use_the_cookie(world, session_path, headers):
     for path in ("/v1/client?_method=DELETE", f"{session_path}/end", f"{session_path}/tokens"):
         answer = await world.browser.post(path, headers=headers)
@@ -179,3 +188,14 @@ async def test_pages_of_other_sites_cannot_use_the_cookie(world, session_path, h
 async def test_the_secret_key_is_no_browser(world):
     answer = await world.api.get("/v1/client")
     assert answer.status_code == 401
+
+
+async def test_another_port_of_the_same_host_is_the_same_site(world, session_path):
+    answer = await world.browser.post(f"{session_path}/tokens", headers={"Origin": "http://127.0.0.1:8000"})
+    assert answer.status_code == 200
+
+
+async def test_a_head_request_does_nothing(world):
+    answer = await world.browser.head("/v1/client/handshake", params={"redirect_url": "http://127.0.0.1:8000"})
+    assert answer.status_code == 405
+    assert not world.browser.cookies
