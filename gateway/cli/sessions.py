@@ -27,7 +27,8 @@ def command() -> None:
     """List, inspect, revoke and mint sessions through the Sessions API.
 
     The secret key comes from --secret-key-file, from the file given with --config, or from the environment variable
-    CLERK_SECRET_KEY. It is never an argument: other users of the machine can read those.
+    CLERK_SECRET_KEY (or the file named by CLERK_SECRET_KEY_FILE). It is never an argument: other users of the machine
+    can read those.
 
     \b
     Examples:

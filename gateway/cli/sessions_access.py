@@ -105,9 +105,11 @@ def _credentials(given: Mapping[str, object], environ: Mapping[str, str]) -> tup
     if "config" in options:
         from gateway.adapters.config import load  # noqa: PLC0415 - needed with this option only
 
-        instance = load(Path(options["config"]), environ).instance
+        instance = load(Path(options["config"]), environ, needs_upstream=False).instance
         secret_key, api_url = secret_key or instance.secret_key, api_url or instance.api_url
-    secret_key = secret_key or Secret(environ.get("CLERK_SECRET_KEY", ""))
+    if not secret_key and (key_file := environ.get("CLERK_SECRET_KEY_FILE")):
+        secret_key = Secret(_read_word("CLERK_SECRET_KEY_FILE", key_file))
+    secret_key = secret_key or Secret(environ.get("CLERK_SECRET_KEY", "").strip())
     if not secret_key:
         fix = "set CLERK_SECRET_KEY, or name a file with --secret-key-file or --config"
         raise ConfigurationError([Fault("secret_key", "", "there is none", fix)])

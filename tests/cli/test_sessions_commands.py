@@ -7,12 +7,14 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.sessions import command
+from gateway.core.instance import InstanceKind, PublishableKey
 
 KEY = "sk_test_donotprintmedonotprintme"
 TIME_MS = 1716883200000
@@ -408,6 +410,48 @@ def test_a_key_file_wins_over_the_environment(api, tmp_path):
     api.will_answer(session())
     assert run("get", "sess_1", "--secret-key-file", str(file), api=api).exit_code == 0
     assert api.request.headers["authorization"] == "Bearer sk_test_fromfile"
+
+
+def test_a_key_file_named_by_the_environment_is_read(api, tmp_path):
+    file = tmp_path / "key"
+    file.write_text("sk_test_fromfile\n")
+    api.will_answer(session())
+    assert run("get", "sess_1", api=api, CLERK_SECRET_KEY_FILE=str(file)).exit_code == 0
+    assert api.request.headers["authorization"] == "Bearer sk_test_fromfile"
+
+
+def write_config(directory: Path, api_url: str) -> str:
+    key = PublishableKey.encode(InstanceKind.DEVELOPMENT, "127.0.0.1:8001").value
+    file = directory / "gateway.toml"
+    file.write_text(
+        f'[instance]\npublishable_key = "{key}"\nsecret_key = "sk_test_fromconfig"\napi_url = "{api_url}"\n'
+    )
+    file.chmod(0o600)
+    return str(file)
+
+
+def test_key_and_url_come_from_the_configuration_before_the_environment(api, tmp_path):
+    api.will_answer(session())
+    config = write_config(tmp_path, api.url)
+    result = run("get", "sess_1", "--config", config)
+    assert result.exit_code == 0, result.output
+    assert api.request.headers["authorization"] == "Bearer sk_test_fromconfig"
+
+
+def test_options_win_over_the_configuration(api, tmp_path):
+    file = tmp_path / "key"
+    file.write_text("sk_test_fromfile")
+    api.will_answer(session())
+    config = write_config(tmp_path, "http://127.0.0.1:1")
+    result = run("get", "sess_1", "--config", config, "--secret-key-file", str(file), "--api-url", api.url)
+    assert result.exit_code == 0, result.output
+    assert api.request.headers["authorization"] == "Bearer sk_test_fromfile"
+
+
+def test_a_configuration_with_faults_is_2(tmp_path):
+    result = run("get", "sess_1", "--config", str(tmp_path / "absent.toml"))
+    assert result.exit_code == 2
+    assert "absent.toml" in result.stderr
 
 
 @pytest.mark.parametrize(
