@@ -27,9 +27,10 @@ class Authenticator:
         api: the Sessions API; None when there is no secret key.
         refresh_budget_ms: milliseconds that a refresh may take.
         clock: Unix seconds.
+        timer: seconds; only differences count.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of the engine, one each
         self,
         rules: Rules,
         keys: KeySource,
@@ -38,13 +39,14 @@ class Authenticator:
         *,
         refresh_budget_ms: float = 2000,
         clock: Clock = time.time,
+        timer: Clock = time.monotonic,
     ) -> None:
         self.rules = rules
         self.keys = keys
         self._verified = verified
         self._api = api
-        self._refreshing = Refreshing(api, refresh_budget_ms) if api is not None else None
-        self._spent_nonces: TTLCache[str, bool] = TTLCache(10_000, NONCE_MEMORY_S)
+        self._refreshing = Refreshing(api, refresh_budget_ms, timer) if api is not None else None
+        self._spent_nonces: TTLCache[str, bool] = TTLCache(10_000, NONCE_MEMORY_S, timer)
         self._clock = clock
 
     async def authenticate(self, facts: RequestFacts) -> Verdict:

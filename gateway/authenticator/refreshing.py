@@ -5,13 +5,14 @@ share one call; for some seconds late ones with the same expired and the same re
 """
 
 import asyncio
+import time
 
 from cachetools import TTLCache
 
 from gateway.core.reasons import RefreshFailure
 from gateway.core.verdict import NeedRefresh, RefreshAnswer
-from gateway.errors import ApiFailed, ApiRefused, ApiUnreachable
-from gateway.ports import SessionsApi
+from gateway.errors import ApiFailed, ApiRefused, ApiUnreachable, SessionsApiError
+from gateway.ports import Clock, SessionsApi
 
 SHARED_S = 10
 """Seconds for which late arrivals with the old token get the same answer."""
@@ -27,13 +28,14 @@ class Refreshing:
     Args:
         api: the Sessions API.
         budget_ms: milliseconds after which a call counts as failed.
+        timer: seconds; only differences count.
     """
 
-    def __init__(self, api: SessionsApi, budget_ms: float) -> None:
+    def __init__(self, api: SessionsApi, budget_ms: float, timer: Clock = time.monotonic) -> None:
         self._api = api
         self._budget_ms = budget_ms
         self._running: dict[_Key, asyncio.Task[RefreshAnswer]] = {}
-        self._done: TTLCache[_Key, RefreshAnswer] = TTLCache(MAX_SHARED, SHARED_S)
+        self._done: TTLCache[_Key, RefreshAnswer] = TTLCache(MAX_SHARED, SHARED_S, timer)
 
     async def answer(self, need: NeedRefresh) -> RefreshAnswer:
         """Return the directives of the new session cookies, or the tail of the reason why there are none."""
@@ -76,6 +78,9 @@ class Refreshing:
             return RefreshFailure.TIMEOUT
         except ApiUnreachable as error:
             return RefreshFailure.TIMEOUT if error.cause == "timeout" else RefreshFailure.FETCH_ERROR
+        except SessionsApiError:
+            # The call could not even be made of what the token says.
+            return RefreshFailure.UNEXPECTED_SDK_ERROR
 
     async def close(self) -> None:
         """Wait for running calls, so that no traded token is lost."""
