@@ -11,7 +11,6 @@ from typing import Literal, Self, TypeVar, overload
 
 import httpx
 
-import gateway
 from gateway.core.secret import Secret
 from gateway.errors import ConfigurationError, Fault, SessionsApiError
 from gateway.sessions import wire
@@ -19,6 +18,7 @@ from gateway.sessions.answers import read_answer
 from gateway.sessions.backoff import Backoff
 from gateway.sessions.models import RefreshedCookies, Session, SessionList, Token
 from gateway.sessions.transfer import exchange
+from gateway.version import __version__
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class SessionsClient:
         self._timeout_s = timeout_s
         self._transport = transport or httpx.AsyncHTTPTransport(trust_env=False)
         self._backoff = backoff or Backoff()
-        self._user_agent = f"session-gateway/{gateway.__version__}"
+        self._user_agent = f"session-gateway/{__version__}"
 
     def __repr__(self) -> str:
         return f"SessionsClient(api_url={self._base.removesuffix('/v1')!r})"
