@@ -1,0 +1,106 @@
+"""``gateway check``: say everything that is wrong with a configuration, or show what it means."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from gateway.adapters.config import CONFIG_VARIABLE, load
+from gateway.cli.console import errors, output, print_faults, print_warnings
+from gateway.cli.exit_codes import ExitCode
+from gateway.core.routes import Route, RouteTable
+from gateway.core.settings_model import Access, Settings
+from gateway.errors import ConfigurationError
+
+CONFIG_OPTION = click.option(
+    "--config",
+    "config",
+    type=click.Path(path_type=Path),
+    required=True,
+    envvar=CONFIG_VARIABLE,
+    show_envvar=True,
+    metavar="FILE",
+    help="The configuration, TOML.",
+)
+
+
+@click.command("check")
+@CONFIG_OPTION
+@click.option("--json", "is_json", is_flag=True, help="Print the result as one JSON document.")
+def command(config: Path, *, is_json: bool) -> int:
+    """Name every fault of a configuration at once, or show its routes.
+
+    Reads the file, the environment and the secret files exactly as "gateway serve" does. Nothing is started and
+    nothing is sent.
+
+    \b
+    Examples:
+      gateway check --config config.toml
+      gateway check --config config.toml --json | jq '.routes[] | select(.access == "public")'
+
+    \b
+    Exit codes:
+      0  the configuration can be used
+      2  it cannot
+    """
+    try:
+        settings = load(config, os.environ)
+    except ConfigurationError as error:
+        if not is_json:
+            print_faults(error.faults)
+        else:
+            click.echo(json.dumps({"ok": False, "faults": [asdict(fault) for fault in error.faults]}))
+        return ExitCode.CONFIGURATION
+    table = RouteTable.build(settings.routes)
+    if is_json:
+        click.echo(json.dumps(_described(settings, table)))
+    else:
+        _print(settings, table)
+    return ExitCode.OK
+
+
+def _print(settings: Settings, table: RouteTable) -> None:
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("host", "path", "methods", "access", "signed out", "upstream"):
+        shown.add_column(column, no_wrap=True)
+    for route in table.routes:
+        shown.add_row(*map(Text, _row(route)))
+    output().print(shown)
+    print_warnings(settings.warnings)
+    for inner, outer in table.loosened():
+        errors().print(Text.assemble(("notice: ", "cyan"), _loosened_text(inner, outer)))
+    count = len(table.routes)
+    instance = settings.instance.publishable_key
+    errors().print(
+        f"good: {count} route{'s' * (count != 1)}, {instance.kind} instance at {instance.frontend_api}, "
+        f"to listen on {settings.server.listen}",
+        markup=False,
+    )
+
+
+def _row(route: Route) -> tuple[str, ...]:
+    settings = route.settings
+    signed_out = str(settings.on_signed_out) if settings.access is Access.REQUIRED else "-"
+    methods = ",".join(settings.methods) or "any"
+    return settings.host or "any", settings.path, methods, str(settings.access), signed_out, settings.upstream or "-"
+
+
+def _loosened_text(inner: Route, outer: Route) -> str:
+    return f"{inner.name} is {inner.settings.access}, inside {outer.name}, which is {outer.settings.access}"
+
+
+def _described(settings: Settings, table: RouteTable) -> dict[str, object]:
+    return {
+        "ok": True,
+        "faults": [],
+        "warnings": [asdict(warning) for warning in settings.warnings],
+        "loosened": [{"route": inner.name, "outer": outer.name} for inner, outer in table.loosened()],
+        "instance": str(settings.instance.publishable_key.kind),
+        "frontend_api": settings.instance.publishable_key.frontend_api,
+        "listen": str(settings.server.listen),
+        "routes": [{"name": route.name, **asdict(route.settings)} for route in table.routes],
+    }

@@ -1,0 +1,62 @@
+"""How the commands write to the terminal: results to standard output, everything else to standard error.
+
+Colour and cropping only on a terminal; ``NO_COLOR`` is honoured. What is printed is text: nothing in a value of the
+settings is taken for markup.
+"""
+
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from gateway.errors import Fault
+
+# Wide enough that no table is folded in a pipe or a log.
+_PIPE_WIDTH = 240
+
+
+def output() -> Console:
+    """Return a console for results."""
+    return _console(sys.stdout)
+
+
+def errors() -> Console:
+    """Return a console for faults, warnings and progress."""
+    return _console(sys.stderr)
+
+
+def _console(stream: TextIO) -> Console:
+    return Console(file=stream, width=None if stream.isatty() else _PIPE_WIDTH, highlight=False, soft_wrap=True)
+
+
+def print_error(message: str) -> None:
+    """Say in one line what ended the command."""
+    errors().print(Text.assemble(("error: ", "bold red"), _clean(message)))
+
+
+def print_faults(faults: Iterable[Fault]) -> None:
+    """List faults: key, value seen, problem, fix."""
+    listed = list(faults)
+    for fault in listed:
+        errors().print(_fault_text(fault, "bold red"))
+    count = "1 fault" if len(listed) == 1 else f"{len(listed)} faults"
+    errors().print(Text(f"{count} in the configuration", style="bold"))
+
+
+def print_warnings(warnings: Iterable[Fault]) -> None:
+    """List what can be used but deserves a look."""
+    for warning in warnings:
+        errors().print(Text.assemble(("warning: ", "yellow"), _fault_text(warning, "bold yellow")))
+
+
+def _fault_text(fault: Fault, style: str) -> Text:
+    seen = f" = {fault.seen}" if fault.seen else ""
+    first = Text.assemble((_clean(fault.setting), style), _clean(seen))
+    return Text.assemble(first, "\n  ", _clean(fault.problem), "\n  fix: ", (_clean(fault.fix), "green"))
+
+
+def _clean(text: str) -> str:
+    """Return the text without control characters: keys of a file could steer the terminal."""
+    return "".join(character if character.isprintable() else "�" for character in text)

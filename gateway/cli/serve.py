@@ -1,0 +1,59 @@
+"""``gateway serve``: the reverse proxy in front of real services."""
+
+import os
+from pathlib import Path
+
+import click
+
+from gateway.adapters.config import load
+from gateway.cli.check import CONFIG_OPTION
+from gateway.cli.console import errors, print_warnings
+from gateway.cli.serving import ASGIApp, reserve, run
+from gateway.core.settings_model import Address, Settings
+
+
+@click.command("serve")
+@CONFIG_OPTION
+def command(config: Path) -> int:
+    """Run the authenticating reverse proxy.
+
+    Settings come from the file, overridden by GATEWAY_<SECTION>_<KEY>; CLERK_SECRET_KEY, CLERK_PUBLISHABLE_KEY and
+    CLERK_JWT_KEY are read where the file is silent. On SIGTERM requests in flight finish and no new ones are taken.
+
+    \b
+    Examples:
+      gateway serve --config config.toml
+      GATEWAY_SERVER_LISTEN=0.0.0.0:8080 gateway serve --config config.toml
+
+    \b
+    Exit codes:
+      0  stopped by SIGTERM or Ctrl-C
+      1  a worker process failed
+      2  wrong usage or configuration
+      3  the address to listen on cannot be had
+    """
+    settings = load(config, os.environ)
+    print_warnings(settings.warnings)
+    server = settings.server
+    listen = reserve(server.listen)
+
+    def load_app() -> ASGIApp:
+        # In the worker: it makes the connections, which do not survive a fork.
+        from gateway.assemble import proxy_app  # noqa: PLC0415
+
+        return proxy_app(settings)
+
+    def on_ready() -> None:
+        errors().print(ready_line(settings, listen), markup=False)
+
+    return run(load_app, listen, workers=server.workers, drain_s=server.drain_s, on_ready=on_ready)
+
+
+def ready_line(settings: Settings, listen: Address) -> str:
+    """Return what is said once connections are accepted."""
+    routes, workers = len(settings.routes), settings.server.workers
+    return (
+        f"Session Gateway listens on http://{listen} "
+        f"({routes} route{'s' * (routes != 1)}, {settings.instance.publishable_key.kind} instance, "
+        f"{workers} worker{'s' * (workers != 1)})"
+    )
