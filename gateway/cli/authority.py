@@ -8,7 +8,6 @@ import ipaddress
 import json
 import os
 import re
-import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,14 +17,14 @@ from starlette.types import ASGIApp
 
 from gateway.authority import Authority, AuthorityConfig, Founding
 from gateway.authority.config import MEMORY
-from gateway.cli.authority_server import run
+from gateway.cli.exit_codes import EPILOG
+from gateway.cli.serving import reserve, run
 from gateway.core.instance import InstanceKind
 from gateway.core.secret import Secret
 from gateway.core.settings_model import Address
 from gateway.errors import ConfigurationError, Fault
 
 _DRAIN_S = 5.0
-_EXIT_USAGE = 2
 _KEY_VARIABLES = ("CLERK_SECRET_KEY", "CLERK_PUBLISHABLE_KEY")
 _LIVE_PREFIXES = ("sk_live_", "pk_live_")
 _LISTEN = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
@@ -44,7 +43,7 @@ class AuthorityOptions:
     is_remote_allowed: bool
 
 
-@click.command("authority")
+@click.command("authority", epilog=EPILOG)
 @click.option(
     "--listen", default="127.0.0.1:8001", show_default=True, metavar="HOST:PORT", help="Port 0: any free one."
 )
@@ -68,7 +67,7 @@ class AuthorityOptions:
 )
 @click.option("--allow-remote", "is_remote_allowed", is_flag=True, help="Listen beyond this machine. Read the warning.")
 @click.option("--json", "is_json", is_flag=True, help="Print one line of JSON once it accepts connections.")
-def command(*, is_json: bool, **options: str | int | bool | None) -> None:
+def command(*, is_json: bool, **options: str | int | bool | None) -> int:
     """Run a session authority: Backend API, Frontend API and a sign-in page for development.
 
     It has users, organizations and keys of its own and needs no network. Anybody who can reach it can sign in as
@@ -79,19 +78,8 @@ def command(*, is_json: bool, **options: str | int | bool | None) -> None:
       gateway authority
       gateway authority --db authority.db --listen 127.0.0.1:9001
       gateway authority --listen 127.0.0.1:0 --json | jq -r .publishable_key
-
-    \b
-    Exit codes:
-      0  stopped by a signal
-      2  wrong usage or configuration
-      3  the address is in use
     """
-    try:
-        raise SystemExit(_serve(AuthorityOptions(**options), is_json=is_json))  # type: ignore[arg-type]  # click's names
-    except ConfigurationError as error:
-        for fault in error.faults:
-            click.echo(f"error: {fault}", err=True)
-        raise SystemExit(_EXIT_USAGE) from None
+    return _serve(AuthorityOptions(**options), is_json=is_json)  # type: ignore[arg-type]  # click has checked them
 
 
 def _serve(options: AuthorityOptions, *, is_json: bool) -> int:
@@ -102,6 +90,7 @@ def _serve(options: AuthorityOptions, *, is_json: bool) -> int:
         kind=InstanceKind(options.instance),
         token_lifetime_s=options.token_lifetime_s,
     )
+    reserve(listen, "--listen")
     # The worker is another process. Without a file it gets the identity as data.
     founding = Founding.generate(config, int(time.time() * 1000))
     announced = Authority.open(config, founding=founding)
@@ -126,6 +115,7 @@ def resolve_listen(options: AuthorityOptions) -> Address:
 
     Raises:
         ConfigurationError: it is no address, or it is not of this machine alone and that was not allowed.
+        CannotListen: there is no free port.
     """
     match = _LISTEN.fullmatch(options.listen)
     if match is None or int(match["port"]) > 65535:
@@ -136,7 +126,7 @@ def resolve_listen(options: AuthorityOptions) -> Address:
         problem = f"other machines could reach it, and {_WARNING}"
         fix = "listen on 127.0.0.1, or add --allow-remote if the network is closed"
         raise ConfigurationError([Fault("--listen", options.listen, problem, fix)])
-    return listen if listen.port else Address(listen.host, _free_port(listen.host))
+    return listen if listen.port else reserve(listen, "--listen")
 
 
 def refuse_live_keys(environment: Mapping[str, str], secret_key: Secret, publishable_key: str) -> None:
@@ -191,9 +181,3 @@ def _reachable(listen: Address) -> Address:
     """An address that a browser on this machine can use: nobody can connect to "every interface"."""
     local = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
     return Address(local.get(listen.host, listen.host), listen.port)
-
-
-def _free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])

@@ -12,15 +12,15 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from click.testing import CliRunner
 
 from gateway.authority import Authority, AuthorityConfig
-from gateway.cli.authority import AuthorityOptions, command, describe_for_people, refuse_live_keys, resolve_listen
+from gateway.cli.authority import AuthorityOptions, describe_for_people, refuse_live_keys, resolve_listen
+from gateway.cli.main import run
 from gateway.core.instance import InstanceKind
 from gateway.core.secret import Secret
 from gateway.errors import ConfigurationError
 
-START = [sys.executable, "-c", "from gateway.cli.authority import command; command()"]
+START = [sys.executable, "-m", "gateway", "authority"]
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("CLERK_")}
 
 
@@ -76,18 +76,27 @@ def test_without_a_file_the_announced_keys_are_those_of_the_worker():
         assert stop(process)[0] == 0
 
 
-def invoke(*arguments: str, **environment: str) -> tuple[int, str, str]:
-    unset = dict.fromkeys(("CLERK_SECRET_KEY", "CLERK_PUBLISHABLE_KEY"))
-    result = CliRunner().invoke(command, arguments, env={**unset, **environment})
-    return result.exit_code, result.stdout, result.stderr
+@pytest.fixture
+def invoke(capsys, monkeypatch):
+    """Run the command in this process, with these variables in the environment."""
+
+    def call(*arguments: str, **environment: str) -> tuple[int, str, str]:
+        for name in ("CLERK_SECRET_KEY", "CLERK_PUBLISHABLE_KEY"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        code = run(["authority", *arguments])
+        return code, *capsys.readouterr()
+
+    return call
 
 
-def test_an_address_in_use_is_exit_code_3():
+def test_an_address_in_use_is_exit_code_3(invoke):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         code, out, err = invoke("--listen", listen)
     assert (code, out) == (3, "")
-    assert f"--listen (is {listen}): the address is in use" in err
+    assert f"--listen = {listen}: another program listens there" in err
 
 
 @pytest.mark.parametrize(
@@ -98,10 +107,10 @@ def test_an_address_in_use_is_exit_code_3():
         ("CLERK_PUBLISHABLE_KEY", "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k"),
     ],
 )
-def test_live_keys_of_others_in_the_environment_are_refused_and_not_shown(name, value):
+def test_live_keys_of_others_in_the_environment_are_refused_and_not_shown(invoke, name, value):
     code, out, err = invoke("--listen", "127.0.0.1:0", **{name: value})
     assert (code, out) == (2, "")
-    assert f"{name} (is {value.strip()[:8]}…)" in err
+    assert f"{name} = {value.strip()[:8]}…" in err
     assert f"unset {name}" in err
     assert value.strip()[8:] not in err
 
@@ -124,24 +133,24 @@ def test_test_keys_and_the_own_live_keys_are_fine():
         (["--listen", "8001"], "it is no host and port"),
         (["--listen", "127.0.0.1:99999"], "it is no host and port"),
         (["--listen", "localhost:8001"], "use a host with a dot"),
-        (["--origin", "https://auth.example.com/path"], "not a plain http or https origin"),
-        (["--db", "/nonexistent/directory/a.db"], "--db (is /nonexistent/directory/a.db)"),
+        (["--listen", "127.0.0.1:0", "--origin", "https://auth.example.com/path"], "not a plain http or https origin"),
+        (["--listen", "127.0.0.1:0", "--db", "/nonexistent/directory/a.db"], "--db = /nonexistent/directory/a.db"),
         (["--instance", "staging"], "--instance"),
         (["--token-lifetime", "0"], "--token-lifetime"),
     ],
 )
-def test_what_cannot_be_used_is_exit_code_2_and_named(arguments, said):
+def test_what_cannot_be_used_is_exit_code_2_and_named(invoke, arguments, said):
     code, out, err = invoke(*arguments)
     assert (code, out) == (2, "")
     assert said in err
 
 
-def test_a_file_of_another_kind_names_the_option(tmp_path):
+def test_a_file_of_another_kind_names_the_option(invoke, tmp_path):
     path = str(tmp_path / "authority.db")
     Authority.open(AuthorityConfig(origin="http://127.0.0.1:8001", database=path)).close()
-    code, _, err = invoke("--db", path, "--instance", "production")
+    code, _, err = invoke("--db", path, "--instance", "production", "--listen", "127.0.0.1:0")
     assert code == 2
-    assert "--instance (is production)" in err
+    assert "--instance = production" in err
     assert "start with --instance development" in err
 
 
