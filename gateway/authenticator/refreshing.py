@@ -70,14 +70,10 @@ class Refreshing:
                     request_headers={name: [value] for name, value in need.request_headers.items()},
                     suffixed_cookies=need.suffixed_cookies,
                 )
-        except ApiRefused as error:
-            return RefreshFailure.FETCH_ERROR if error.code == "unexpected_error" else error.code
-        except ApiFailed:
-            return RefreshFailure.UNEXPECTED_BAPI_ERROR
         except TimeoutError:
             return RefreshFailure.TIMEOUT
-        except ApiUnreachable as error:
-            return RefreshFailure.TIMEOUT if error.cause == "timeout" else RefreshFailure.FETCH_ERROR
+        except SessionsApiError as error:
+            return _tail(error)
         except SessionsApiError:
             # The call could not even be made of what the token says.
             return RefreshFailure.UNEXPECTED_SDK_ERROR
@@ -85,3 +81,20 @@ class Refreshing:
     async def close(self) -> None:
         """Wait for running calls, so that no traded token is lost."""
         await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+
+def _tail(error: SessionsApiError) -> str:
+    """Return the tail of the reason for a call that did not succeed (request-authentication section 12)."""
+    match error:
+        case ApiRefused(code="unexpected_error"):
+            return RefreshFailure.FETCH_ERROR
+        case ApiRefused(code=code) if code:
+            return code
+        case ApiFailed(status=status) if status == 204 or status >= 300:
+            return RefreshFailure.UNEXPECTED_BAPI_ERROR
+        case ApiUnreachable(cause="timeout"):
+            return RefreshFailure.TIMEOUT
+        case ApiUnreachable():
+            return RefreshFailure.FETCH_ERROR
+        case _:
+            return RefreshFailure.UNEXPECTED_SDK_ERROR

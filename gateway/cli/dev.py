@@ -5,21 +5,20 @@ Three servers on three ports of one process: the embedded authority, the demo up
 
 import asyncio
 import signal
-import socket
 import webbrowser
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from urllib.parse import quote
 
 import click
+import uvloop
 
 from gateway.adapters.journal import TextJournal
 from gateway.assemble import proxy_app
 from gateway.authority import Authority, AuthorityConfig
 from gateway.authority.config import MEMORY
-from gateway.cli import exit_codes
-from gateway.cli.serving import ASGIApp, serve_embedded
+from gateway.cli.serving import ASGIApp, CannotListenError, reserve, serve_embedded
 from gateway.core.settings_model import (
     Address,
     InstanceSettings,
@@ -31,6 +30,7 @@ from gateway.demo.whoami import whoami_app
 from gateway.sessions.client import SessionsClient
 
 HOST = "127.0.0.1"
+MAX_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Places:
 
 
 @click.command("dev")
-@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port of the gateway.")
+@click.option("--port", type=click.IntRange(1, MAX_PORT), default=8000, show_default=True, help="Port of the gateway.")
 @click.option(
     "--token-lifetime",
     "token_lifetime_s",
@@ -68,11 +68,9 @@ def command(*, port: int, token_lifetime_s: int, upstream: str | None, opens_bro
       gateway dev --token-lifetime 10 --open
       gateway dev --upstream http://127.0.0.1:3000
     """
-    if not is_free(port):
-        click.echo(f"error: --port (is {port}): something else listens on {HOST}:{port}; name another port", err=True)
-        raise SystemExit(exit_codes.CANNOT_LISTEN)
-    authority_port = free_port_near(port + 1, taken={port})
-    upstream_port = free_port_near(port + 2, taken={port, authority_port})
+    reserve(Address(HOST, port), "--port")
+    authority_port = reserve_near(port + 1, {port})
+    upstream_port = reserve_near(port + 2, {port, authority_port})
     places = Places(
         gateway=f"http://{HOST}:{port}",
         authority=f"http://{HOST}:{authority_port}",
@@ -87,27 +85,17 @@ def command(*, port: int, token_lifetime_s: int, upstream: str | None, opens_bro
         if opens_browser:
             webbrowser.open(places.gateway)
 
-    asyncio.run(stage.run(ready))
+    uvloop.run(stage.run(ready))
 
 
-def is_free(port: int) -> bool:
-    """Return whether nothing listens on this port of the loopback address."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def free_port_near(port: int, taken: set[int]) -> int:
+def reserve_near(port: int, taken: Collection[int]) -> int:
     """Return this port if it is free, otherwise any that is; stable ports keep cookies and ``--db`` files usable."""
-    if port <= 65535 and port not in taken and is_free(port):
-        return port
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    if port <= MAX_PORT and port not in taken:
+        try:
+            return reserve(Address(HOST, port)).port
+        except CannotListenError:
+            pass
+    return reserve(Address(HOST, 0)).port
 
 
 class Stage:
