@@ -38,7 +38,7 @@ class KeySource(Protocol):
         """Return the key, loading the set if it has to; None when the source does not have it.
 
         Raises:
-            KeysUnavailable: when the source cannot be asked and no set is at hand.
+            KeysUnavailable: when the source cannot be asked, and no set at hand has the key.
         """
         ...
 

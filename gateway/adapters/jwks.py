@@ -1,12 +1,14 @@
 """Verification keys from a JWKS address: cached, refreshed early in the background, kept through outages.
 
-A request waits for the network only when there is no usable set at all, or when its ``kid`` is unknown and the last
-load is longer ago than the cool-down; all that wait share one load. A key that left the set is refused from the next
-load on, and ``on_change`` lets the caller drop what it had verified.
+A request waits for the network only when there is no usable set at all, when the set is past its lifetime and nothing
+is known against the source, or when its ``kid`` is unknown and the last load is longer ago than the cool-down; all that
+wait share one load. During an outage the keys at hand are used at once, and the source is tried in the background.
+A key that left the set is refused from the next load on, and ``on_change`` lets the caller drop what it had verified.
 """
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable
 
@@ -17,6 +19,8 @@ from gateway.core.reasons import Reason
 from gateway.errors import ApiFailed, ApiRefused, ApiUnreachable, KeysUnavailable, SessionsApiError
 from gateway.ports import Clock, KeysStatus
 from gateway.sessions.transfer import exchange
+
+_log = logging.getLogger(__name__)
 
 LIFETIME_S = 300.0
 """Seconds after which a set has to be loaded again (Sessions API section 4)."""
@@ -51,21 +55,30 @@ class RemoteKeys:
         load: fetches the document.
         on_change: called when a load brought another set.
         clock: seconds; only differences count.
+        timeout_s: seconds for one load, all attempts together.
     """
 
-    def __init__(self, load: Load, on_change: Callable[[], None], clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        load: Load,
+        on_change: Callable[[], None],
+        clock: Clock = time.monotonic,
+        timeout_s: float = LOAD_TIMEOUT_S,
+    ) -> None:
         self._load = load
+        self._timeout_s = timeout_s
         self._on_change = on_change
         self._clock = clock
         self._keys: KeySet = {}
         self._loaded_s = float("-inf")
         self._tried_s = float("-inf")
+        self._failed_s = float("-inf")
         self._failure: KeysUnavailable | None = None
         self._running: asyncio.Task[None] | None = None
 
     def cached(self, kid: str) -> VerificationKey | None:
         """Return the key if it is at hand and fresh; starts the early load when that is due."""
-        age_s = self._clock() - self._loaded_s
+        age_s = self._age_s()
         if age_s > LIFETIME_S - EARLY_S and self._keys:
             if age_s > LIFETIME_S:
                 return None
@@ -77,13 +90,19 @@ class RemoteKeys:
         """Return the key, loading the set where it is missing, too old, or does not have this id.
 
         Raises:
-            KeysUnavailable: when there is no usable set and the source does not give one.
+            KeysUnavailable: when the source does not give a set, and this id is not in one that may still be used.
         """
         if self._may_load(kid):
-            await asyncio.shield(self._start())
-        if self._clock() - self._loaded_s > STALE_S or not self._keys:
+            load = self._start()
+            if not (kid in self._keys and self._is_outage()):
+                await asyncio.shield(load)
+        if self._age_s() > STALE_S or (self._failure and kid not in self._keys):
             raise self._failure or KeysUnavailable(Reason.JWK_REMOTE_MISSING, "the source has no usable key")
         return self._keys.get(kid)
+
+    def _is_outage(self) -> bool:
+        """Whether the source failed just now; an old failure says nothing, so after an idle time a request waits."""
+        return self._clock() - self._failed_s <= EARLY_S
 
     def _may_load(self, kid: str) -> bool:
         now_s = self._clock()
@@ -91,8 +110,11 @@ class RemoteKeys:
         if not self._keys:
             # Without any key each request may try again after a second: nobody gets in meanwhile.
             is_cooling = now_s - self._tried_s < 1.0
-        is_due = kid not in self._keys or now_s - self._loaded_s > LIFETIME_S
+        is_due = kid not in self._keys or self._age_s() > LIFETIME_S
         return self._running is not None or (is_due and not is_cooling)
+
+    def _age_s(self) -> float:
+        return self._clock() - self._loaded_s
 
     def _start(self) -> "asyncio.Task[None]":
         if self._running is None:
@@ -102,22 +124,30 @@ class RemoteKeys:
 
     async def _reload(self) -> None:
         try:
-            async with asyncio.timeout(LOAD_TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 keys = key_set(await self._load())
-        except (SessionsApiError, KeyMaterialError, TimeoutError) as error:
-            self._failure = unavailable(error)
+        except TimeoutError:
+            detail = f"no answer within {self._timeout_s:g} s"
+            self._fail(KeysUnavailable(Reason.JWK_REMOTE_TIMEOUT, detail))
+        except (SessionsApiError, KeyMaterialError) as error:
+            self._fail(unavailable(error))
+        except Exception:
+            # Nobody may wait for this task, and a fault of ours must not end the loading for good.
+            _log.exception("loading the keys failed")
+            self._fail(KeysUnavailable(Reason.JWK_REMOTE_FAILED_TO_LOAD, "loading the keys failed; see the log"))
         else:
             self._accept(keys)
         finally:
             self._running = None
 
+    def _fail(self, failure: KeysUnavailable) -> None:
+        self._failure, self._failed_s = failure, self._clock()
+
     def _accept(self, keys: KeySet) -> None:
         if not keys:
-            self._failure = KeysUnavailable(Reason.JWK_REMOTE_MISSING, "the source's set has no usable RSA key")
+            self._fail(KeysUnavailable(Reason.JWK_REMOTE_MISSING, "the source's set has no usable RSA key"))
             return
-        is_changed = {kid: key.public.public_numbers() for kid, key in keys.items()} != {
-            kid: key.public.public_numbers() for kid, key in self._keys.items()
-        }
+        is_changed = _identities(keys) != _identities(self._keys)
         self._loaded_s, self._failure = self._clock(), None
         if is_changed:
             self._keys = keys
@@ -125,16 +155,22 @@ class RemoteKeys:
 
     def status(self) -> KeysStatus:
         """Return whether there are keys, and whether they are older than they should be."""
-        age_s = self._clock() - self._loaded_s
+        age_s = self._age_s()
         reason = self._failure.reason if self._failure else ""
         detail = self._failure.detail if self._failure else ""
         is_ready = bool(self._keys) and age_s <= STALE_S
         return KeysStatus(is_ready, is_ready and age_s > LIFETIME_S, reason, detail)
 
     async def warm(self) -> KeysStatus:
-        """Load the set if there is none, and return the status; for start-up and readiness."""
-        if not self._keys and self._may_load(""):
-            await asyncio.shield(self._start())
+        """Load the set if there is no usable one, and return the status; for start-up and readiness.
+
+        A set that is due is loaded in the background: without requests, this is all that keeps it from growing old.
+        """
+        if not self.status().is_ready:
+            if self._may_load(""):
+                await asyncio.shield(self._start())
+        elif self._age_s() > LIFETIME_S - EARLY_S and self._may_load(""):
+            self._start()
         return self.status()
 
     async def close(self) -> None:
@@ -170,6 +206,10 @@ class PinnedKeys:
         """Nothing to close."""
 
 
+def _identities(keys: KeySet) -> dict[str, object]:
+    return {kid: (key.public.public_numbers(), key.algorithms) for kid, key in keys.items()}
+
+
 def unavailable(error: Exception) -> KeysUnavailable:
     """Say why the keys could not be loaded, each cause with a reason of its own."""
     match error:
@@ -181,23 +221,21 @@ def unavailable(error: Exception) -> KeysUnavailable:
             return KeysUnavailable(reason, str(error))
         case ApiUnreachable():
             return KeysUnavailable(_CAUSES.get(error.cause, Reason.JWK_REMOTE_UNREACHABLE), error.detail)
-        case TimeoutError():
-            return KeysUnavailable(Reason.JWK_REMOTE_TIMEOUT, f"no answer within {LOAD_TIMEOUT_S:g} s")
         case _:
             return KeysUnavailable(Reason.JWK_REMOTE_INVALID, str(error))
 
 
-def public_jwks(url: str, transport: httpx.AsyncBaseTransport) -> Load:
+def public_jwks(url: str, transport: httpx.AsyncBaseTransport, timeout_s: float = LOAD_TIMEOUT_S) -> Load:
     """Return a loader of a JWKS address that needs no key (the Frontend API's ``/.well-known/jwks.json``)."""
 
     async def load() -> object:
         request = httpx.Request("GET", url, headers={"accept": "application/json"})
-        answer = await exchange(transport, request, "JWKS", LOAD_TIMEOUT_S)
+        answer = await exchange(transport, request, "JWKS", timeout_s)
         if answer.status != 200:
             raise ApiFailed(answer.status, "the JWKS address did not answer 200")
         try:
             return json.loads(answer.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise KeyMaterialError("the document is not JSON") from error
 
     return load
