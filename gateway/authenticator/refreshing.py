@@ -74,9 +74,6 @@ class Refreshing:
             return RefreshFailure.TIMEOUT
         except SessionsApiError as error:
             return _tail(error)
-        except SessionsApiError:
-            # The call could not even be made of what the token says.
-            return RefreshFailure.UNEXPECTED_SDK_ERROR
 
     async def close(self) -> None:
         """Wait for running calls, so that no traded token is lost."""
@@ -97,4 +94,5 @@ def _tail(error: SessionsApiError) -> str:
         case ApiUnreachable():
             return RefreshFailure.FETCH_ERROR
         case _:
+            # A strange success, or a call that could not even be made of what the token says.
             return RefreshFailure.UNEXPECTED_SDK_ERROR

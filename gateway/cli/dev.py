@@ -122,7 +122,7 @@ class Stage:
             loop.add_signal_handler(number, stop.set)
         async with AsyncExitStack() as stack:
             stack.callback(self._authority.close)
-            apps = [
+            apps: list[tuple[ASGIApp, Address]] = [
                 (proxy_app(self._settings(), TextJournal()), address_of(self._places.gateway)),
                 (self._authority.app, address_of(self._places.authority)),
             ]
