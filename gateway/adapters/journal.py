@@ -1,16 +1,20 @@
 """The access log: one line per request, for people or for programs.
 
-Whatever came from a client is escaped and cut, so that no request can write a line of its own (log injection).
+Whatever came from a client is escaped and cut, so that no request can write a line or a field of its own (log
+injection). A log that cannot be written, such as a pipe whose reader has gone, costs its lines and no answer.
 """
 
 import json
 import sys
 import time
+from contextlib import suppress
 from typing import TextIO
 
 from gateway.ports import Entry
 
 MAX_FIELD = 200
+"""Characters of one field; the rest is cut off."""
+
 _COLOURS = {2: "32", 3: "36", 4: "33", 5: "31"}
 
 
@@ -32,8 +36,8 @@ class TextJournal:
             status = f"\x1b[{_COLOURS.get(entry.status // 100, '0')}m{status}\x1b[0m"
         fields = (
             status,
-            f"{_plain(entry.method):<4}",
-            f"{_plain(entry.path):<24}",
+            f"{_word(entry.method):<4}",
+            f"{_word(entry.path):<24}",
             f"route={_plain(entry.route) or '-'}",
             entry.state or "-",
             _plain(entry.reason) or "-",
@@ -41,8 +45,7 @@ class TextJournal:
             f"{entry.duration_ms:.1f}ms",
         )
         line = "  ".join(fields)
-        self._stream.write(f"{line}  {_plain(entry.detail)}\n" if entry.detail else f"{line}\n")
-        self._stream.flush()
+        _write(self._stream, f"{line}  {_plain(entry.detail)}" if entry.detail else line)
 
 
 class JsonJournal:
@@ -66,8 +69,7 @@ class JsonJournal:
         }
         if entry.detail:
             document["detail"] = entry.detail[:MAX_FIELD]
-        self._stream.write(json.dumps(document) + "\n")
-        self._stream.flush()
+        _write(self._stream, json.dumps(document))
 
 
 class NoJournal:
@@ -77,6 +79,19 @@ class NoJournal:
         """Do nothing."""
 
 
+def _write(stream: TextIO, line: str) -> None:
+    with suppress(OSError, ValueError):  # closed by the other side, or by us
+        stream.write(f"{line}\n")
+        stream.flush()
+
+
 def _plain(text: str) -> str:
-    cut = text if len(text) <= MAX_FIELD else f"{text[:MAX_FIELD]}…"
-    return cut if cut.isprintable() and cut.isascii() else cut.encode("unicode_escape").decode("ascii")
+    head = text[:MAX_FIELD]
+    escaped = head if head.isascii() and head.isprintable() else head.encode("unicode_escape").decode("ascii")
+    is_whole = len(text) <= MAX_FIELD and len(escaped) <= MAX_FIELD
+    return escaped if is_whole else f"{escaped[:MAX_FIELD]}..."
+
+
+def _word(text: str) -> str:
+    """Return text that holds no blank, for a field in the middle of a line."""
+    return _plain(text).replace(" ", "\\x20")

@@ -460,7 +460,7 @@ async def test_a_good_document_is_loaded_over_a_socket(way: Way, transport):
         (raw(http_bytes(b'{"keys": {}}')), Reason.JWK_REMOTE_INVALID),
         (raw(http_bytes(b'{"keys": []}')), Reason.JWK_REMOTE_MISSING),
     ],
-    ids="silent dripping closed not-http truncated 500 redirect huge text object empty".split(),
+    ids=["silent", "dripping", "closed", "not-http", "truncated", "500", "redirect", "huge", "text", "object", "empty"],
 )
 async def test_a_faulty_source_is_told_apart_over_a_socket(way: Way, script, reason, transport):
     async with serving(script) as url:

@@ -1,0 +1,70 @@
+"""The engine's port over the typed client: what is sent, what comes back, and how long it may take."""
+
+import asyncio
+import json
+
+import httpx
+import pytest
+
+from gateway.adapters.backend_api import BackendApi
+from gateway.errors import ApiFailed, ApiRefused, ApiUnreachable
+from tests.sessions.sessions_kit import Tape, client_of, error_body, json_answer
+
+FIELDS = {
+    "expired_token": "expired",
+    "refresh_token": "rt_1",
+    "request_origin": "https://app.example.test",
+    "request_headers": {"user-agent": ["Browser/1"]},
+}
+COOKIES = ["__refresh_s=rt_2; Path=/; HttpOnly", "__session=new; Path=/"]
+
+
+def port(*answers: httpx.Response | Exception, timeout_s: float = 5.0) -> tuple[BackendApi, Tape]:
+    tape = Tape(*answers)
+    return BackendApi(client_of(tape), timeout_s), tape
+
+
+@pytest.mark.parametrize("suffixed", [True, False])
+async def test_a_refresh_asks_for_cookies_and_returns_them_in_order(suffixed):
+    api, tape = port(json_answer({"object": "cookies", "cookies": COOKIES}))
+    assert await api.refresh_cookies("sess_1", **FIELDS, suffixed_cookies=suffixed) == tuple(COOKIES)
+    assert tape.request.url.path == "/v1/sessions/sess_1/refresh"
+    assert tape.request.url.params.get("suffixed_cookies") == ("true" if suffixed else None)
+    assert json.loads(tape.request.content) == {"format": "cookie", **FIELDS}
+
+
+async def test_a_handshake_payload_is_asked_for_by_its_nonce():
+    api, tape = port(json_answer({"directives": COOKIES}))
+    assert await api.handshake_payload("n 1") == tuple(COOKIES)
+    assert tape.request.url.params["nonce"] == "n 1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (json_answer(error_body("session_refresh_inactive_session"), 401), ApiRefused),
+        (httpx.Response(500), ApiFailed),
+        (json_answer({"object": "token", "jwt": "x"}), ApiFailed),
+        (httpx.ConnectError("refused"), ApiUnreachable),
+    ],
+    ids=["refused", "failed", "other shape", "unreachable"],
+)
+async def test_a_failed_refresh_is_sent_once_and_says_what_happened(answer, error):
+    api, tape = port(answer)
+    with pytest.raises(error):
+        await api.refresh_cookies("sess_1", **FIELDS, suffixed_cookies=True)
+    assert len(tape.requests) == 1
+
+
+class Never(httpx.AsyncBaseTransport):
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_both_calls_end_within_the_time_given():
+    api = BackendApi(client_of(Never()), timeout_s=0.01)
+    for call in (api.handshake_payload("n1"), api.refresh_cookies("sess_1", **FIELDS, suffixed_cookies=True)):
+        with pytest.raises(ApiUnreachable) as caught:
+            await call
+        assert caught.value.cause == "timeout"
