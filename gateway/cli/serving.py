@@ -109,10 +109,16 @@ def run(
         backpressure=_MAX_CONCURRENT,
         log_enabled=False,
         workers_kill_timeout=math.ceil(drain_s),
-        respawn_failed_workers=workers > 1,
     )
     over = threading.Event()
-    announcer = threading.Thread(target=_announce, args=(listen, on_ready, over), daemon=True)
+
+    def accepting() -> None:
+        # Not before: a worker that cannot even start would be started over and over.
+        server.respawn_failed_workers = workers > 1
+        if on_ready:
+            on_ready()
+
+    announcer = threading.Thread(target=_announce, args=(listen, accepting, over), daemon=True)
     announcer.start()
     try:
         server.serve(target_loader=lambda: _loaded(load_app), wrap_loader=False)
@@ -210,12 +216,12 @@ def reporting(app: ASGIApp) -> ASGIApp:
     return dispatch
 
 
-def _announce(listen: Address, on_ready: Callable[[], None] | None, over: threading.Event) -> None:
+def _announce(listen: Address, accepting: Callable[[], None], over: threading.Event) -> None:
     family, address = _resolve(listen)
-    while on_ready and not over.wait(_PROBE_PAUSE_S):
+    while not over.wait(_PROBE_PAUSE_S):
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             if probe.connect_ex((_reachable(address), listen.port)) == 0:
-                on_ready()
+                accepting()
                 return
 
 
