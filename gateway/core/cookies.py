@@ -6,7 +6,7 @@ asks us to set is parsed, checked against the names that are ours and made anew;
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 SESSION = "__session"
@@ -75,14 +75,26 @@ def read(values: Iterable[str], names: frozenset[str]) -> dict[str, tuple[str, .
             name, _, value = pair.partition("=")
             name = name.strip(" \t")
             if name in names and (value := value.strip(" \t")):
-                value = unquote(value, errors="replace") if "%" in value else value
+                value = _decoded(value) if "%" in value else value
                 known = found.get(name, ())
                 if value not in known:
                     found[name] = (*known, value)
     return found
 
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def _decoded(value: str) -> str:
+    """Decode percent-escapes; a value with one that means nothing stays as it is, as in browsers' decoders."""
+    if _STRAY_PERCENT.search(value):
+        return value
+    try:
+        return unquote(value, errors="strict")
+    except UnicodeDecodeError:
+        return value
+
+
 _VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
 _SAME_SITE = {"lax": "Lax", "strict": "Strict", "none": "None"}
 _EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
@@ -103,7 +115,7 @@ class SetCookie:
     """
 
     name: str
-    value: str
+    value: str = field(repr=False)
     max_age_s: int | None = None
     http_only: bool = False
     secure: bool = False
@@ -136,7 +148,7 @@ def remake(directives: Sequence[str], names: CookieNames, *, secure: bool) -> tu
         secure: whether browsers reach us by https.
 
     Raises:
-        CookieError: when one of them is not ours, not ASCII, or more than a browser keeps.
+        CookieError: when one of them is not ours, has no value, is not ASCII, or is more than a browser keeps.
     """
     if len(directives) > 16:
         raise CookieError(f"{len(directives)} cookies in one answer, 16 are allowed")
@@ -145,10 +157,12 @@ def remake(directives: Sequence[str], names: CookieNames, *, secure: bool) -> tu
 
 def _remake_one(directive: str, names: CookieNames, secure: bool) -> SetCookie:
     pair, *attributes = directive.split(";")
-    name, _, value = pair.partition("=")
+    name, equals, value = pair.partition("=")
     name, value = name.strip(" \t"), value.strip(" \t")
     if name not in names.settable:
         raise CookieError("a cookie of a name that is not this instance's")
+    if not equals:
+        raise CookieError(f"{name} without a value; to remove it, the value must be empty")
     if not _VALUE.fullmatch(value):
         raise CookieError(f"the value of {name} has characters that a cookie may not have")
     options = {key.strip().lower(): text.strip() for key, _, text in (item.partition("=") for item in attributes)}

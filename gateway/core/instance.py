@@ -68,6 +68,8 @@ def _frontend_api(encoded: str) -> str:
     host, end, rest = text.partition("$")
     if not end or rest:
         raise KeyFormatError("it must decode to a host that ends in exactly one $")
+    if not host.isprintable() or " " in host:
+        raise KeyFormatError("the host in it has blanks or control characters")
     if "." not in host:
         raise KeyFormatError("the host in it has no dot")
     return host

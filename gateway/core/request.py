@@ -23,7 +23,7 @@ class PublicUrl:
     scheme: str
     host: str
     path: str = "/"
-    query: str = ""
+    query: str = field(default="", repr=False)
 
     @property
     def origin(self) -> str:
@@ -49,8 +49,8 @@ class RequestFacts:
 
     method: str
     url: PublicUrl
-    bearer: str | None = None
-    cookies: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    bearer: str | None = field(default=None, repr=False)
+    cookies: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
     client: str = ""
 
@@ -99,7 +99,7 @@ def bearer(value: bytes) -> str | None:
     The scheme is compared without regard to case (RFC 9110 section 11.1); other schemes leave the decision to the
     cookies.
     """
-    scheme, _, token = value.partition(b" ")
+    scheme, _, token = value.strip(b" \t").partition(b" ")
     if scheme.lower() != b"bearer":
         return None
     return token.strip(b" ").decode("latin-1")

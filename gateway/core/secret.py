@@ -1,6 +1,9 @@
 """A text that must not be printed: keys, signing secrets, refresh tokens."""
 
+import re
 from dataclasses import dataclass
+
+_KIND = re.compile(r"(?:sk_|pk_)?(?:test|live)_|whsec_")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -18,8 +21,8 @@ class Secret:
 
     def hint(self) -> str:
         """Return what may be shown: the public prefix such as ``sk_test_`` and an ellipsis."""
-        head, separator, _ = self._text.rpartition("_")
-        return f"{head}{separator}…" if head.startswith(("sk_", "pk_", "whsec", "test", "live")) else "…"
+        kind = _KIND.match(self._text)
+        return f"{kind[0] if kind else ''}…"
 
     def __bool__(self) -> bool:
         return bool(self._text)
