@@ -18,6 +18,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from gateway.core.instance import InstanceKind
+from gateway.core.routes import spellings
 from gateway.core.secret import Secret
 from gateway.core.settings_keys import ROUTE, SECTIONS, Key, Section
 from gateway.core.settings_model import (
@@ -189,12 +190,14 @@ def _duplicate_faults(routes: Iterable[tuple[str, Mapping[str, Any]]]) -> list[F
     seen: dict[tuple[str | None, str, str], str] = {}
     faults = []
     for where, values in routes:
-        place = values.get("host"), values.get("path", RouteSettings().path)
+        path = values.get("path", RouteSettings().path)
+        # Their first spelling is common to all paths that upstreams read alike.
+        place = values.get("host"), spellings(path)[0].decode()
         methods = values.get("methods") or ("",)
         first = next((seen[*place, method] for method in methods if (*place, method) in seen), None)
         if first is not None:
             problem = f"it takes the same requests as {first}"
-            faults.append(Fault(where, f'"{place[0] or ""}{place[1]}"', problem, "join the two, or tell them apart"))
+            faults.append(Fault(where, f'"{place[0] or ""}{path}"', problem, "join the two, or tell them apart"))
         for method in methods:
             seen.setdefault((*place, method), where)
     return faults
