@@ -91,7 +91,7 @@ def _organization_v1(payload: Mapping[str, Any]) -> Organization | None:
         id=identifier,
         slug=_text(payload.get("org_slug")),
         role=_text(payload.get("org_role")),
-        permissions=tuple(map(_text, permissions)) if isinstance(permissions, list) else (),
+        permissions=tuple(filter(_text, permissions)) if isinstance(permissions, list) else (),
     )
 
 
@@ -109,7 +109,10 @@ def _organization_v2(payload: Mapping[str, Any]) -> Organization | None:
 
 
 def _permissions(features: str, permissions: str, masks: str) -> Sequence[str]:
-    """Decode ``fea``, ``per`` and ``fpm``: one decimal bit mask per organization feature, bit k = permission k."""
+    """Decode ``fea``, ``per`` and ``fpm``: one decimal bit mask per organization feature, bit k = permission k.
+
+    Place counts: an empty entry takes one and grants nothing, it never moves a mask to the next feature.
+    """
     names = _list(permissions)
     scoped = (item.partition(":") for item in _list(features))
     organization_features = [name for scope, _, name in scoped if scope in {"o", "ou", "uo"}]
@@ -118,20 +121,24 @@ def _permissions(features: str, permissions: str, masks: str) -> Sequence[str]:
         for feature, mask in zip(organization_features, _list(masks), strict=False)
         if mask.isascii() and mask.isdigit() and len(mask) <= 100
         for bit, name in enumerate(names)
-        if int(mask) >> bit & 1
+        if name and int(mask) >> bit & 1
     ]
 
 
 def _list(text: str) -> list[str]:
-    return [item.strip() for item in text.split(",") if item.strip()]
+    return [item.strip() for item in text.split(",")]
 
 
 def _factor_ages(claim: object) -> tuple[float, float] | None:
     match claim:
-        case [int() | float() as first, int() | float() as second]:
-            return (first, second) if min(first, second) >= -1 else None
+        case [int() | float() as first, int() | float() as second] if _is_age(first) and _is_age(second):
+            return (first, second)
         case _:
             return None
+
+
+def _is_age(number: float) -> bool:
+    return not isinstance(number, bool) and (number >= 0 or number == -1)
 
 
 def _text(value: object) -> str:

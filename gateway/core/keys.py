@@ -4,13 +4,15 @@ A key that must not verify a session token (another type, for encryption, too sm
 loaded, so that no later step has to ask.
 """
 
+import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from jwt import InvalidKeyError
 from jwt.algorithms import RSAAlgorithm
 
@@ -72,7 +74,9 @@ def _from_jwk(jwk: Any) -> VerificationKey | None:
     if not isinstance(jwk, dict) or jwk.get("kty") != "RSA" or jwk.get("use", "sig") != "sig":
         return None
     kid, algorithm = jwk.get("kid"), jwk.get("alg")
-    if not isinstance(kid, str) or not kid or (algorithm is not None and algorithm not in ALGORITHMS):
+    if not isinstance(kid, str) or not kid:
+        return None
+    if algorithm is not None and not (isinstance(algorithm, str) and algorithm in ALGORITHMS):
         return None
     try:
         public = RSAAlgorithm.from_jwk({"kty": "RSA", "n": jwk["n"], "e": jwk["e"]})
@@ -83,14 +87,20 @@ def _from_jwk(jwk: Any) -> VerificationKey | None:
     return VerificationKey(kid, frozenset([algorithm] if algorithm else ALGORITHMS), public)
 
 
+_ARMOUR = re.compile(r"-----(?:BEGIN|END) (?:RSA )?PUBLIC KEY-----|\\n|\s")
+
+
 def pinned_key(pem: str) -> VerificationKey:
     """Make a key of a PEM public key (``instance.jwt_key``); it verifies RS256 whatever the token's ``kid``.
+
+    Environment variables lose line ends and people lose the first and last line, so neither is needed
+    (request-authentication section 4 item 3).
 
     Raises:
         KeyMaterialError: when it is no RSA public key of at least 2048 bits.
     """
     try:
-        public = load_pem_public_key(pem.encode())
+        public = load_der_public_key(base64.b64decode(_ARMOUR.sub("", pem), validate=True))
     except (ValueError, UnsupportedAlgorithm):
         raise KeyMaterialError("it is no PEM public key") from None
     if not isinstance(public, RSAPublicKey) or public.key_size < MIN_RSA_BITS:

@@ -10,7 +10,7 @@ import binascii
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.core.keys import ALGORITHMS, VerificationKey
@@ -44,8 +44,8 @@ class ParsedToken:
 
     header: Mapping[str, Any]
     payload: Mapping[str, Any]
-    signing_input: bytes
-    signature: bytes
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
 
     @property
     def kid(self) -> str:
@@ -170,8 +170,8 @@ def check_claims(payload: Mapping[str, Any], expected: Expectations, now_s: floa
     if expected.issuers and not _is_one_of(payload.get("iss"), expected.issuers):
         raise TokenError(Reason.TOKEN_INVALID_ISSUER, "its issuer is another instance")
     times = {name: _time(payload, name) for name in ("exp", "nbf", "iat")}
-    if "exp" not in payload:
-        raise TokenError(Reason.TOKEN_VERIFICATION_FAILED, "it has no exp")
+    if not isinstance(payload.get("exp"), int):
+        raise TokenError(Reason.TOKEN_VERIFICATION_FAILED, "its exp is not a whole number of seconds")
     check_times(times["exp"], times["nbf"], times["iat"], now_s, expected.skew_s)
 
 

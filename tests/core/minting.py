@@ -34,9 +34,9 @@ _HASHES = {"RS256": hashes.SHA256(), "RS384": hashes.SHA384(), "RS512": hashes.S
 
 
 @cache
-def private_key(name: str, bits: int = 2048) -> rsa.RSAPrivateKey:
-    """One key pair for each name."""
-    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
+def private_key(name: str) -> rsa.RSAPrivateKey:
+    """One key pair for each name; the one named small has 1024 bits."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=1024 if name == "small" else 2048)
 
 
 def jwk(name: str, **changes: object) -> dict[str, object]:
