@@ -53,6 +53,8 @@ class Reason(StrEnum):
     # The request itself.
     REQUEST_TARGET_INVALID = "request-target-invalid"
     REQUEST_HOST_INVALID = "request-host-invalid"
+    REQUEST_FRAMING_INVALID = "request-framing-invalid"
+    REQUEST_TIMEOUT = "request-timeout"
     ROUTE_NOT_FOUND = "route-not-found"
     METHOD_NOT_ALLOWED = "method-not-allowed"
     WEBSOCKET_NOT_FORWARDED = "websocket-not-forwarded"
@@ -165,6 +167,8 @@ TABLE: dict[str, Meaning] = {
     Reason.JWK_REMOTE_MISSING: _NO_KEYS,
     Reason.REQUEST_TARGET_INVALID: _BAD_REQUEST,
     Reason.REQUEST_HOST_INVALID: _BAD_REQUEST,
+    Reason.REQUEST_FRAMING_INVALID: _BAD_REQUEST,
+    Reason.REQUEST_TIMEOUT: Meaning(408, "", "info", "The request did not arrive in time."),
     Reason.ROUTE_NOT_FOUND: Meaning(404, "", "info", "There is nothing at this address."),
     Reason.METHOD_NOT_ALLOWED: Meaning(405, "", "info", "This address does not take this kind of request."),
     Reason.WEBSOCKET_NOT_FORWARDED: Meaning(501, "", "warning", "WebSockets are not forwarded here."),

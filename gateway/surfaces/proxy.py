@@ -1,6 +1,8 @@
 """The gate as a reverse proxy: what passes goes to the route's upstream, with the identity in its headers."""
 
-import asyncio
+import logging
+import re
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -18,6 +20,17 @@ from gateway.surfaces.scope import Scope, raw_path
 from gateway.surfaces.status import PREFIX, Status
 from gateway.upstream.forward import ClientGoneError, Outgoing, forward
 from gateway.upstream.pool import Pool
+
+_log = logging.getLogger(__name__)
+
+_RESERVED = PREFIX.decode("ascii")
+_QUERY = re.compile(r"[!-~\x80-\xff]*").fullmatch
+_MAX_LENGTH_DIGITS = 18
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
+# Framing is ours towards the upstream; the server has answered the client's Expect already (RFC 9110 section 10.1.1).
+_WRITTEN_ANEW = frozenset({b"content-length", b"expect"})
+# What an answer says to caches; CDNs obey the last two before the first (RFC 9213).
+_CACHE_ORDERS = frozenset({b"cache-control", b"expires", b"cdn-cache-control", b"surrogate-control"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +107,13 @@ class Proxy:
                 await self._forward(scope, receive, send, admission)
         except UpstreamError as error:
             reason, detail = error.reason, error.detail
-            await self._answer_failure(send, watch, admission, error)
+            await self._answer_failure(send, watch, admission, reason)
         except ClientGoneError:
             detail = "the client went away"
+        except Exception as error:
+            _log.exception("forwarding a request failed")
+            reason, detail = Reason.UNEXPECTED_ERROR, type(error).__name__
+            await self._answer_failure(send, watch, admission, reason)
         finally:
             watch.write(scope, admission, reason, detail)
 
@@ -104,21 +121,25 @@ class Proxy:
         facts, route = admission.facts, admission.route
         if facts is None or route is None:
             raise UpstreamError(Reason.UNEXPECTED_ERROR, "an admitted request has facts and a route")
+        if facts.url.path.startswith(_RESERVED):
+            # Another spelling of a path that is the gateway's own.
+            raise UpstreamError(Reason.ROUTE_NOT_FOUND, f"{_RESERVED} is not forwarded")
         destination = self._destinations[route.name]
-        ours = (*_forwarded(facts), *admission.identity)
-        headers = destination.headers.build(scope["headers"], ours)
-        length, headers = _framing(headers, is_chunked=_is_chunked(scope["headers"]))
-        request = Outgoing(facts.method, _target(facts), headers, length)
+        length = _body_length(scope)
+        headers = destination.headers.build(scope["headers"], (*_forwarded(facts), *admission.identity))
+        kept = [header for header in headers if header[0] not in _WRITTEN_ANEW]
+        request = Outgoing(facts.method, _target(facts), kept, length)
         added = set_cookie_headers(admission.verdict.cookies)
         sink = _Sink(send, self._private_cookies, added, depends=route.settings.access is not Access.PUBLIC)
         await forward(destination.pool, request, receive, sink)
 
-    async def _answer_failure(self, send: Send, watch: Watch, admission: Admission, error: UpstreamError) -> None:
+    async def _answer_failure(self, send: Send, watch: Watch, admission: Admission, reason: str) -> None:
         if watch.status:
-            # The answer has begun: leaving it unfinished is the only honest way to say that it is not whole.
-            raise asyncio.CancelledError
-        cookies = admission.verdict.cookies
-        await send_answer(send, answers.refusal(admission.facts, error.reason).with_cookies(cookies))
+            # The answer has begun. Left unfinished, the server closes the connection: the only honest way to say
+            # that it is not whole.
+            return
+        answer = answers.refusal(admission.facts, reason).with_cookies(admission.verdict.cookies)
+        await send_answer(send, answer)
 
 
 class _Sink:
@@ -139,6 +160,10 @@ class _Sink:
         kept = response_headers(headers, self._private_cookies)
         if self._depends:
             kept = with_cache_rules(kept)
+        if self._added:
+            # Whatever the upstream says of its answer, the cookies that go with it are for one browser.
+            kept = [(name, value) for name, value in kept if name not in _CACHE_ORDERS]
+            kept.append((b"cache-control", b"no-store"))
         await self._send({"type": "http.response.start", "status": status, "headers": [*kept, *self._added]})
 
     async def body(self, data: bytes, *, more: bool) -> None:
@@ -147,8 +172,10 @@ class _Sink:
 
 
 def _target(facts: RequestFacts) -> bytes:
-    path = facts.url.path.encode("ascii")
-    return path + b"?" + facts.url.query.encode("latin-1") if facts.url.query else path
+    path, query = facts.url.path.encode("ascii"), facts.url.query
+    if not _QUERY(query):
+        raise UpstreamError(Reason.REQUEST_TARGET_INVALID, "the query holds a blank or a control character")
+    return path + b"?" + query.encode("latin-1") if query else path
 
 
 def _forwarded(facts: RequestFacts) -> tuple[Header, ...]:
@@ -156,22 +183,28 @@ def _forwarded(facts: RequestFacts) -> tuple[Header, ...]:
         (b"x-forwarded-for", facts.client.encode("ascii", "replace")),
         (b"x-forwarded-proto", facts.url.scheme.encode()),
         (b"x-forwarded-host", facts.url.host.encode()),
+        (b"x-request-id", secrets.token_hex(8).encode()),
     ]
     return tuple(header for header in headers if header[1])
 
 
-def _is_chunked(headers: list[Header]) -> bool:
-    return any(name == b"transfer-encoding" for name, _ in headers)
+def _body_length(scope: Scope) -> int | None:
+    """Return how long the request's body is said to be: None where only its end will tell, 0 for none.
 
-
-def _framing(headers: list[Header], *, is_chunked: bool) -> tuple[int | None, list[Header]]:
-    """Return the body's length and the headers without it: framing is written anew for the upstream."""
-    lengths = [value for name, value in headers if name == b"content-length"]
-    kept = [header for header in headers if header[0] != b"content-length"]
-    if is_chunked:
-        return None, kept
+    Raises:
+        UpstreamError: when it is said twice, or not in a way that all servers read alike (RFC 9112 section 6.3).
+    """
+    lengths = {value for name, value in scope["headers"] if name == b"content-length"}
+    encodings = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
+    if encodings:
+        if lengths or len(encodings) > 1 or encodings[0].lower() != b"chunked":
+            raise UpstreamError(Reason.REQUEST_FRAMING_INVALID, "its transfer-encoding is not chunked alone")
+        return None
     if not lengths:
-        return 0, kept
-    if len(set(lengths)) > 1 or not lengths[0].isdigit():
-        raise UpstreamError(Reason.REQUEST_TARGET_INVALID, "the request's content-length is no number")
-    return int(lengths[0]), kept
+        # HTTP/2 frames its bodies itself (RFC 9113 section 8.1.1); GET and the like have none worth asking for.
+        is_framed = scope.get("http_version", "1.1").startswith("2") and scope["method"] not in _BODILESS
+        return None if is_framed else 0
+    length = lengths.pop()
+    if lengths or not length.isdigit() or len(length) > _MAX_LENGTH_DIGITS:
+        raise UpstreamError(Reason.REQUEST_FRAMING_INVALID, "its content-length is not one number")
+    return int(length)

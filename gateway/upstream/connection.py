@@ -1,18 +1,16 @@
 """One connection to an upstream, one exchange at a time (RFC 9112).
 
-The parser is httptools (llhttp). A connection may be used again only after an answer that was complete, well framed
-and not followed by anything (RFC 9112 section 9.3); whatever else happens, it is closed.
+A connection may be used again only after an answer that was complete, well framed and not followed by anything
+(RFC 9112 section 9.3); whatever else happens, it is closed.
 """
 
 import asyncio
-from collections import deque
+from collections.abc import Callable
 from typing import cast
 
-import httptools
-
 from gateway.core.reasons import Reason
-from gateway.core.request import Header
 from gateway.errors import UpstreamError
+from gateway.upstream.incoming import Incoming
 from gateway.upstream.origin import Limits
 
 
@@ -28,38 +26,42 @@ class ConnectionLostError(Exception):
         super().__init__("the connection ended")
 
 
+def timed_out(detail: str) -> UpstreamError:
+    """Return the error of an upstream that is too slow."""
+    return UpstreamError(Reason.UPSTREAM_TIMEOUT, detail)
+
+
 class Connection(asyncio.Protocol):
     """An open connection.
 
     Args:
-        limits: sizes of headers and of the window.
+        limits: sizes of headers and of the window, and time-outs.
         loop: of the caller.
+        forget: told when the connection ends outside of an exchange.
+
+    Attributes:
+        exchanges: begun so far.
+        idle_since_s: loop time of the last exchange's end.
+        is_closed: useless.
+        is_request_sent: the request is out; from then on the upstream's time is counted.
     """
 
-    def __init__(self, limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, limits: Limits, loop: asyncio.AbstractEventLoop, forget: Callable[["Connection"], None]) -> None:
         self._limits = limits
         self._loop = loop
+        self._forget = forget
         self._transport: asyncio.Transport | None = None
+        self._incoming: Incoming | None = None
+        self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
-        self._is_write_paused = False
+        self._is_write_paused = self._is_read_paused = False
+        self._written_s = 0.0
         self.exchanges = 0
         self.idle_since_s = 0.0
         self.is_closed = False
-        self._reset(is_head=False)
-
-    def _reset(self, *, is_head: bool) -> None:
-        self._parser = httptools.HttpResponseParser(self)
-        self._is_head_request = is_head
-        self._in_exchange = False
-        self._error: Exception | None = None
-        self._received = 0
-        self._chunks: deque[bytes] = deque()
-        self._buffered = 0
-        self._is_read_paused = False
-        self._has_head = self._is_complete = self._is_framed = self._may_reuse = False
-        self.status = 0
-        self.headers: list[Header] = []
+        self.is_request_sent = False
 
     # ── asyncio.Protocol ──
 
@@ -68,23 +70,23 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser; anything outside of an exchange makes the connection useless."""
-        if not self._in_exchange or self._is_complete:
+        """Feed the answer; bytes that nobody asked for make the connection useless."""
+        incoming = self._incoming
+        if incoming is None or incoming.is_complete:
             self.abort()
             return
-        self._received += len(data)
+        had_head = incoming.has_head
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._fail(UpstreamError(Reason.UPSTREAM_PROTOCOL_ERROR, "it switched protocols without being asked"))
-        except httptools.HttpParserError as error:
-            self._fail(
-                UpstreamError(Reason.UPSTREAM_PROTOCOL_ERROR, f"it does not speak HTTP/1.1 ({type(error).__name__})")
-            )
-        if not self._has_head and self._received > self._limits.header_bytes:
-            detail = f"its headers exceed {self._limits.header_bytes} bytes"
-            self._fail(UpstreamError(Reason.UPSTREAM_PROTOCOL_ERROR, detail))
-        self._wake()
+            incoming.feed(data)
+        except UpstreamError as error:
+            self.fail(error)
+            return
+        if incoming.held > self._limits.window_bytes and not self._is_read_paused and self._transport:
+            self._is_read_paused = True
+            self._transport.pause_reading()
+        # Only progress wakes: an upstream that drips headers, interim answers or trailers runs into the time-out.
+        if incoming.is_ready or incoming.has_head is not had_head:
+            self._wake()
 
     def eof_received(self) -> bool:
         """Let the transport close."""
@@ -92,14 +94,10 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the body that only the end of the connection delimits; everything else is broken off."""
-        self.is_closed = True
-        if self._in_exchange and not self._is_complete:
-            if self._has_head and not self._is_framed and exc is None and self._error is None:
-                self._is_complete = True
-            elif self._error is None:
-                self._error = ConnectionLostError(is_untouched=self._received == 0)
-        self._resume_writer()
-        self._wake()
+        if self._incoming is not None and exc is None and self._error is None:
+            self._incoming.end()
+        is_untouched = self._incoming is not None and not self._incoming.received
+        self._close(ConnectionLostError(is_untouched=is_untouched))
 
     def pause_writing(self) -> None:
         """The upstream reads more slowly than the client sends."""
@@ -110,75 +108,48 @@ class Connection(asyncio.Protocol):
         self._is_write_paused = False
         self._resume_writer()
 
-    # ── httptools callbacks ──
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect a header; what comes after the body are trailers, which are dropped."""
-        if not self._has_head:
-            self.headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        """Take the head, unless it is that of an interim answer (RFC 9110 section 15.2)."""
-        status = self._parser.get_status_code()
-        if 100 <= status < 200:
-            return
-        self.status = status
-        names = {name for name, _ in self.headers}
-        self._is_framed = b"content-length" in names or b"transfer-encoding" in names
-        self._has_head = True
-        if self._is_head_request:
-            # The parser cannot know that an answer to HEAD has no body.
-            self._is_complete = True
-            self._may_reuse = self._parser.should_keep_alive()
-
-    def on_body(self, body: bytes) -> None:
-        """Hold a piece of the body; stop reading when the client is slower."""
-        if self._is_head_request:
-            self._fail(UpstreamError(Reason.UPSTREAM_PROTOCOL_ERROR, "it sent a body in answer to HEAD"))
-            return
-        self._chunks.append(body)
-        self._buffered += len(body)
-        if self._buffered > self._limits.window_bytes and not self._is_read_paused and self._transport:
-            self._is_read_paused = True
-            self._transport.pause_reading()
-
-    def on_message_complete(self) -> None:
-        """The answer is whole; an interim one is forgotten."""
-        if not self._has_head:
-            self.headers.clear()
-            return
-        if not self._is_complete:
-            self._is_complete = True
-            self._may_reuse = self._parser.should_keep_alive()
-
     # ── one exchange ──
 
     def begin(self, head: bytes, *, is_head: bool) -> None:
         """Write a request's head and wait for nothing."""
-        self._reset(is_head=is_head)
-        self._in_exchange = True
+        self._incoming = Incoming(is_head=is_head, header_bytes=self._limits.header_bytes)
+        self.is_request_sent = False
         self.exchanges += 1
+        if self.is_closed:
+            self._error = ConnectionLostError(is_untouched=True)
         self._write(head)
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self.is_closed:
+            self._written_s = self._loop.time()
             self._transport.write(data)
 
     async def send(self, data: bytes) -> None:
-        """Write a piece of the request's body, waiting while the upstream is slow."""
+        """Write a piece of the request's body, waiting while the upstream is slow, which it may be for ``idle_s``."""
         self._write(data)
-        if self._is_write_paused and not self.is_closed:
-            self._drained = self._loop.create_future()
+        if not self._is_write_paused or self.is_closed:
+            return
+        self._drained = self._loop.create_future()
+        error = timed_out(f"it took no byte of the request within {self._limits.idle_s:g} s")
+        timer = self._loop.call_later(self._limits.idle_s, self.fail, error)
+        try:
             await self._drained
+        finally:
+            timer.cancel()
+            self._drained = None
 
-    async def wait_head(self) -> None:
-        """Wait until status and headers are there.
+    async def wait_head(self) -> Incoming:
+        """Wait until status and headers are there, and return the answer that has them.
 
         Raises:
-            ConnectionLostError, UpstreamError: when they do not come.
+            ConnectionLostError, UpstreamError: when they do not come, or the answer is broken already.
         """
-        while not self._has_head:
+        incoming = self._begun()
+        if not incoming.has_head:
             await self._wait(self._limits.first_byte_s)
+        if self._error is not None and not incoming.is_complete:
+            raise self._error
+        return incoming
 
     async def read(self) -> bytes:
         """Return what there is of the body; empty when it is complete.
@@ -186,20 +157,15 @@ class Connection(asyncio.Protocol):
         Raises:
             UpstreamError: when the rest does not come.
         """
-        while not self._chunks:
-            if self._is_complete:
-                return b""
-            try:
-                await self._wait(self._limits.idle_s)
-            except ConnectionLostError:
-                raise UpstreamError(Reason.UPSTREAM_TRUNCATED, "it broke off within its answer") from None
-        return self._take()
-
-    def _take(self) -> bytes:
-        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks.clear()
-        self._buffered = 0
-        if self._is_read_paused and self._transport and not self.is_closed:
+        incoming = self._begun()
+        if not incoming.is_ready:
+            await self._wait(self._limits.idle_s)
+        if not incoming.is_ready and self._error is not None:
+            if isinstance(self._error, ConnectionLostError):
+                raise UpstreamError(Reason.UPSTREAM_TRUNCATED, "it broke off within its answer")
+            raise self._error
+        data = incoming.take()
+        if self._is_read_paused and self._transport is not None and not self.is_closed:
             self._is_read_paused = False
             self._transport.resume_reading()
         return data
@@ -207,48 +173,60 @@ class Connection(asyncio.Protocol):
     @property
     def is_drained(self) -> bool:
         """Whether the answer is complete and nothing of it is left to read."""
-        return self._is_complete and not self._chunks
+        incoming = self._begun()
+        return incoming.is_complete and not incoming.chunks
+
+    def _begun(self) -> Incoming:
+        if self._incoming is None:
+            raise RuntimeError("no exchange has begun on this connection")
+        return self._incoming
 
     def finish(self) -> bool:
         """End the exchange; return whether the connection can be used again."""
-        is_whole = self._is_complete and not self._chunks and self._error is None
-        self._in_exchange = False
-        if is_whole and self._may_reuse and not self.is_closed:
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None and incoming.may_reuse and not incoming.chunks and not self.is_closed:
             return True
         self.abort()
         return False
 
+    def fail(self, error: Exception) -> None:
+        """Close at once, with this error for whoever waits."""
+        self._close(error)
+        if self._transport is not None:
+            self._transport.abort()
+
     def abort(self) -> None:
         """Close at once; whoever waits is told."""
-        if self._transport is not None and not self.is_closed:
-            self._transport.abort()
+        self.fail(ConnectionLostError(is_untouched=False))
+
+    def _close(self, error: Exception) -> None:
         self.is_closed = True
-        if self._in_exchange and self._error is None and not self._is_complete:
-            self._error = ConnectionLostError(is_untouched=False)
+        if self._error is None:
+            self._error = error
+        if self._incoming is None:
+            self._forget(self)
         self._resume_writer()
         self._wake()
 
     async def _wait(self, timeout_s: float) -> None:
         if self._error is not None:
-            raise self._error
+            return
         self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(timeout_s, self._time_out, timeout_s)
+        self._timer = self._loop.call_later(timeout_s, self._time_out, timeout_s)
         try:
             await self._waiter
         finally:
-            timer.cancel()
-            self._waiter = None
-        if self._error is not None and not self._chunks and not self._is_complete:
-            raise self._error
+            self._timer.cancel()
+            self._timer = self._waiter = None
 
     def _time_out(self, timeout_s: float) -> None:
-        self._fail(UpstreamError(Reason.UPSTREAM_TIMEOUT, f"no byte from it within {timeout_s:g} s"))
-        self._wake()
-
-    def _fail(self, error: Exception) -> None:
-        if self._error is None:
-            self._error = error
-        self.abort()
+        """Fail, unless the upstream was still being written to: its time counts from the request's last byte."""
+        now_s = self._loop.time()
+        due_s = (self._written_s if self.is_request_sent else now_s) + timeout_s
+        if due_s > now_s:
+            self._timer = self._loop.call_at(due_s, self._time_out, timeout_s)
+        else:
+            self.fail(timed_out(f"no byte from it within {timeout_s:g} s"))
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -56,14 +56,22 @@ class Outgoing:
     length: int | None
 
     def head(self) -> bytes:
-        """Return the head in HTTP/1.1 (RFC 9112 section 3)."""
+        """Return the head in HTTP/1.1 (RFC 9112 section 3).
+
+        Raises:
+            UpstreamError: when a line break hides in it.
+        """
         lines = [b"%b %b HTTP/1.1" % (self.method.encode("ascii"), self.target)]
         lines += [b"%b: %b" % header for header in self.headers]
         if self.length is None:
             lines.append(b"transfer-encoding: chunked")
         elif self.length or self.method in {"POST", "PUT", "PATCH"}:
             lines.append(b"content-length: %d" % self.length)
-        return b"\r\n".join(lines) + b"\r\n\r\n"
+        head = b"\r\n".join(lines) + b"\r\n\r\n"
+        if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1 or b"\0" in head:
+            # Servers refuse such requests; should one let it through, it must not become a second request.
+            raise UpstreamError(Reason.REQUEST_FRAMING_INVALID, "a line break or NUL inside of the request's head")
+        return head
 
 
 async def forward(pool: Pool, request: Outgoing, receive: Receive, sink: Sink) -> None:
@@ -71,45 +79,46 @@ async def forward(pool: Pool, request: Outgoing, receive: Receive, sink: Sink) -
 
     Raises:
         UpstreamError: when there is no answer, or it broke off; the sink may have been started by then.
-        ClientGoneError: when the client went away meanwhile.
+        ClientGoneError: when the client went away meanwhile, or reads nothing of its answer.
     """
+    head = request.head()
     may_repeat = request.length == 0 and request.method in REPEATABLE
-    connection = await pool.acquire()
-    try:
+    for fresh in (False, True):
+        connection = await pool.acquire(fresh=fresh)
         is_kept = connection.exchanges > 0
         try:
-            await _exchange(connection, request, receive, sink)
+            connection.begin(head, is_head=request.method == "HEAD")
+            await _exchange(connection, request, receive, sink, pool.limits.idle_s)
         except ConnectionLostError as lost:
-            if not (lost.is_untouched and is_kept and may_repeat):
-                raise UpstreamError(Reason.UPSTREAM_TRUNCATED, "it closed the connection before answering") from None
-            # The upstream had closed a kept connection just as we used it: nothing was answered, ask again.
+            # The upstream may close a kept connection just as we use it: nothing was answered then, so ask once more.
+            if not (may_repeat and is_kept and lost.is_untouched):
+                raise UpstreamError(Reason.UPSTREAM_TRUNCATED, "it broke off before its answer was there") from None
+        else:
+            return
+        finally:
             pool.release(connection)
-            connection = await pool.acquire(fresh=True)
-            try:
-                await _exchange(connection, request, receive, sink)
-            except ConnectionLostError:
-                raise UpstreamError(Reason.UPSTREAM_TRUNCATED, "it closed the connection before answering") from None
-    finally:
-        pool.release(connection)
 
 
-async def _exchange(connection: Connection, request: Outgoing, receive: Receive, sink: Sink) -> None:
-    companion = _Companion(connection, request, receive)
-    connection.begin(request.head(), is_head=request.method == "HEAD")
+async def _exchange(connection: Connection, request: Outgoing, receive: Receive, sink: Sink, idle_s: float) -> None:
+    companion = _Companion(connection, request.length, receive, idle_s)
     companion.start()
     try:
-        await connection.wait_head()
-        await sink.start(connection.status, connection.headers)
+        answer = await connection.wait_head()
+        await sink.start(answer.status, answer.headers)
         while True:
             data = await connection.read()
-            is_last = connection.is_drained
-            await sink.body(data, more=not is_last)
-            if is_last:
+            if connection.is_drained:
+                await sink.body(data, more=False)
                 return
+            async with asyncio.timeout(idle_s):
+                await sink.body(data, more=True)
     except (ConnectionLostError, UpstreamError):
         if companion.is_client_gone:
             raise ClientGoneError from None
         raise
+    except OSError:
+        # The sink's: the client has gone (ASGI, "send" after a disconnect) or took nothing for too long.
+        raise ClientGoneError from None
     finally:
         await companion.stop()
 
@@ -117,16 +126,19 @@ async def _exchange(connection: Connection, request: Outgoing, receive: Receive,
 class _Companion:
     """What goes on beside the answer: the request's body is pumped, and the client is watched."""
 
-    def __init__(self, connection: Connection, request: Outgoing, receive: Receive) -> None:
+    def __init__(self, connection: Connection, length: int | None, receive: Receive, idle_s: float) -> None:
         self._connection = connection
-        self._length = request.length
+        self._length = length
+        self._remaining = length or 0
         self._receive = receive
+        self._idle_s = idle_s
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.is_client_gone = False
 
     def start(self) -> None:
         if self._length == 0:
+            self._connection.is_request_sent = True
             self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._run)
         else:
             self._run()
@@ -135,34 +147,49 @@ class _Companion:
         self._task = asyncio.create_task(self._pump())
 
     async def _pump(self) -> None:
-        is_chunked, remaining = self._length is None, self._length or 0
-        while True:
-            message = await self._receive()
-            if message["type"] != "http.request":
-                self.is_client_gone = True
-                self._connection.abort()
-                return
-            data = message.get("body", b"")
-            remaining -= len(data)
-            if data and self._length != 0:
-                await self._connection.send(b"%x\r\n%b\r\n" % (len(data), data) if is_chunked else data)
-            if not message.get("more_body", False):
-                if is_chunked:
-                    await self._connection.send(b"0\r\n\r\n")
-                elif remaining:
-                    # The client sent less or more than it said: the upstream must not wait or read on.
-                    self._connection.abort()
-                    return
-                is_chunked, remaining, self._length = False, 0, 0
+        try:
+            while not self._connection.is_request_sent:
+                async with asyncio.timeout(self._idle_s):
+                    message = await self._receive()
+                await self._pass(message)
+            while not self.is_client_gone:
+                await self._pass(await self._receive())
+        except TimeoutError:
+            detail = f"the client sent nothing of its request within {self._idle_s:g} s"
+            self._connection.fail(UpstreamError(Reason.REQUEST_TIMEOUT, detail))
+        except Exception as error:
+            # Whoever waits for the answer gets to know; otherwise the fault of the server would look like a time-out.
+            self._connection.fail(error)
+
+    async def _pass(self, message: MutableMapping[str, Any]) -> None:
+        if message["type"] != "http.request":
+            self.is_client_gone = True
+            self._connection.abort()
+            return
+        data, is_last = message.get("body", b""), not message.get("more_body", False)
+        if self._length is None:
+            if data:
+                await self._connection.send(b"%x\r\n%b\r\n" % (len(data), data))
+            if is_last:
+                await self._connection.send(b"0\r\n\r\n")
+        else:
+            self._remaining -= len(data)
+            if self._remaining < 0 or (is_last and self._remaining):
+                # What is too much would be the upstream's next request; what is too little, it would wait for.
+                detail = "the request's body is not as long as its content-length says"
+                raise UpstreamError(Reason.REQUEST_FRAMING_INVALID, detail)
+            if data:
+                await self._connection.send(data)
+        if is_last or (self._length is not None and not self._remaining):
+            self._length = 0
+            self._connection.is_request_sent = True
 
     async def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._task is None:
-            return
-        is_body_unsent = self._length != 0 and not self._task.done()
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        if is_body_unsent:
+        if not self._connection.is_request_sent:
             # An early answer: what is left of the body would be read as the next request (RFC 9112 section 9.6).
             self._connection.abort()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)

@@ -6,6 +6,8 @@ The last one used is taken first, so that the others grow old and go.
 import asyncio
 import socket
 import ssl
+from collections import deque
+from contextlib import suppress
 
 from gateway.core.reasons import Reason
 from gateway.errors import UpstreamError
@@ -19,13 +21,17 @@ class Pool:
     Args:
         origin: where it is.
         limits: how many and how long.
+
+    Attributes:
+        in_use: connections that carry an exchange, or are being opened for one.
     """
 
     def __init__(self, origin: Origin, limits: Limits | None = None) -> None:
         self.origin = origin
         self.limits = limits or Limits()
-        self._idle: list[Connection] = []
+        self._idle: deque[Connection] = deque()
         self._tls = origin.tls_context()
+        self._is_closed = False
         self.in_use = 0
 
     @property
@@ -43,15 +49,15 @@ class Pool:
             UpstreamError: when there are too many, or none can be opened.
         """
         loop = asyncio.get_running_loop()
-        while self._idle and not fresh:
-            connection = self._idle.pop()
-            if not connection.is_closed and loop.time() - connection.idle_since_s < self.limits.keep_alive_s:
-                self.in_use += 1
-                return connection
-            connection.abort()
+        self._drop_old(loop.time())
+        if self._idle and not fresh:
+            self.in_use += 1
+            return self._idle.pop()
         if self.in_use >= self.limits.connections:
             detail = f"{self.in_use} connections to {self.origin.text} are in use, no more are allowed"
             raise UpstreamError(Reason.UPSTREAM_OVERLOADED, detail)
+        if self._idle and self.in_use + self.idle >= self.limits.connections:
+            self._idle.popleft().abort()
         self.in_use += 1
         try:
             return await self._open(loop)
@@ -61,14 +67,16 @@ class Pool:
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> Connection:
         origin = self.origin
+
+        def make() -> Connection:
+            return Connection(self.limits, loop, self._forget)
+
         try:
             async with asyncio.timeout(self.limits.connect_s):
                 if origin.path:
-                    _, unix = await loop.create_unix_connection(lambda: Connection(self.limits, loop), origin.path)
-                    return unix
-                _, connection = await loop.create_connection(
-                    lambda: Connection(self.limits, loop), origin.host, origin.port, ssl=self._tls
-                )
+                    _, connection = await loop.create_unix_connection(make, origin.path)
+                else:
+                    _, connection = await loop.create_connection(make, origin.host, origin.port, ssl=self._tls)
                 return connection
         except TimeoutError as error:
             detail = f"no connection to {origin.text} within {self.limits.connect_s:g} s"
@@ -84,11 +92,26 @@ class Pool:
     def release(self, connection: Connection) -> None:
         """Take a connection back: kept if its exchange ended well, closed otherwise."""
         self.in_use -= 1
-        if connection.finish():
-            connection.idle_since_s = asyncio.get_running_loop().time()
-            self._idle.append(connection)
+        if not connection.finish():
+            return
+        if self._is_closed:
+            connection.abort()
+            return
+        connection.idle_since_s = asyncio.get_running_loop().time()
+        self._drop_old(connection.idle_since_s)
+        self._idle.append(connection)
+
+    def _drop_old(self, now_s: float) -> None:
+        while self._idle and now_s - self._idle[0].idle_since_s >= self.limits.keep_alive_s:
+            self._idle.popleft().abort()
+
+    def _forget(self, connection: Connection) -> None:
+        """Let go of a connection that its upstream closed while it was idle."""
+        with suppress(ValueError):
+            self._idle.remove(connection)
 
     async def close(self) -> None:
-        """Close the idle connections; those in use end with their exchanges."""
+        """Close the idle connections, and those in use when their exchanges end."""
+        self._is_closed = True
         while self._idle:
-            self._idle.pop().abort()
+            self._idle.popleft().abort()

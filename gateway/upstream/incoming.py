@@ -1,0 +1,178 @@
+"""The answer to one request, as its bytes come in: what belongs to it, where it ends, whether it can be believed.
+
+The parser is httptools (llhttp) in its strict mode: it refuses repeated lengths, a length beside chunks, bare line
+feeds. Decided here is what a parser cannot know: that HEAD has no body, which interim answers are passed over
+(RFC 9110 section 15.2), and that nothing may follow an answer (RFC 9112 section 9.3). No network.
+"""
+
+import httptools
+
+from gateway.core.reasons import Reason
+from gateway.core.request import Header
+from gateway.errors import UpstreamError
+
+_LINE_OVERHEAD = len(b": \r\n")
+
+
+def broken(detail: str) -> UpstreamError:
+    """Return the error of an upstream that does not keep to the protocol."""
+    return UpstreamError(Reason.UPSTREAM_PROTOCOL_ERROR, detail)
+
+
+class Incoming:
+    """An answer.
+
+    Args:
+        is_head: it answers a HEAD request, so it ends with its headers.
+        header_bytes: most that its headers, interim answers and trailers may take together.
+
+    Attributes:
+        status, headers: of the final answer, names in lower case; there once ``has_head`` is set.
+        has_head: status and headers are there.
+        is_complete: all of it is there.
+        chunks: pieces of the body that nobody has taken.
+        held: their bytes.
+        received: bytes that came at all.
+    """
+
+    __slots__ = (
+        "_has_surplus",
+        "_header_bytes",
+        "_header_limit",
+        "_is_head",
+        "_is_kept",
+        "_parser",
+        "_problem",
+        "chunks",
+        "has_head",
+        "headers",
+        "held",
+        "is_complete",
+        "received",
+        "status",
+    )
+
+    def __init__(self, *, is_head: bool, header_bytes: int) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._is_head = is_head
+        self._header_limit = header_bytes
+        self._header_bytes = 0
+        self._is_kept = self._has_surplus = False
+        self._problem = ""
+        self.status = 0
+        self.headers: list[Header] = []
+        self.has_head = self.is_complete = False
+        self.chunks: list[bytes] = []
+        self.held = self.received = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes.
+
+        Raises:
+            UpstreamError: when they are no answer, or it is none that can be passed on.
+        """
+        self.received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._refuse("it switched protocols without being asked")
+        except httptools.HttpParserError as error:
+            self._refuse(f"it does not speak HTTP/1.1 ({type(error).__name__})")
+        if not self.has_head and self.received > self._header_limit:
+            self._refuse_size()
+        if self._problem:
+            raise broken(self._problem)
+
+    def end(self) -> None:
+        """The connection has ended, which completes a body that nothing else delimits."""
+        if self.has_head and not self._is_framed:
+            self.is_complete = True
+
+    def take(self) -> bytes:
+        """Return the body so far, and hold it no longer; empty when it is complete."""
+        data = self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
+        self.chunks.clear()
+        self.held = 0
+        return data
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether :meth:`take` has something to say: a piece of the body, or that there is no more."""
+        return bool(self.chunks) or self.is_complete
+
+    @property
+    def may_reuse(self) -> bool:
+        """Whether the connection is fit for another exchange."""
+        return self.is_complete and self._is_kept and not self._has_surplus
+
+    @property
+    def _is_framed(self) -> bool:
+        return any(name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers)
+
+    def _refuse(self, problem: str) -> None:
+        # An answer that is whole stands; what is wrong behind it costs only the connection.
+        if self.is_complete:
+            self._has_surplus = True
+        else:
+            self._problem = self._problem or problem
+
+    def _refuse_size(self) -> None:
+        self._refuse(f"its headers exceed {self._header_limit} bytes")
+
+    # ── httptools callbacks ──
+
+    def on_message_begin(self) -> None:
+        """Note a second answer to the one request."""
+        if self.is_complete:
+            self._has_surplus = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a header; what comes after the body are trailers, which are counted and dropped."""
+        self._header_bytes += len(name) + len(value) + _LINE_OVERHEAD
+        if self._header_bytes > self._header_limit:
+            self._refuse_size()
+        elif not self.has_head:
+            self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Take the head, unless it is that of an interim answer."""
+        status = self._parser.get_status_code()
+        if self.has_head or self._problem or 102 <= status < 200 or status == 100:
+            return
+        if status < 200:
+            self._refuse(f"it answered with status {status} without being asked")
+            return
+        if any(name == b"transfer-encoding" and value.lower() != b"chunked" for name, value in self.headers):
+            self._refuse("it used a transfer-encoding other than chunked")
+            return
+        self.status = status
+        self.has_head = True
+        if status == 204:
+            # RFC 9110 section 8.6: there must be none, and whoever believed it would wait for a body.
+            self.headers = [header for header in self.headers if header[0] != b"content-length"]
+        if self._is_head:
+            self._complete()
+
+    def on_chunk_header(self) -> None:
+        """Note a body in answer to HEAD, even an empty one."""
+        if self.is_complete:
+            self._has_surplus = True
+
+    def on_body(self, body: bytes) -> None:
+        """Hold a piece of the body."""
+        if self.is_complete:
+            self._has_surplus = True
+        else:
+            self.chunks.append(body)
+            self.held += len(body)
+
+    def on_message_complete(self) -> None:
+        """End the answer; an interim one is forgotten."""
+        if not self.has_head:
+            self.headers.clear()
+        elif not self.is_complete:
+            self._complete()
+
+    def _complete(self) -> None:
+        self.is_complete = True
+        self._is_kept = bool(self._parser.should_keep_alive())

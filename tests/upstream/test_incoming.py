@@ -1,0 +1,157 @@
+"""The answer as bytes: cut anywhere, lied about, or followed by something."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.reasons import Reason
+from gateway.errors import UpstreamError
+from gateway.upstream.incoming import Incoming
+
+LIMIT = 2048
+HELLO = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+OPEN_END = b"HTTP/1.1 200 OK\r\n\r\nhello"
+
+
+def fed(data: bytes, *, is_head: bool = False) -> Incoming:
+    incoming = Incoming(is_head=is_head, header_bytes=LIMIT)
+    incoming.feed(data)
+    return incoming
+
+
+def refused(data: bytes, *, is_head: bool = False) -> str:
+    with pytest.raises(UpstreamError) as caught:
+        fed(data, is_head=is_head)
+    assert caught.value.reason == Reason.UPSTREAM_PROTOCOL_ERROR
+    return caught.value.detail
+
+
+WHOLE = [
+    (HELLO, 200, b"hello", True),
+    (CHUNKED + b"2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n", 200, b"hello", True),
+    (CHUNKED + b"5\r\nhello\r\n0\r\nX-Session-User-Id: mallory\r\n\r\n", 200, b"hello", True),
+    (b"HTTP/1.1 100 Continue\r\n\r\n" + HELLO, 200, b"hello", True),
+    (b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" + HELLO, 200, b"hello", True),
+    (b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 E\r\nx-session-id: m\r\n\r\n" + HELLO, 200, b"hello", True),
+    (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b"", True),
+    (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n", 304, b"", True),
+    (b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nhi", 200, b"hi", False),
+    (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi", 200, b"hi", False),
+    (b"HTTP/1.1 500 \r\ncontent-length: 0\r\n\r\n", 500, b"", True),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n", 200, b"", True),
+]
+
+
+@pytest.mark.parametrize(("data", "status", "body", "may_reuse"), WHOLE)
+def test_whole_answer_is_read_to_its_end_and_no_further(data, status, body, may_reuse):
+    answer = fed(data)
+    assert (answer.status, answer.take(), answer.is_complete) == (status, body, True)
+    assert answer.may_reuse is may_reuse
+    assert not [name for name, _ in answer.headers if name.startswith(b"x-session") or name == b"link"]
+
+
+@given(st.sampled_from(WHOLE), st.lists(st.integers(0, 200), max_size=6))
+def test_answer_does_not_depend_on_how_its_bytes_are_cut(row, cuts):
+    data, status, body, may_reuse = row
+    answer, taken = Incoming(is_head=False, header_bytes=LIMIT), b""
+    borders = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
+    for start, end in zip(borders, borders[1:], strict=False):
+        if start < end:
+            answer.feed(data[start:end])
+            taken += answer.take()
+    assert (answer.status, taken, answer.is_complete, answer.may_reuse) == (status, body, True, may_reuse)
+
+
+@pytest.mark.parametrize(
+    "surplus",
+    [
+        b"x",
+        b"\r\nmore",
+        HELLO,
+        b"HTTP/1.1 500 No\r\ncontent-length: 4\r\nset-cookie: a=b\r\n\r\nevil",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+    ],
+)
+def test_what_follows_an_answer_is_not_part_of_it_and_costs_the_connection(surplus):
+    answer = fed(HELLO + surplus)
+    assert (answer.status, answer.headers) == (200, [(b"content-length", b"5")])
+    assert (answer.take(), answer.is_complete, answer.may_reuse) == (b"hello", True, False)
+
+
+@pytest.mark.parametrize(
+    ("data", "may_reuse"),
+    [
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", False),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\n\r\n", False),
+        (b"HTTP/1.1 304 Not Modified\r\n\r\n", True),
+    ],
+)
+def test_answer_to_head_ends_with_its_headers(data, may_reuse):
+    answer = fed(data, is_head=True)
+    assert (answer.status in {200, 304}, answer.take(), answer.is_complete) == (True, b"", True)
+    assert answer.may_reuse is may_reuse
+
+
+def test_body_after_204_is_not_taken_and_its_length_not_believed():
+    answer = fed(b"HTTP/1.1 204 No Content\r\ncontent-length: 5\r\nx-a: 1\r\n\r\nhello")
+    assert (answer.headers, answer.take(), answer.may_reuse) == ([(b"x-a", b"1")], b"", False)
+
+
+def test_only_a_body_without_framing_is_ended_by_the_connection():
+    for data, is_whole in ((OPEN_END, True), (HELLO[:-1], False), (CHUNKED + b"5\r\nhello\r\n", False), (b"HTT", False)):
+        answer = fed(data)
+        answer.end()
+        assert answer.is_complete is is_whole
+    assert not fed(OPEN_END).may_reuse
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"garbage\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\ncontent-length: +5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999999\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\nx: y\n\n",
+        b"HTTP/1.1 200 OK\r\nx : y\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx: a\rb\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx: a\0b\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx y: z\r\n\r\n",
+        b"HTTP/1.1 099 No\r\n\r\n",
+        b"HTTP/3.0 200 OK\r\n\r\n",
+        CHUNKED + b"zz\r\n",
+        CHUNKED + b"fffffffffffffffff\r\n",
+        CHUNKED + b"2\r\nhelloX",
+        b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+        b"HTTP/1.1 101 Switching\r\n\r\n" + HELLO,
+    ],
+)
+def test_answer_that_is_not_well_formed_is_refused(data):
+    refused(data)
+
+
+def test_headers_are_bounded_however_they_come():
+    flood = b"".join(b"x-%d: 1\r\n" % number for number in range(LIMIT))
+    assert "exceed" in refused(b"HTTP/1.1 200 OK\r\n" + flood + b"\r\n")
+    assert "exceed" in refused(b"HTTP/1.1 200 " + b"K" * LIMIT)
+    assert "exceed" in refused(b"HTTP/1.1 200 OK\r\n" + b"x: " + b"y" * LIMIT)
+    assert "exceed" in refused(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" * 100)
+    assert "exceed" in refused(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+    assert "exceed" in refused(CHUNKED + b"0\r\n" + flood + b"\r\n")
+
+
+def test_errors_do_not_repeat_what_the_upstream_sent():
+    assert "s3cret" not in refused(b"s3cret\r\n\r\n")
+    assert "s3cret" not in refused(b"HTTP/1.1 200 OK\r\ntransfer-encoding: s3cret\r\n\r\n")
