@@ -73,6 +73,11 @@ class Case:
         """Whether cookies get ``Secure``."""
         return self.facts.url.scheme == "https"
 
+    def evidence(self) -> Evidence:
+        """Read what cookies and URL say."""
+        rules = self.rules
+        return gather(self.facts, rules.names, rules.kind, rules.frontend_api, self.now_s, self.verified)
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -166,7 +171,7 @@ def decide(facts: RequestFacts, rules: Rules, verified: VerifiedTokens, now_s: f
     resolved = yield from _resolve_handshake(case)
     if resolved is not None:
         return resolved
-    evidence = gather(facts, rules.names, rules.kind, rules.frontend_api, now_s, verified)
+    evidence = case.evidence()
     for row in COOKIE_ROWS:
         if row.applies(evidence):
             return _apply(row, case, evidence)
@@ -188,19 +193,19 @@ def _judge(case: Case, token: str, evidence: Evidence | None) -> Steps:
     try:
         claims, how = yield from _verify(case, token, case.rules.expected)
     except TokenError as error:
-        if error.reason is Reason.TOKEN_EXPIRED:
-            outcome = yield from _refresh(case, token, evidence)
-            if isinstance(outcome, Verdict):
-                return outcome
-            return _renew(case, expired_reason(outcome), error.message, evidence)
-        if error.reason in _RENEWING:
-            return _renew(case, _RENEWING[error.reason], error.message, evidence)
-        return Verdict(State.SIGNED_OUT, error.reason, error.message, dev_browser=_dev_browser(evidence))
+        return (yield from _recover(case, token, evidence or case.evidence(), error))
     return _signed_in(claims, token, how)
 
 
-def _dev_browser(evidence: Evidence | None) -> Secret:
-    return Secret(evidence.dev_browser if evidence else "")
+def _recover(case: Case, token: str, evidence: Evidence, error: TokenError) -> Steps:
+    if error.reason is Reason.TOKEN_EXPIRED:
+        outcome = yield from _refresh(case, token, evidence)
+        if isinstance(outcome, Verdict):
+            return outcome
+        return _renew(case, expired_reason(outcome), error.message, evidence)
+    if error.reason in _RENEWING:
+        return _renew(case, _RENEWING[error.reason], error.message, evidence)
+    return Verdict(State.SIGNED_OUT, error.reason, error.message, dev_browser=Secret(evidence.dev_browser))
 
 
 def _signed_in(
@@ -232,24 +237,24 @@ def _check_signature(parsed: ParsedToken) -> Generator[Need, Answer, None]:
     check_signature(parsed, key)
 
 
-def _renew(case: Case, reason: str, message: str, evidence: Evidence | None) -> Verdict:
+def _renew(case: Case, reason: str, message: str, evidence: Evidence) -> Verdict:
     """Send a browser to the handshake; others, and browsers in a loop, are signed out for the same reason."""
-    dev_browser = _dev_browser(evidence)
+    dev_browser = Secret(evidence.dev_browser)
     if not handshake.is_eligible(case.facts):
         return Verdict(State.SIGNED_OUT, reason, message, dev_browser=dev_browser)
     count = handshake.redirect_count(case.facts)
     if count >= handshake.MAX_REDIRECTS:
         return Verdict(State.SIGNED_OUT, reason, message, is_loop=True, dev_browser=dev_browser)
-    token = evidence.token if evidence and evidence.token else case.facts.bearer
+    token = case.facts.bearer or evidence.token  # the one that failed, never another's (quirk Q1)
     parameters = [
         ("__clerk_api_version", handshake.API_VERSION),
-        ("suffixed_cookies", "true" if evidence and evidence.suffixed else "false"),
+        ("suffixed_cookies", "true" if evidence.suffixed else "false"),
         ("__clerk_hs_reason", str(reason)),
         ("format", "nonce" if case.rules.has_api else "token"),
     ]
     if token:
         parameters.append((cookie.SESSION, token))
-    if evidence and evidence.is_development and evidence.dev_browser:
+    if evidence.is_development and evidence.dev_browser:
         parameters.append((cookie.DEV_BROWSER, evidence.dev_browser))
     return Verdict(
         State.HANDSHAKE,
@@ -261,7 +266,7 @@ def _renew(case: Case, reason: str, message: str, evidence: Evidence | None) -> 
     )
 
 
-def _refresh(case: Case, token: str, evidence: Evidence | None) -> Generator[Need, Answer, Verdict | str]:
+def _refresh(case: Case, token: str, evidence: Evidence) -> Generator[Need, Answer, Verdict | str]:
     """Trade an expired token; returns the verdict, or the tail of the reason why not (section 12)."""
     facts, rules = case.facts, case.rules
     refresh_token = facts.cookie(rules.names.refresh)
@@ -281,7 +286,7 @@ def _refresh(case: Case, token: str, evidence: Evidence | None) -> Generator[Nee
         request_origin=facts.url.origin,
         request_headers={name: facts.headers[name] for name in REFRESH_HEADERS if name in facts.headers},
         client=facts.client,
-        suffixed_cookies=evidence.suffixed if evidence else True,
+        suffixed_cookies=evidence.suffixed,
     )
     if isinstance(answer, str):
         return answer
@@ -308,7 +313,7 @@ def _accept_refreshed(
 def _resolve_handshake(case: Case) -> Generator[Need, Answer, Verdict | None]:
     """Apply what a handshake brought back, if anything; a useless one changes nothing (section 10)."""
     facts, rules = case.facts, case.rules
-    if facts.method != "GET":
+    if not handshake.takes_answer(facts):
         return None
     nonce, nonce_in_url = _handshake_value(facts, cookie.HANDSHAKE_NONCE)
     token, token_in_url = _handshake_value(facts, cookie.HANDSHAKE)
@@ -316,7 +321,7 @@ def _resolve_handshake(case: Case) -> Generator[Need, Answer, Verdict | None]:
     if nonce and rules.has_api:
         directives = yield NeedPayload(Secret(nonce))
     elif token:
-        directives = yield from _handshake_directives(case, token)
+        directives = yield from _handshake_directives(token)
     if not isinstance(directives, tuple) or not directives:
         return None
     try:
@@ -334,7 +339,7 @@ def _handshake_value(facts: RequestFacts, name: str) -> tuple[str, bool]:
     return (in_url, True) if in_url else (facts.cookie(name), False)
 
 
-def _handshake_directives(case: Case, token: str) -> Generator[Need, Answer, tuple[str, ...] | None]:
+def _handshake_directives(token: str) -> Generator[Need, Answer, tuple[str, ...] | None]:
     try:
         parsed = parse(token)
         if not parsed.is_session:
@@ -343,7 +348,9 @@ def _handshake_directives(case: Case, token: str) -> Generator[Need, Answer, tup
     except TokenError:
         return None
     listed = parsed.payload.get("handshake")
-    return tuple(item for item in listed if isinstance(item, str)) if isinstance(listed, list) else None
+    if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
+        return None
+    return tuple(listed)
 
 
 def _apply_handshake(

@@ -5,7 +5,7 @@ Read once per request into one record; the rows of :mod:`gateway.core.decision` 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.core.claims import SessionClaims
@@ -54,11 +54,11 @@ class Evidence:
 
     is_development: bool
     suffixed: bool
-    token: str
+    token: str = field(repr=False)
     peeked: Peeked | SessionClaims | None
     is_ambiguous: bool
     client_uat_s: int
-    dev_browser: str
+    dev_browser: str = field(repr=False)
     syncs_dev_browser: bool
 
 
@@ -96,7 +96,7 @@ def gather(
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    token: str
+    token: str = field(repr=False)
     peeked: Peeked | SessionClaims | None
     is_ambiguous: bool = False
 
@@ -128,7 +128,7 @@ def peek(token: str, verified: VerifiedTokens) -> Peeked | SessionClaims | None:
         return None
     payload = parsed.payload
     return Peeked(
-        issuer=_text(payload.get("iss")),
+        issuer=_issuer(payload.get("iss")),
         session_id=_text(payload.get("sid")),
         user_id=_text(payload.get("sub")),
         issued_at_s=_seconds(payload.get("iat")),
@@ -144,6 +144,11 @@ def client_uat(text: str) -> int:
     """Read ``__client_uat`` as JavaScript's parseInt does: the leading integer, otherwise 0."""
     match = _LEADING_INTEGER.match(text)
     return int(match[1]) if match else 0
+
+
+def _issuer(value: object) -> str:
+    """Return the issuer; one that is no text but something is an issuer that is not ours (section 3 rule 2)."""
+    return _text(value) if isinstance(value, str) or value in (None, False, 0) else "not a text"
 
 
 def _text(value: object) -> str:

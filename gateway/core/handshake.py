@@ -4,7 +4,7 @@ Facts: request-authentication sections 8 and 10; Sessions API section 5.
 """
 
 from collections.abc import Iterable
-from urllib.parse import quote_plus, unquote_plus, urlencode
+from urllib.parse import quote, quote_plus, unquote_plus, urlencode
 
 from gateway.core.cookies import (
     DEV_BROWSER,
@@ -24,6 +24,7 @@ MAX_REDIRECTS = 3
 REDIRECT_COUNT_LIFE_S = 2
 
 _RESULT_PARAMETERS = frozenset({DEV_BROWSER, HANDSHAKE, HANDSHAKE_NONCE, "__clerk_help", "__dev_session"})
+_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
 def is_eligible(facts: RequestFacts) -> bool:
@@ -31,10 +32,21 @@ def is_eligible(facts: RequestFacts) -> bool:
     return facts.method == "GET" and facts.is_navigation
 
 
+def takes_answer(facts: RequestFacts) -> bool:
+    """Whether what a handshake brings back may be taken from this request.
+
+    Only from a page that is being opened; in a frame only when we have just sent it to the handshake. Otherwise any
+    site could sign a visitor in as somebody else from a frame that nobody sees (login CSRF).
+    """
+    return is_eligible(facts) and (facts.header("sec-fetch-dest") != "iframe" or redirect_count(facts) > 0)
+
+
 def redirect_count(facts: RequestFacts) -> int:
     """Return how many handshakes this browser was sent to within the last seconds; junk counts as none."""
     text = facts.cookie(REDIRECT_COUNT)
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 0
+    if not (text.isascii() and text.isdigit()):
+        return 0
+    return int(text) if len(text) <= 4 else MAX_REDIRECTS
 
 
 def count_cookie(count: int, *, secure: bool) -> SetCookie:
@@ -52,19 +64,22 @@ def location(base: str, facts: RequestFacts, parameters: Iterable[tuple[str, str
         facts: whose URL the browser comes back to.
         parameters: what follows ``redirect_url``, in order.
     """
-    query = urlencode([("redirect_url", clean_url(facts.url)), *parameters])
+    query = urlencode([("redirect_url", clean_url(facts.url)), *parameters], errors="replace")
     return f"{base}/v1/client/handshake?{query}"
 
 
 def clean_url(url: PublicUrl) -> str:
     """Return the URL without the parameters that a handshake leaves behind.
 
-    The rest of the query keeps its bytes: a signature over it stays good (unlike in the reference, quirk Q8).
+    The rest of the query keeps its bytes: a signature over it stays good (unlike in the reference, quirk Q8). Bytes
+    that a URL may not have (RFC 3986 section 2) are percent-encoded, each by itself.
     """
-    if "__" not in url.query and "%5" not in url.query:
-        return str(url)
-    kept = [pair for pair in url.query.split("&") if _name(pair) not in _RESULT_PARAMETERS]
-    return str(PublicUrl(url.scheme, url.host, url.path, "&".join(kept)))
+    query = url.query
+    if "__" in query or "%5" in query:
+        query = "&".join(pair for pair in query.split("&") if _name(pair) not in _RESULT_PARAMETERS)
+    if not (query.isascii() and query.isprintable()) or " " in query:
+        query = quote(query, safe=_VISIBLE, encoding="latin-1", errors="replace")
+    return str(PublicUrl(url.scheme, url.host, url.path, query))
 
 
 def query_value(url: PublicUrl, name: str) -> str | None:
@@ -85,7 +100,7 @@ def with_query(address: str, name: str, value: str) -> str:
     """Return an address with one more query parameter, in front of its fragment."""
     target, mark, fragment = address.partition("#")
     joint = "&" if "?" in target else "?"
-    return f"{target}{joint}{quote_plus(name)}={quote_plus(value)}{mark}{fragment}"
+    return f"{target}{joint}{quote_plus(name)}={quote_plus(value, errors='replace')}{mark}{fragment}"
 
 
 def delivered_session(cookies: Iterable[SetCookie], names: CookieNames) -> str:

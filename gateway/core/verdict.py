@@ -1,7 +1,7 @@
 """What a decision comes to, and what it may have to ask for on the way."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.core.claims import SessionClaims
@@ -54,7 +54,7 @@ class Verdict:
     claims: SessionClaims | None = None
     token: Secret = NO_SECRET
     cookies: tuple[SetCookie, ...] = ()
-    location: str = ""
+    location: str = field(default="", repr=False)
     how: How = How.NOTHING
     is_loop: bool = False
     dev_browser: Secret = NO_SECRET
