@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import quote
 
 from gateway.core.cookies import SetCookie
 from gateway.core.reasons import Reason, meaning
@@ -23,6 +24,7 @@ _HEADINGS = {
     403: "This is not for you",
     404: "Nothing here",
     405: "Not like this",
+    408: "The request took too long",
     431: "The request is too large",
     500: "Something went wrong",
     501: "Not available",
@@ -30,6 +32,8 @@ _HEADINGS = {
     503: "Not available right now",
     504: "The service is taking too long",
 }
+_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
+
 RETRY_AFTER_S = 5
 
 LOOP_TEXT = (
@@ -68,7 +72,9 @@ def status_headers(state: str, reason: str, message: str) -> tuple[Header, ...]:
 def redirect(location: str, verdict: Verdict) -> Answer:
     """Return the 307 that sends a browser on; caches must not keep it."""
     status = status_headers(verdict.state, verdict.reason, verdict.message) if verdict.reason else ()
-    headers = ((b"location", location.encode("ascii", "xmlcharrefreplace")), _NO_STORE, *status)
+    # Bytes of the query that no URL may hold come back escaped; each stood for itself in latin-1.
+    target = quote(location, safe=_VISIBLE, encoding="latin-1", errors="replace").encode("ascii")
+    headers = ((b"location", target), _NO_STORE, *status)
     return Answer(307, (*headers, (b"content-length", b"0"))).with_cookies(verdict.cookies)
 
 
@@ -94,7 +100,7 @@ def refusal(
     message = verdict.message if verdict is not None else ""
     extra = [_NO_STORE, (b"vary", b"Accept, Authorization, Cookie"), *status_headers(state, reason, message), *headers]
     if what.status == 401:
-        extra.append((b"www-authenticate", _challenge(what.challenge, reason)))
+        extra.append(challenge(reason))
     if what.status == 503:
         retry_s = (verdict.retry_after_s if verdict is not None else 0) or RETRY_AFTER_S
         extra.append((b"retry-after", str(retry_s).encode()))
@@ -109,11 +115,12 @@ def refusal(
     return answer.with_cookies(verdict.cookies) if verdict is not None else answer
 
 
-def _challenge(error: str, reason: str) -> bytes:
-    challenge = 'Bearer realm="gateway"'
+def challenge(reason: str) -> Header:
+    """Return ``WWW-Authenticate``, which every 401 carries (RFC 9110 section 15.5.2, RFC 6750 section 3)."""
+    text, error = 'Bearer realm="gateway"', meaning(reason).challenge
     if error:
-        challenge += f', error="{error}", error_description="{reason}"'
-    return challenge.encode("ascii", "replace")
+        text += f', error="{error}", error_description="{reason}"'
+    return b"www-authenticate", text.encode("ascii", "replace")
 
 
 def _problem(status: int, reason: str, text: str) -> bytes:
@@ -139,8 +146,8 @@ def unexpected(facts: RequestFacts | None) -> Answer:
     return refusal(facts, Reason.UNEXPECTED_ERROR)
 
 
-def json_answer(status: int, document: object) -> Answer:
-    """Return a JSON document that no cache keeps."""
+def json_answer(status: int, document: object, headers: Sequence[Header] = ()) -> Answer:
+    """Return a JSON document that no cache keeps, with further headers."""
     body = json.dumps(document, separators=(",", ":")).encode()
-    headers = ((b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), _NO_STORE)
-    return Answer(status, headers, body)
+    own = ((b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), _NO_STORE)
+    return Answer(status, (*own, *headers), body)

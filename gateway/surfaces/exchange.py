@@ -35,7 +35,7 @@ def adding_headers(send: Send, headers: tuple[Header, ...]) -> Send:
         return send
 
     async def send_with_headers(message: Message) -> None:
-        if message["type"] in {"http.response.start", "websocket.accept"}:
+        if message["type"] in {"http.response.start", "websocket.accept", "websocket.http.response.start"}:
             message = {**message, "headers": [*message.get("headers", ()), *headers]}
         await send(message)
 
@@ -60,6 +60,8 @@ class Watch:
                 self.status = message["status"]
             elif message["type"] == "websocket.accept":
                 self.status = 101
+            elif message["type"] == "websocket.close" and not self.status:
+                self.status = 403  # what servers make of a close before the accept (ASGI, "Close - send event")
             await send(message)
 
         return noting

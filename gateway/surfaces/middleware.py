@@ -6,6 +6,7 @@ routes that let anybody in). Headers that claim an identity are removed before o
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import unquote
 
 from gateway.core.headers import IdentityNamespace
 from gateway.ports import Journal
@@ -61,9 +62,18 @@ class GateMiddleware:
         if admission.answer is None:
             headers = [*self._namespace.strip(scope["headers"]), *admission.identity]
             state = {**scope.get("state", {}), "session": admission.session}
-            inner = {**scope, "headers": headers, "state": state}
+            inner = {**scope, **_judged_path(scope, admission), "headers": headers, "state": state}
             await self.app(inner, receive, adding_headers(send, set_cookie_headers(admission.verdict.cookies)))
         elif scope["type"] == "websocket":
             await send_refused_websocket(scope, send, admission.answer)
         else:
             await send_answer(send, admission.answer)
+
+
+def _judged_path(scope: Scope, admission: Admission) -> dict[str, object]:
+    """Return the path that the gate judged, where it is spelled otherwise: what is matched is what is forwarded."""
+    if admission.facts is None:
+        return {}
+    path = admission.facts.url.path
+    raw_path = path.encode("ascii")
+    return {} if raw_path == scope.get("raw_path") else {"raw_path": raw_path, "path": unquote(path)}

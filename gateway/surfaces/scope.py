@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, MutableMapping
 from typing import Any
+from urllib.parse import quote
 
 from gateway.core.cookies import read
 from gateway.core.request import READ_HEADERS, PublicUrl, RequestFacts, bearer
@@ -9,6 +10,9 @@ from gateway.core.target import canonical
 from gateway.core.trust import Forwarded, PublicOrigin, Trust
 
 Scope = MutableMapping[str, Any]
+
+# What a path may hold unescaped (RFC 3986 section 3.3).
+_PATH_CHARACTERS = "/!$&'()*+,;=:@"
 
 
 _COLLECTED = {
@@ -89,7 +93,7 @@ def raw_path(scope: Scope) -> bytes:
     if raw is not None:
         return bytes(raw).partition(b"?")[0]
     path: str = scope["path"]
-    return path.encode("utf-8")
+    return quote(path, safe=_PATH_CHARACTERS, errors="surrogatepass").encode("ascii")
 
 
 def peer(scope: Scope) -> str:

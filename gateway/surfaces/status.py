@@ -1,6 +1,7 @@
 """The gateway's own endpoints under ``/.gateway/``: healthz, readyz and whoami."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from gateway.core.reasons import Reason, meaning
 from gateway.core.request import RequestFacts
@@ -34,6 +35,10 @@ class Status:
         """Return the answer to a request whose path starts with :data:`PREFIX`."""
         if scope["method"] not in {"GET", "HEAD"}:
             return answers.refusal(None, Reason.METHOD_NOT_ALLOWED, headers=[(b"allow", b"GET, HEAD")])
+        answer = await self._endpoint(scope, path)
+        return replace(answer, body=b"") if scope["method"] == "HEAD" else answer
+
+    async def _endpoint(self, scope: Scope, path: bytes) -> Answer:
         match path.removeprefix(PREFIX):
             case b"healthz":
                 return json_answer(200, {"status": "ok"})
@@ -56,12 +61,18 @@ class Status:
         try:
             origin = origin_of(scope, scanned, trust)
             facts: RequestFacts = facts_of(scope, scanned, origin, trust, authenticator.rules.names.read)
-        except (HostError, TargetError):
+        except HostError:
             return answers.refusal(None, Reason.REQUEST_HOST_INVALID)
+        except TargetError:
+            return answers.refusal(None, Reason.REQUEST_TARGET_INVALID)
         verdict = await authenticator.authenticate(facts)
-        status = 503 if verdict.state is State.UNKNOWN else 200 if verdict.claims else 401
-        answer = json_answer(status, describe(verdict))
-        return answer.with_cookies(verdict.cookies) if verdict.claims else answer
+        if verdict.claims:
+            return json_answer(200, describe(verdict)).with_cookies(verdict.cookies)
+        headers = answers.status_headers(verdict.state, verdict.reason, verdict.message)
+        if verdict.state is State.UNKNOWN:
+            retry_s = verdict.retry_after_s or answers.RETRY_AFTER_S
+            return json_answer(503, describe(verdict), (*headers, (b"retry-after", str(retry_s).encode())))
+        return json_answer(401, describe(verdict), (*headers, answers.challenge(verdict.reason)))
 
 
 def describe(verdict: Verdict) -> dict[str, object]:
