@@ -148,11 +148,11 @@ class _Companion:
 
     async def _pump(self) -> None:
         try:
-            while not self._connection.is_request_sent:
+            while not self._connection.is_request_sent and not self._connection.is_closed:
                 async with asyncio.timeout(self._idle_s):
                     message = await self._receive()
                 await self._pass(message)
-            while not self.is_client_gone:
+            while not self._connection.is_closed:
                 await self._pass(await self._receive())
         except TimeoutError:
             detail = f"the client sent nothing of its request within {self._idle_s:g} s"

@@ -103,7 +103,12 @@ def test_body_after_204_is_not_taken_and_its_length_not_believed():
 
 
 def test_only_a_body_without_framing_is_ended_by_the_connection():
-    for data, is_whole in ((OPEN_END, True), (HELLO[:-1], False), (CHUNKED + b"5\r\nhello\r\n", False), (b"HTT", False)):
+    for data, is_whole in (
+        (OPEN_END, True),
+        (HELLO[:-1], False),
+        (CHUNKED + b"5\r\nhello\r\n", False),
+        (b"HTT", False),
+    ):
         answer = fed(data)
         answer.end()
         assert answer.is_complete is is_whole

@@ -1,0 +1,248 @@
+"""How many connections there are, and which ones; TLS and Unix sockets."""
+
+import asyncio
+import datetime
+import ipaddress
+import ssl
+from dataclasses import replace
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from gateway.core.reasons import Reason
+from gateway.errors import UpstreamError
+from gateway.upstream.origin import Limits, Origin
+from gateway.upstream.pool import Pool
+from tests.upstream.upstream_kit import HELLO, TINY, answers, ask, pool_to, upstream
+
+PATIENT = replace(TINY, first_byte_s=10, idle_s=10)
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_connections_beyond_the_limit_are_refused_and_said():
+    async def script(served, reader, writer):
+        while True:
+            await served.request(reader)
+            await go.wait()
+            writer.write(HELLO)
+
+    go = asyncio.Event()
+    async with upstream(script) as served, pool_to(served, PATIENT) as pool:
+        tasks = [asyncio.create_task(ask(pool)) for _ in range(4)]
+        await until(lambda: len(served.requests) == 4)
+        with pytest.raises(UpstreamError) as caught:
+            await ask(pool)
+        assert caught.value.reason == Reason.UPSTREAM_OVERLOADED
+        go.set()
+        await asyncio.gather(*tasks)
+        assert (pool.in_use, pool.idle) == (0, 4)
+        assert (await ask(pool)).body_ == b"hello"
+
+
+async def test_fresh_connection_makes_room_among_the_idle_ones():
+    async with upstream(answers(HELLO)) as served, pool_to(served, replace(PATIENT, connections=2)) as pool:
+        first, second = await pool.acquire(), await pool.acquire()
+        for connection in (first, second):
+            connection.begin(b"GET / HTTP/1.1\r\n\r\n", is_head=False)
+            await connection.wait_head()
+            assert await connection.read() == b"hello"
+            pool.release(connection)
+        assert (pool.in_use, pool.idle) == (0, 2)
+        third = await pool.acquire(fresh=True)
+        assert third not in {first, second}
+        assert (pool.in_use, pool.idle, first.is_closed, second.is_closed) == (1, 1, True, False)
+        pool.release(third)
+
+
+async def test_idle_connection_that_the_upstream_closes_leaves_at_once():
+    async def script(served, reader, writer):
+        await served.request(reader)
+        writer.write(HELLO)
+        await go.wait()
+
+    go = asyncio.Event()
+    async with upstream(script) as served, pool_to(served, PATIENT) as pool:
+        await asyncio.gather(*(ask(pool) for _ in range(4)))
+        assert pool.idle == 4
+        go.set()
+        await until(lambda: pool.idle == 0)
+
+
+async def test_idle_connection_that_speaks_leaves_at_once():
+    async def script(served, reader, writer):
+        await served.request(reader)
+        writer.write(HELLO)
+        await go.wait()
+        writer.write(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")
+        await reader.read()
+
+    go = asyncio.Event()
+    async with upstream(script) as served, pool_to(served, PATIENT) as pool:
+        await ask(pool)
+        go.set()
+        await until(lambda: pool.idle == 0)
+        assert (await ask(pool)).status == 200
+
+
+async def test_old_connections_go_when_others_come_and_the_last_used_is_taken_first():
+    async with upstream(answers(HELLO)) as served, pool_to(served, replace(PATIENT, keep_alive_s=0.05)) as pool:
+        await asyncio.gather(*(ask(pool) for _ in range(4)))
+        assert pool.idle == 4
+        newest = pool._idle[-1]
+        connection = await pool.acquire()
+        assert connection is newest
+        await asyncio.sleep(0.06)
+        pool.release(connection)
+        # Nothing was exchanged, so this one is not kept either.
+        await ask(pool)
+        assert pool.idle == 1
+        assert served.connections == 5
+
+
+async def test_cancelled_acquire_holds_nothing():
+    async with upstream(answers(HELLO)) as served, pool_to(served, PATIENT) as pool:
+        for steps in range(6):
+            task = asyncio.create_task(pool.acquire())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            if task.done():
+                pool.release(task.result())
+                continue
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert pool.in_use == 0
+
+
+async def test_closed_pool_keeps_nothing():
+    async def script(served, reader, writer):
+        await served.request(reader)
+        await go.wait()
+        writer.write(HELLO)
+        await reader.read()
+
+    go = asyncio.Event()
+    async with upstream(script) as served, pool_to(served, PATIENT) as pool:
+        task = asyncio.create_task(ask(pool))
+        await until(lambda: served.requests)
+        await pool.close()
+        go.set()
+        assert (await task).body_ == b"hello"
+        assert (pool.in_use, pool.idle) == (0, 0)
+        await asyncio.wait_for(served.is_left.wait(), 5)
+
+
+async def test_connection_without_an_exchange_has_nothing_to_read():
+    async with upstream(answers(HELLO)) as served, pool_to(served, PATIENT) as pool:
+        connection = await pool.acquire()
+        with pytest.raises(RuntimeError, match="no exchange"):
+            await connection.read()
+        pool.release(connection)
+        assert connection.is_closed
+
+
+async def test_unix_socket_is_served(tmp_path):
+    async with upstream(answers(HELLO), path=str(tmp_path / "s")) as served, pool_to(served) as pool:
+        assert (await ask(pool)).body_ == b"hello"
+        assert (await ask(pool)).body_ == b"hello"
+        assert served.connections == 1
+
+
+async def test_unix_socket_that_is_not_there_is_unreachable(tmp_path):
+    async with pool_to(f"unix:{tmp_path / 'none'}") as pool:
+        with pytest.raises(UpstreamError) as caught:
+            await ask(pool)
+        assert caught.value.reason == Reason.UPSTREAM_UNREACHABLE
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory) -> str:
+    """A certificate that nobody has signed but itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "pair.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(built.public_bytes(serialization.Encoding.PEM) + private)
+    return str(path)
+
+
+@pytest.fixture
+def tls(certificate) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+async def test_tls_upstream_that_nobody_vouches_for_is_refused(tls):
+    async with upstream(answers(HELLO), tls=tls) as served, pool_to(served, PATIENT) as pool:
+        with pytest.raises(UpstreamError) as caught:
+            await ask(pool)
+        assert caught.value.reason == Reason.UPSTREAM_TLS
+        assert not served.requests
+
+
+async def test_tls_upstream_that_is_trusted_is_served(tls, certificate, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", certificate)
+    async with upstream(answers(HELLO), tls=tls) as served, pool_to(served, PATIENT) as pool:
+        for _ in range(3):
+            assert (await ask(pool)).body_ == b"hello"
+        assert served.connections == 1
+
+
+async def test_plain_text_where_tls_was_expected_is_refused():
+    async def script(served, reader, writer):
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with upstream(script) as served, pool_to(served.origin.replace("http:", "https:")) as pool:
+        with pytest.raises(UpstreamError) as caught:
+            await ask(pool)
+        assert caught.value.reason == Reason.UPSTREAM_TLS
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("http://up:81", Origin("http://up:81", "up", 81)),
+        ("http://up", Origin("http://up", "up", 80)),
+        ("https://up", Origin("https://up", "up", 443, is_tls=True)),
+        ("https://[::1]:8443", Origin("https://[::1]:8443", "::1", 8443, is_tls=True)),
+        ("unix:/run/up.sock", Origin("unix:/run/up.sock", path="/run/up.sock")),
+    ],
+)
+def test_origins_are_read(text, origin):
+    assert Origin.parse(text) == origin
+    assert (origin.tls_context() is not None) is origin.is_tls
+
+
+@pytest.mark.parametrize("text", ["ftp://up", "up:80", "http://", ""])
+def test_what_is_no_origin_is_refused(text):
+    with pytest.raises(ValueError, match="an upstream is"):
+        Origin.parse(text)
+
+
+def test_pool_has_limits_of_its_own():
+    assert Pool(Origin.parse("http://up")).limits == Limits()
