@@ -296,9 +296,16 @@ def gate_of(
     api: SessionsApi | None = None,
     trust: Trust = Trust(),  # noqa: B008 - frozen
     clock: Clock | None = None,
+    verified: VerifiedTokens | None = None,
 ) -> Gate:
     """A gate over scripted ports."""
-    authenticator = Authenticator(rules(), keys or Keys("key_1"), VerifiedTokens(), api, clock=clock or Clock())
+    authenticator = Authenticator(
+        rules(),
+        keys or Keys("key_1"),
+        verified if verified is not None else VerifiedTokens(),
+        api,
+        clock=clock or Clock(),
+    )
     sign_in = SignIn("https://accounts.example.test/sign-in", InstanceKind.PRODUCTION)
     table = RouteTable.build(routes or (RouteSettings(),))
     return Gate(authenticator, table, trust, IdentityHeaders(), sign_in)
