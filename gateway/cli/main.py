@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -46,8 +47,16 @@ class Gateway(click.Group):
         known = SUBCOMMANDS.get(cmd_name)
         if known is None:
             return None
-        command = import_module(known.module).command
-        return command if isinstance(command, click.Command) else None
+        found: click.Command = import_module(known.module).command
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        near = get_close_matches(args[0], SUBCOMMANDS, n=1)
+        if args[0] not in SUBCOMMANDS and near and not ctx.resilient_parsing:
+            ctx.fail(f"No such command '{args[0]}'. Did you mean '{near[0]}'?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         for group in dict.fromkeys(each.group for each in SUBCOMMANDS.values()):
@@ -68,14 +77,15 @@ def command() -> None:
     """
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def run(arguments: Sequence[str] | None = None, group: click.Group = command) -> int:
     """Run the command line and return the exit code; never lets a known failure out as a traceback.
 
     Args:
         arguments: without the program's name; None takes those of the process.
+        group: what they are given to.
     """
     try:
-        result = command.main(args=arguments, prog_name="gateway", standalone_mode=False)
+        result = group.main(args=arguments, prog_name="gateway", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -15,7 +15,6 @@ from typing import Any
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
-from granian.errors import FatalError
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
@@ -247,10 +246,8 @@ async def _first(stop: asyncio.Task[Any], *running: asyncio.Task[None]) -> None:
 
 
 def _raise_failure(task: asyncio.Task[None]) -> None:
-    error = task.exception()
-    if error is not None and not isinstance(error, FatalError):
-        raise error
-    raise GatewayError("a server ended by itself")
+    # Granian's own text is a trace of its insides; what an application had to say was told by then.
+    raise GatewayError("a server ended by itself") from task.exception()
 
 
 def _resolve(listen: Address) -> tuple[socket.AddressFamily, str]:

@@ -251,7 +251,7 @@ def test_files_are_not_read_here(name: str) -> None:
 # Section, key, bad value, a word of the problem, a word of the fix.
 BAD_VALUES = [
     ("instance", "publishable_key", 5, "text", "quotes"),
-    ("instance", "publishable_key", "pk_test_abcd", "$", "pk_test_"),
+    ("instance", "publishable_key", "pk_test_YS5iLmM", "$", "pk_test_"),
     ("instance", "api_url", "api.clerk.com", "absolute", "https://api.clerk.com"),
     ("instance", "api_url", "ftp://api.clerk.com", "absolute", "https://"),
     ("instance", "api_url", "HTTPS://api.clerk.com", "absolute", "https://"),

@@ -1,0 +1,94 @@
+"""gateway check."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.main import run
+from gateway.core.instance import InstanceKind, PublishableKey
+
+KEY = PublishableKey.encode(InstanceKind.DEVELOPMENT, "clerk.example.com").value
+GOOD = f"""
+[instance]
+publishable_key = "{KEY}"
+secret_key = "sk_test_Private"
+clock_skew_s = 90
+[[routes]]
+upstream = "http://127.0.0.1:9000"
+[[routes]]
+path = "/health"
+host = "*.example.com"
+methods = ["GET", "POST"]
+access = "public"
+upstream = "http://127.0.0.1:9001"
+"""
+BAD = GOOD.replace('"public"', '"private"') + "[server]\nworkers = 0\nlistn = 1\n"
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SECRET_KEY", "PUBLISHABLE_KEY", "JWT_KEY"):
+        monkeypatch.delenv(f"CLERK_{name}", raising=False)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return tmp_path / "config.toml"
+
+
+def test_a_good_configuration_is_shown_as_routes(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(GOOD)
+    assert run(["check", "--config", str(config)]) == 0
+    shown = capsys.readouterr()
+    rows = [line.split() for line in shown.out.splitlines()]
+    assert rows == [
+        ["host", "path", "methods", "access", "signed", "out", "upstream"],
+        ["any", "/", "any", "required", "auto", "http://127.0.0.1:9000"],
+        ["*.example.com", "/health", "GET,POST", "public", "-", "http://127.0.0.1:9001"],
+    ]
+    assert "warning: instance.clock_skew_s = 90" in shown.err
+    assert "notice: *.example.com/health [GET,POST] is public, inside /, which is required" in shown.err
+    assert "good: 2 routes, development instance at clerk.example.com, to listen on 127.0.0.1:8000" in shown.err
+    assert "Private" not in shown.out + shown.err
+
+
+def test_every_fault_is_named_at_once(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(BAD)
+    assert run(["check", "--config", str(config)]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    for expected in ("server.listn\n", "server.workers = 0\n", 'routes[1].access = "private"\n', "3 faults"):
+        assert expected in shown.err
+
+
+def test_json_holds_the_same(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(GOOD)
+    assert run(["check", "--config", str(config), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["ok"] is True
+    assert result["loosened"] == [{"route": "*.example.com/health [GET,POST]", "outer": "/"}]
+    assert [route["access"] for route in result["routes"]] == ["required", "public"]
+    assert [warning["setting"] for warning in result["warnings"]] == ["instance.clock_skew_s"]
+    config.write_text(BAD)
+    assert run(["check", "--config", str(config), "--json"]) == 2
+    result = json.loads(capsys.readouterr().out)
+    assert result["ok"] is False
+    assert [fault["setting"] for fault in result["faults"]] == ["server.listn", "server.workers", "routes[1].access"]
+
+
+def test_the_file_may_be_named_by_a_variable(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["check"]) == 2
+    assert "GATEWAY_CONFIG" in capsys.readouterr().err
+    config.write_text(GOOD)
+    monkeypatch.setenv("GATEWAY_CONFIG", str(config))
+    monkeypatch.setenv("GATEWAY_SERVER_LISTEN", "0.0.0.0:8080")
+    assert run(["check"]) == 0
+    assert "to listen on 0.0.0.0:8080" in capsys.readouterr().err
+
+
+def test_a_missing_file_is_a_fault(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "--config", str(config)]) == 2
+    assert "cannot be read" in capsys.readouterr().err

@@ -1,0 +1,144 @@
+"""gateway serve, as a process."""
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.main import run
+from gateway.cli.serve import ready_line
+from gateway.cli.serving import reserve
+from gateway.core.instance import InstanceKind, PublishableKey
+from gateway.core.settings import Address, parse
+
+KEY = PublishableKey.encode(InstanceKind.DEVELOPMENT, "clerk.example.com").value
+# The API's address is one that nobody listens on, so nothing leaves this machine.
+CONFIG = f"""
+[instance]
+publishable_key = "{KEY}"
+secret_key = "sk_test_abc"
+api_url = "http://127.0.0.1:9"
+[server]
+listen = "127.0.0.1:0"
+drain_s = 2
+[[routes]]
+upstream = "http://127.0.0.1:9"
+"""
+DEADLINE_S = 20
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "config.toml"
+    file.write_text(CONFIG)
+    return file
+
+
+def environ(**changes: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "CLERK_"))}
+    return {**kept, **changes}
+
+
+def serve(config: Path, **variables: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "gateway", "serve", "--config", str(config)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environ(**variables),
+    )
+
+
+@pytest.fixture
+def running(config: Path) -> Iterator[subprocess.Popen[str]]:
+    process = serve(config)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_listens_serves_and_stops(running: subprocess.Popen[str], stop: signal.Signals) -> None:
+    assert running.stderr
+    line = running.stderr.readline()
+    found = re.fullmatch(
+        r"Session Gateway listens on http://127\.0\.0\.1:(\d+) \(1 route, development instance, 1 worker\)\n", line
+    )
+    assert found, line
+    connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=DEADLINE_S)
+    connection.request("GET", "/.gateway/healthz")
+    assert connection.getresponse().status == 200
+    connection.close()
+    running.send_signal(stop)
+    assert running.wait(DEADLINE_S) == 0
+    assert "Traceback" not in running.stderr.read()
+
+
+@pytest.mark.e2e
+def test_a_faulty_configuration_is_exit_2_with_every_fault(config: Path) -> None:
+    process = serve(config, GATEWAY_SERVER_WORKERS="0", GATEWAY_LOG_LEVEL="loud")
+    _, shown = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 2
+    assert "server.workers (from GATEWAY_SERVER_WORKERS) = 0" in shown
+    assert "log.level" in shown
+    assert "Traceback" not in shown
+
+
+@pytest.mark.e2e
+def test_a_port_in_use_is_exit_3(config: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        process = serve(config, GATEWAY_SERVER_LISTEN=listen)
+        _, shown = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 3
+    assert shown == f"error: server.listen = {listen}: another program listens there; stop it, or choose another port\n"
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_it_runs_in_this_process_too(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in environ().keys() ^ os.environ.keys():
+        monkeypatch.delenv(name)
+    address = reserve(Address("127.0.0.1", 0))
+    monkeypatch.setenv("GATEWAY_SERVER_LISTEN", str(address))
+    kept = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+    def stop_when_ready() -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        shown = ""
+        while "listens on" not in shown and time.monotonic() < deadline:
+            shown += capfd.readouterr().err
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopping = threading.Thread(target=stop_when_ready)
+    stopping.start()
+    try:
+        assert run(["serve", "--config", str(config)]) == 0
+    finally:
+        stopping.join()
+        for each, handler in kept.items():
+            signal.signal(each, handler)
+
+
+def test_the_line_counts_routes_and_workers() -> None:
+    settings = parse(
+        {
+            "instance": {"publishable_key": KEY, "secret_key": "sk_test_a"},
+            "server": {"workers": 3},
+            "routes": [{"path": path, "upstream": "http://127.0.0.1:9"} for path in ("/a", "/b")],
+        }
+    )
+    assert ready_line(settings, Address("::1", 80)) == (
+        "Session Gateway listens on http://[::1]:80 (2 routes, development instance, 3 workers)"
+    )
