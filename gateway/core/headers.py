@@ -27,17 +27,14 @@ HOP_BY_HOP = frozenset(
 _WRITTEN_BY_US = frozenset(
     {
         b"forwarded",
-        b"x-forwarded-for",
-        b"x-forwarded-host",
-        b"x-forwarded-proto",
-        b"x-forwarded-port",
-        b"x-forwarded-prefix",
-        b"x-forwarded-server",
-        b"x-forwarded-uri",
-        b"x-forwarded-method",
         b"x-request-id",
     }
 )
+
+# All of them: some upstreams read X-Forwarded-Scheme, -Ssl or -User as well, and believe whoever is in front.
+_FORWARDED = b"x-forwarded-"
+
+_NEVER_RELAYED = HOP_BY_HOP | _WRITTEN_BY_US
 
 _NEVER_FROM_CLIENTS = frozenset(
     {
@@ -58,9 +55,13 @@ _NEVER_TO_CLIENTS = (b"x-accel-", b"x-middleware-")
 _END_TO_END = frozenset({b"host", b"content-length", b"content-type", b"cookie", b"authorization"})
 
 
+_FOLDED = bytes(ord(chr(code).lower()) if chr(code).isalnum() and code < 0x80 else ord("-") for code in range(0x100))
+
+
 def _fold(name: bytes) -> bytes:
-    """Return the name as a CGI, WSGI or other gateway interface would read it."""
-    return name.lower().replace(b"_", b"-").replace(b".", b"-")
+    """Return the name as the most forgiving of CGI, FastCGI, WSGI and PHP would read it: all but letters and digits
+    is one character."""
+    return name.translate(_FOLDED)
 
 
 class IdentityNamespace:
@@ -123,7 +124,8 @@ class RequestHeaders:
         named = _named_in_connection(headers)
         kept: list[Header] = []
         for name, value in headers:
-            if name in HOP_BY_HOP or name in named or name in self._namespace or _fold(name) in _WRITTEN_BY_US:
+            folded = _fold(name)
+            if name in named or name in self._namespace or folded in _NEVER_RELAYED or folded.startswith(_FORWARDED):
                 continue
             if not self._keep_credentials:
                 if name == b"cookie":
@@ -151,8 +153,13 @@ def response_headers(headers: Iterable[Header], private_cookies: frozenset[bytes
         if name not in HOP_BY_HOP
         and name not in named
         and not name.startswith(_NEVER_TO_CLIENTS)
-        and not (name == b"set-cookie" and value.partition(b"=")[0].strip() in private_cookies)
+        and not (name == b"set-cookie" and _set_cookie_name(value) in private_cookies)
     ]
+
+
+def _set_cookie_name(value: bytes) -> bytes:
+    """Return the name; browsers send a nameless cookie ``=a=b`` back as ``a=b``, so it is one named ``a``."""
+    return value.lstrip(b"= \t").partition(b";")[0].partition(b"=")[0].strip()
 
 
 def with_cache_rules(headers: list[Header]) -> list[Header]:
@@ -164,6 +171,20 @@ def with_cache_rules(headers: list[Header]) -> list[Header]:
         headers.append((b"cache-control", b"private"))
     headers.append((b"vary", b"Cookie, Authorization"))
     return headers
+
+
+# CDNs obey the last two before the first (RFC 9213).
+_CACHE_ORDERS = frozenset({b"cache-control", b"expires", b"cdn-cache-control", b"surrogate-control"})
+
+
+def for_one_browser(headers: Iterable[Header]) -> list[Header]:
+    """Return the headers of an answer to which cookies of ours are added, so that nobody keeps it.
+
+    Who made the answer cannot know that a session was renewed on the way; where it lets caches share the answer, it
+    would let them share the session (RFC 9111 section 7.3: ``Set-Cookie`` alone does not prevent storing).
+    """
+    kept = [(name, value) for name, value in headers if name.lower() not in _CACHE_ORDERS]
+    return [*kept, (b"cache-control", b"no-store")]
 
 
 def _named_in_connection(headers: Iterable[Header]) -> frozenset[bytes]:

@@ -53,9 +53,11 @@ class IdentityHeaders:
 
 def encode(text: str) -> bytes:
     """Return a header value that holds the text: visible ASCII as it is, the rest percent-encoded."""
-    if text.isascii() and text.isprintable() and "%" not in text:
+    if text.isascii() and text.isprintable() and "%" not in text and text == text.strip(" "):
         return text.encode("ascii")
-    return quote(text, safe=_PLAIN, errors="replace").encode("ascii")
+    # Blanks at the ends are no part of a field value (RFC 9110 section 5.5): a text that has them encodes its blanks.
+    safe = _PLAIN if text == text.strip(" ") else _PLAIN.replace(" ", "")
+    return quote(text, safe=safe, errors="replace").encode("ascii")
 
 
 def _at(claims: Mapping[str, Any], path: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 This is the only place where a verdict becomes an action. What no branch lets pass is refused.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from gateway.core.cookies import DEV_BROWSER
@@ -27,7 +27,7 @@ class Pass:
 class Redirect:
     """The browser goes to another address first."""
 
-    location: str
+    location: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
