@@ -11,7 +11,7 @@ from gateway.errors import UpstreamError
 from gateway.upstream import forward as forwarding
 from gateway.upstream.forward import ClientGoneError, Outgoing, forward
 from gateway.upstream.origin import Limits
-from tests.upstream.upstream_kit import HELLO, TINY, Client, Taken, answers, ask, get, pool_to, post, upstream
+from tests.upstream.upstream_kit import HELLO, TINY, Client, Taken, answers, ask, get, pool_to, post, until, upstream
 
 PATIENT = replace(TINY, first_byte_s=10, idle_s=10)
 MIB = 1024 * 1024
@@ -442,8 +442,7 @@ async def test_client_gone_within_its_body_ends_the_upstream_connection():
     client._messages.pop()
     async with upstream(silent) as served, pool_to(served, PATIENT) as pool:
         task = asyncio.create_task(ask(pool, post(9), client))
-        while not served.requests:
-            await asyncio.sleep(0)
+        await until(lambda: served.requests)
         client.gone.set()
         with pytest.raises(ClientGoneError):
             await task
@@ -455,8 +454,7 @@ async def test_client_gone_without_a_body_is_noticed_after_a_while():
     client = Client()
     async with upstream(silent) as served, pool_to(served, PATIENT) as pool:
         task = asyncio.create_task(ask(pool, get(), client))
-        while not served.requests:
-            await asyncio.sleep(0)
+        await until(lambda: served.requests)
         assert client.asked == 0
         client.gone.set()
         with pytest.raises(ClientGoneError):
@@ -467,10 +465,9 @@ async def test_client_gone_without_a_body_is_noticed_after_a_while():
 async def test_cancelled_exchange_gives_its_connection_back():
     async with upstream(silent) as served, pool_to(served, PATIENT) as pool:
         for request in (get(), post(9)):
-            seen = len(served.requests)
+            served.requests.clear()
             task = asyncio.create_task(ask(pool, request, Client(*[b"x"] * 9)))
-            while len(served.requests) == seen:
-                await asyncio.sleep(0)
+            await until(lambda: served.requests)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task

@@ -1,5 +1,7 @@
 """The answer as bytes: cut anywhere, lied about, or followed by something."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,7 +58,7 @@ def test_answer_does_not_depend_on_how_its_bytes_are_cut(row, cuts):
     data, status, body, may_reuse = row
     answer, taken = Incoming(is_head=False, header_bytes=LIMIT), b""
     borders = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
-    for start, end in zip(borders, borders[1:], strict=False):
+    for start, end in pairwise(borders):
         if start < end:
             answer.feed(data[start:end])
             taken += answer.take()

@@ -16,15 +16,9 @@ from gateway.core.reasons import Reason
 from gateway.errors import UpstreamError
 from gateway.upstream.origin import Limits, Origin
 from gateway.upstream.pool import Pool
-from tests.upstream.upstream_kit import HELLO, TINY, answers, ask, pool_to, upstream
+from tests.upstream.upstream_kit import HELLO, TINY, answers, ask, pool_to, until, upstream
 
 PATIENT = replace(TINY, first_byte_s=10, idle_s=10)
-
-
-async def until(condition) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_connections_beyond_the_limit_are_refused_and_said():

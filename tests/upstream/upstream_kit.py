@@ -158,6 +158,13 @@ async def ask(pool: Pool, request: Outgoing | None = None, client: Client | None
     return taken
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what another task of this loop brings about."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for belongs to several owners, none with an event
+            await asyncio.sleep(0.001)
+
+
 def answers(*parts: bytes, then_close: bool = False) -> Script:
     """A script that answers every request with these bytes, each part written alone."""
 
