@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI, Request
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
+from starlette.routing import Mount
 
 from gateway.assemble import SessionMiddleware
 from gateway.core.instance import InstanceKind
@@ -384,6 +385,31 @@ async def test_the_application_gets_the_path_that_was_judged():
         ("/é", b"/%C3%A9"),
         ("/a b%", b"/a%20b%25"),
     ]
+
+
+@pytest.mark.parametrize("path", ["/sub/page", "/sub/", "/sub/static/x", "//sub/page", "/%73ub/page"])
+async def test_mounted_applications_are_protected_too(world: World, path):
+    world.app.app = Starlette(routes=[Mount("/sub", echo_app()), Mount("/", elsewhere)])
+    token = await world.bearer_token()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(world.app)) as client:
+        assert (await client.get(GATEWAY + path)).status_code == 401
+        answer = await client.get(GATEWAY + path, headers={"authorization": f"Bearer {token}"})
+    assert Seen.of(answer).user == world.ada
+
+
+async def test_the_middleware_also_works_inside_a_mounted_application(make_world):
+    world = make_world(RouteSettings(path="/sub"), RouteSettings(path="/sub/open", access=Access.PUBLIC))
+    app = Starlette(routes=[Mount("/sub", world.app), Mount("/", elsewhere)])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=GATEWAY) as client:
+        assert (await client.get("/sub/page")).status_code == 401
+        assert Seen.of(await client.get("/sub/open/x")).path == "/sub/open/x"
+        assert Seen.of(await client.get("/sub//open//x")).path == "/sub/open/x"
+        assert (await client.get("/elsewhere")).status_code == 204
+
+
+async def elsewhere(scope, receive, send):
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
 
 
 # State, failures, lifespan
