@@ -410,17 +410,18 @@ def closed_port() -> str:
         return f"http://127.0.0.1:{unused.getsockname()[1]}"
 
 
-def by_secret_key(url: str, transport: httpx.AsyncBaseTransport) -> RemoteKeys:
-    client = SessionsClient(KEY, api_url=url, transport=transport, backoff=Naps().backoff, timeout_s=0.2)
-    return RemoteKeys(client.jwks, lambda: None)
+def by_secret_key(url: str, transport: httpx.AsyncBaseTransport, timeout_s: float = 30) -> RemoteKeys:
+    client = SessionsClient(KEY, api_url=url, transport=transport, backoff=Naps().backoff, timeout_s=timeout_s)
+    return RemoteKeys(client.jwks, lambda: None, timeout_s=timeout_s * 5)
 
 
-def by_public_address(url: str, transport: httpx.AsyncBaseTransport) -> RemoteKeys:
-    return RemoteKeys(public_jwks(f"{url}/.well-known/jwks.json", transport, timeout_s=0.2), lambda: None)
+def by_public_address(url: str, transport: httpx.AsyncBaseTransport, timeout_s: float = 30) -> RemoteKeys:
+    load = public_jwks(f"{url}/.well-known/jwks.json", transport, timeout_s)
+    return RemoteKeys(load, lambda: None, timeout_s=timeout_s * 5)
 
 
 Ways = pytest.mark.parametrize("way", [by_secret_key, by_public_address])
-Way = Callable[[str, httpx.AsyncBaseTransport], RemoteKeys]
+Way = Callable[..., RemoteKeys]
 
 
 async def dripping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -464,7 +465,8 @@ async def test_a_good_document_is_loaded_over_a_socket(way: Way, transport):
 )
 async def test_a_faulty_source_is_told_apart_over_a_socket(way: Way, script, reason, transport):
     async with serving(script) as url:
-        assert await reason_of(way(url, transport)) == reason
+        timeout_s = 0.1 if reason is Reason.JWK_REMOTE_TIMEOUT else 30
+        assert await reason_of(way(url, transport, timeout_s)) == reason
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[" * 100_000, b"\xff"], ids=["html", "nested", "not UTF-8"])
