@@ -7,7 +7,7 @@ Signing in and out is done by POST from the own origin alone; a GET changes noth
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.authority import lifecycle, sign_out_form
+from gateway.authority import lifecycle
 from gateway.authority.errors import Problem, Refusal
 from gateway.authority.models import Status
 from gateway.authority.realm import Realm
@@ -15,7 +15,7 @@ from gateway.authority.requests import is_cross_origin, read_form
 from gateway.authority.return_urls import ReturnUrl
 from gateway.authority.returning import add_cookies, allowed_return_url, redirect, return_after_change
 from gateway.authority.visitor import identify
-from gateway.pages import notice, sign_in
+from gateway.pages import notice, sign_in, sign_out
 from gateway.pages.rendering import page_headers
 
 _TITLE = "Sign in"
@@ -70,7 +70,7 @@ async def sign_out_page(realm: Realm, request: Request) -> Response:
     client = identify(realm, request).client
     session = realm.ledger.live_session(client.id, realm.now_ms()) if client else None
     user = realm.directory.user(session.user_id) if session else None
-    page = sign_out_form.render(name=user.full_name if user else "", redirect_url=redirect_url)
+    page = sign_out.render(name=user.full_name if user else "", redirect_url=redirect_url)
     return _page(page, has_form=True)
 
 
