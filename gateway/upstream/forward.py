@@ -1,8 +1,8 @@
 """One request forwarded and its answer streamed back, over ASGI's ``receive`` and a :class:`Sink`.
 
 Nothing is buffered beyond the stated windows. A client that goes away ends the upstream's work: with a request body the
-task that pumps it notices; without one, watching starts only when an answer takes longer than :data:`WATCH_AFTER_S`,
-so that quick answers pay nothing for it.
+task that pumps it notices; without one, watching starts only when an answer comes in pieces or takes longer than
+:data:`WATCH_AFTER_S`, so that quick answers pay nothing for it.
 """
 
 import asyncio
@@ -110,6 +110,8 @@ async def _exchange(connection: Connection, request: Outgoing, receive: Receive,
             if connection.is_drained:
                 await sink.body(data, more=False)
                 return
+            # The server may swallow what it is given for a client that has gone: look out for that from now on.
+            companion.watch()
             async with asyncio.timeout(idle_s):
                 await sink.body(data, more=True)
     except (ConnectionLostError, UpstreamError):
@@ -134,26 +136,29 @@ class _Companion:
         self._idle_s = idle_s
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._is_over = False
         self.is_client_gone = False
 
     def start(self) -> None:
         if self._length == 0:
             self._connection.is_request_sent = True
-            self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._run)
+            self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self.watch)
         else:
-            self._run()
+            self.watch()
 
-    def _run(self) -> None:
-        self._task = asyncio.create_task(self._pump())
+    def watch(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._pump())
 
     async def _pump(self) -> None:
         try:
-            while not self._connection.is_request_sent and not self._connection.is_closed:
-                async with asyncio.timeout(self._idle_s):
-                    message = await self._receive()
-                await self._pass(message)
             while not self._connection.is_closed:
-                await self._pass(await self._receive())
+                async with asyncio.timeout(None if self._connection.is_request_sent else self._idle_s):
+                    message = await self._receive()
+                if self._is_over and message["type"] == "http.request":
+                    # Some servers repeat the end of the body for ever, and say nothing of the client.
+                    return
+                await self._pass(message)
         except TimeoutError:
             detail = f"the client sent nothing of its request within {self._idle_s:g} s"
             self._connection.fail(UpstreamError(Reason.REQUEST_TIMEOUT, detail))
@@ -180,8 +185,8 @@ class _Companion:
                 raise UpstreamError(Reason.REQUEST_FRAMING_INVALID, detail)
             if data:
                 await self._connection.send(data)
+        self._is_over = is_last
         if is_last or (self._length is not None and not self._remaining):
-            self._length = 0
             self._connection.is_request_sent = True
 
     async def stop(self) -> None:
