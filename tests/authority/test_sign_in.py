@@ -89,7 +89,7 @@ async def test_looking_at_the_sign_out_page_signs_nobody_out(world):
     cookies = await world.signed_in_cookies("Ada")
     answer = await world.browser.get("/sign-out", params={"redirect_url": f"{APP}/?'&lt;b"})
     assert "Ada Lovelace" in answer.text
-    assert '<form method="post" action="/sign-out">' in answer.text
+    assert 'method="post" action="/sign-out"' in answer.text
     assert 'value="http://127.0.0.1:8000/?&#39;&amp;lt;b"' in answer.text
     session = await world.api.get(f"/v1/sessions/{world.claims(cookies['__session'])['sid']}")
     assert session.json()["status"] == "active"
