@@ -6,9 +6,10 @@ The only place that knows which adapter stands behind which port; owns their clo
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
+from starlette.types import ASGIApp
 
 from gateway.adapters.backend_api import BackendApi
 from gateway.adapters.journal import JsonJournal, NoJournal, TextJournal
@@ -33,8 +34,6 @@ from gateway.surfaces.status import Status
 
 if TYPE_CHECKING:
     from gateway.surfaces.proxy import Proxy
-
-ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)

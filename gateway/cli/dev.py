@@ -13,12 +13,13 @@ from urllib.parse import quote
 
 import click
 import uvloop
+from starlette.types import ASGIApp
 
 from gateway.adapters.journal import TextJournal
 from gateway.assemble import proxy_app
 from gateway.authority import Authority, AuthorityConfig
 from gateway.authority.config import MEMORY
-from gateway.cli.serving import ASGIApp, CannotListenError, reserve, serve_embedded
+from gateway.cli.serving import CannotListenError, reserve, serve_embedded
 from gateway.core.settings_model import (
     Address,
     InstanceSettings,

@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 
 import click
+from starlette.types import ASGIApp
 
 from gateway.adapters.config import load
 from gateway.cli.check import CONFIG_OPTION
 from gateway.cli.console import errors, print_warnings
-from gateway.cli.serving import ASGIApp, reserve, run
+from gateway.cli.serving import reserve, run
 from gateway.core.settings_model import Address, Settings
 
 

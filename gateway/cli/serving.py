@@ -17,13 +17,12 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.cli.console import print_error
 from gateway.cli.exit_codes import ExitCode
 from gateway.core.settings_model import Address
 from gateway.errors import GatewayError
-
-ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 # Granian applies one time-out to slow heads and to idle keep-alive connections. Short enough for the first, and long
 # enough that a load balancer's pool does not meet closed connections all the time.
@@ -197,8 +196,8 @@ def reporting(app: ASGIApp) -> ASGIApp:
     Granian takes an exception at start-up for an application without a lifespan, and serves on.
     """
 
-    async def lifespan(scope: Any, receive: Any, send: Any) -> None:
-        async def tell(message: Any) -> None:
+    async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+        async def tell(message: Message) -> None:
             if message["type"].endswith(".failed"):
                 print_error(message.get("message") or "the application did not start or stop well")
             await send(message)
@@ -209,7 +208,7 @@ def reporting(app: ASGIApp) -> ASGIApp:
             detail = str(error) if isinstance(error, GatewayError | OSError) else f"{type(error).__name__}: {error}"
             await tell({"type": "lifespan.startup.failed", "message": f"the application did not start: {detail}"})
 
-    def dispatch(scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+    def dispatch(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         return lifespan(scope, receive, send) if scope["type"] == "lifespan" else app(scope, receive, send)
 
     return dispatch

@@ -1,17 +1,13 @@
 """Sending answers over ASGI, and watching what is sent for the access log."""
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+
+from starlette.types import Message, Scope, Send
 
 from gateway.core.request import Header
 from gateway.ports import Entry, Journal
 from gateway.surfaces.answers import Answer
 from gateway.surfaces.gate import Admission
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 
 async def send_answer(send: Send, answer: Answer) -> None:
@@ -20,7 +16,7 @@ async def send_answer(send: Send, answer: Answer) -> None:
     await send({"type": "http.response.body", "body": answer.body})
 
 
-async def send_refused_websocket(scope: MutableMapping[str, Any], send: Send, answer: Answer) -> None:
+async def send_refused_websocket(scope: Scope, send: Send, answer: Answer) -> None:
     """Refuse a WebSocket before it is accepted: with the whole answer where the server can, otherwise with 403."""
     if "websocket.http.response" in scope.get("extensions", {}):
         await send({"type": "websocket.http.response.start", "status": answer.status, "headers": list(answer.headers)})
@@ -66,7 +62,7 @@ class Watch:
 
         return noting
 
-    def write(self, scope: MutableMapping[str, Any], admission: Admission, reason: str = "", detail: str = "") -> None:
+    def write(self, scope: Scope, admission: Admission, reason: str = "", detail: str = "") -> None:
         """Write the entry.
 
         Args:

@@ -6,6 +6,8 @@ The order is policy and is written here alone: host, target, route, decision, th
 import logging
 from dataclasses import dataclass
 
+from starlette.types import Scope
+
 from gateway.authenticator.driver import Authenticator
 from gateway.core.claims import SessionClaims
 from gateway.core.identity import IdentityHeaders
@@ -19,7 +21,7 @@ from gateway.core.trust import HostError, PublicOrigin, Trust
 from gateway.core.verdict import State, Verdict
 from gateway.surfaces import answers
 from gateway.surfaces.answers import Answer
-from gateway.surfaces.scope import Scanned, Scope, facts_of, origin_of
+from gateway.surfaces.scope import Scanned, facts_of, origin_of
 
 _log = logging.getLogger(__name__)
 

@@ -5,17 +5,15 @@ routes that let anybody in). Headers that claim an identity are removed before o
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 from urllib.parse import unquote
+
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.core.headers import IdentityNamespace
 from gateway.ports import Journal
 from gateway.surfaces.answers import set_cookie_headers
-from gateway.surfaces.exchange import Receive, Send, Watch, adding_headers, send_answer, send_refused_websocket
+from gateway.surfaces.exchange import Watch, adding_headers, send_answer, send_refused_websocket
 from gateway.surfaces.gate import Admission, Gate
-from gateway.surfaces.scope import Scope
-
-ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class GateMiddleware:

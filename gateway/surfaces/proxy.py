@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from starlette.types import Receive, Scope, Send
+
 from gateway.core.headers import RequestHeaders, response_headers, with_cache_rules
 from gateway.core.reasons import Reason
 from gateway.core.request import Header, RequestFacts
@@ -14,9 +16,9 @@ from gateway.errors import UpstreamError
 from gateway.ports import Journal
 from gateway.surfaces import answers
 from gateway.surfaces.answers import set_cookie_headers
-from gateway.surfaces.exchange import Receive, Send, Watch, send_answer, send_refused_websocket
+from gateway.surfaces.exchange import Watch, send_answer, send_refused_websocket
 from gateway.surfaces.gate import Admission, Gate
-from gateway.surfaces.scope import Scope, raw_path
+from gateway.surfaces.scope import raw_path
 from gateway.surfaces.status import PREFIX, Status
 from gateway.upstream.forward import ClientGoneError, Outgoing, forward
 from gateway.upstream.pool import Pool

@@ -1,15 +1,14 @@
 """An ASGI scope made into request facts; the headers are scanned once."""
 
-from collections.abc import Iterable, MutableMapping
-from typing import Any
+from collections.abc import Iterable
 from urllib.parse import quote
+
+from starlette.types import Scope
 
 from gateway.core.cookies import read
 from gateway.core.request import READ_HEADERS, PublicUrl, RequestFacts, bearer
 from gateway.core.target import canonical
 from gateway.core.trust import Forwarded, PublicOrigin, Trust
-
-Scope = MutableMapping[str, Any]
 
 # What a path may hold unescaped (RFC 3986 section 3.3).
 _PATH_CHARACTERS = "/!$&'()*+,;=:@"

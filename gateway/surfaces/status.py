@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from starlette.types import Scope
+
 from gateway.core.reasons import Reason, meaning
 from gateway.core.request import RequestFacts
 from gateway.core.target import TargetError
@@ -12,7 +14,7 @@ from gateway.ports import KeysStatus
 from gateway.surfaces import answers
 from gateway.surfaces.answers import Answer, json_answer
 from gateway.surfaces.gate import Gate
-from gateway.surfaces.scope import Scanned, Scope, facts_of, origin_of
+from gateway.surfaces.scope import Scanned, facts_of, origin_of
 
 PREFIX = b"/.gateway/"
 

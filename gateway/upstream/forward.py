@@ -6,9 +6,10 @@ task that pumps it notices; without one, watching starts only when an answer com
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
+
+from starlette.types import Message, Receive
 
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
@@ -19,8 +20,6 @@ from gateway.upstream.pool import Pool
 WATCH_AFTER_S = 0.25
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """Idempotent methods (RFC 9110 section 9.2.2)."""
-
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class ClientGoneError(Exception):
@@ -166,7 +165,7 @@ class _Companion:
             # Whoever waits for the answer gets to know; otherwise the fault of the server would look like a time-out.
             self._connection.fail(error)
 
-    async def _pass(self, message: MutableMapping[str, Any]) -> None:
+    async def _pass(self, message: Message) -> None:
         if message["type"] != "http.request":
             self.is_client_gone = True
             self._connection.abort()

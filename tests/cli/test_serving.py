@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from starlette.types import ASGIApp
 
 from gateway.cli.exit_codes import ExitCode
-from gateway.cli.serving import MAX_HEAD_BYTES, ASGIApp, CannotListenError, reserve, run, serve_embedded
+from gateway.cli.serving import MAX_HEAD_BYTES, CannotListenError, reserve, run, serve_embedded
 from gateway.core.settings_model import Address
 from gateway.errors import GatewayError
 
