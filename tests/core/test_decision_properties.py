@@ -53,13 +53,15 @@ WORTHLESS = (
     mint(sts="pending"),
     expired(sid=...),
 )
-TOKEN = st.sampled_from([*sorted(TRUSTWORTHY), EXPIRED, *WORTHLESS]) | st.text(max_size=8)
+TOKEN = st.sampled_from([*sorted(TRUSTWORTHY), *[EXPIRED] * 4, *WORTHLESS]) | st.just(GOOD) | st.text(max_size=8)
 BROUGHT = [
     directives(token, names) for token in (*TRUSTWORTHY, EXPIRED, *WORTHLESS, "") for names in (NAMES, DEV_NAMES)
 ]
-TUPLES = st.sampled_from([*BROUGHT, ("evil=1",), ()]) | st.lists(st.text(max_size=8), max_size=2).map(tuple)
+TUPLES = st.sampled_from([*BROUGHT, *[directives(GOOD)] * 9, ("evil=1",), ()]) | st.lists(
+    st.text(max_size=8), max_size=2
+).map(tuple)
 HANDSHAKES = st.sampled_from([handshake_token(list(brought)) for brought in BROUGHT]) | TOKEN
-TIME = st.sampled_from(["0", UAT, str(int(NOW)), "1900000000", "-1", "x"]) | st.text(max_size=4)
+TIME = st.sampled_from([UAT, UAT, UAT, "0", str(int(NOW)), "1900000000", "-1", "x"]) | st.text(max_size=4)
 TEXT = st.sampled_from(["dvb_1", "rt_1", "n0nce", "0", "2", "3", "99999"]) | st.text(max_size=4)
 
 
@@ -83,15 +85,15 @@ QUERY = st.one_of(
     HANDSHAKES.map(lambda token: f"__clerk_handshake={token}"),
     st.text(st.characters(codec="latin-1"), max_size=20),
 )
-HEADERS = st.sampled_from([PAGE, FETCH, {}, {"sec-fetch-dest": "iframe"}, {"accept": "text/html"}])
+HEADERS = st.sampled_from([PAGE, PAGE, FETCH, {}, {"sec-fetch-dest": "iframe"}, {"accept": "text/html"}])
 FACTS = st.builds(
     lambda method, scheme, query, bearer, cookies, headers: RequestFacts(
         method, PublicUrl(scheme, "app.example.test", "/page", query), bearer, cookies, headers, "192.0.2.7"
     ),
-    st.sampled_from(["GET", "POST", "HEAD", "get"]),
+    st.sampled_from(["GET", "GET", "GET", "POST", "HEAD", "get"]),
     st.sampled_from(["https", "http"]),
     QUERY,
-    st.none() | TOKEN,
+    st.sampled_from([*[None] * 20, *sorted(TRUSTWORTHY), EXPIRED, *WORTHLESS]),
     COOKIES,
     HEADERS,
 )
@@ -99,8 +101,8 @@ RULES = st.builds(
     rules,
     st.sampled_from(InstanceKind),
     has_api=st.booleans(),
-    has_refresh=st.booleans(),
-    refresh_methods=st.sampled_from([None, frozenset(), frozenset({"GET"})]),
+    has_refresh=st.sampled_from([True, True, False]),
+    refresh_methods=st.sampled_from([None, None, frozenset(), frozenset({"GET"})]),
 )
 REFRESH = TUPLES | st.text(max_size=8) | st.none()
 

@@ -68,6 +68,9 @@ def test_the_rules(kind: InstanceKind, plain, suffixed, plain_uat: str, suffixed
     [
         pytest.param(DEVELOPMENT, OVER, NOW, False, id="development: expired this second"),
         pytest.param(DEVELOPMENT, OVER, int(NOW) - 0.001, True, id="development: whole seconds count"),
+        pytest.param(
+            DEVELOPMENT, Says(expires_at_s=int(NOW) + 0.25), NOW, True, id="development: a fraction left of this second"
+        ),
         pytest.param(DEVELOPMENT, Says(), NOW, True, id="development: not expired"),
         pytest.param(DEVELOPMENT, UNREADABLE, NOW, True, id="development: cannot be read"),
         pytest.param(PRODUCTION, OVER, NOW, True, id="production does not look"),

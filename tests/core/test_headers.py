@@ -8,6 +8,7 @@ from gateway.core.headers import (
     HOP_BY_HOP,
     IdentityNamespace,
     RequestHeaders,
+    for_one_browser,
     response_headers,
     with_cache_rules,
     without_cookies,
@@ -219,6 +220,13 @@ def test_cache_rules_are_added_where_the_service_has_none():
     ]
     kept = [(b"cache-control", b"no-store")]
     assert with_cache_rules(kept) == [(b"cache-control", b"no-store"), (b"vary", b"Cookie, Authorization")]
+
+
+def test_an_answer_that_sets_our_cookies_is_kept_by_nobody():
+    orders = [(b"Cache-Control", b"public, max-age=60"), (b"expires", b"x"), (b"CDN-Cache-Control", b"public")]
+    orders.append((b"surrogate-control", b"max-age=60"))
+    assert for_one_browser([(b"ETag", b"x"), *orders]) == [(b"ETag", b"x"), (b"cache-control", b"no-store")]
+    assert for_one_browser([]) == [(b"cache-control", b"no-store")]
 
 
 NAME = st.sampled_from(
