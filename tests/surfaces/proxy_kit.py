@@ -1,17 +1,16 @@
 """The proxy as it ships: on a real Granian, with raw sockets before it and a scripted upstream behind it."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import httpx
-from granian.server.embed import Server
 
 from gateway.assemble import proxy_app
+from gateway.cli.serving import reserve, serve_embedded
 from gateway.core.secret import Secret
-from gateway.core.settings_model import Access, InstanceSettings, OnSignedOut, RouteSettings, Settings
+from gateway.core.settings_model import Access, Address, InstanceSettings, OnSignedOut, RouteSettings, Settings
 from gateway.surfaces.proxy import Proxy
 from gateway.upstream.origin import Limits
 from gateway.upstream.pool import Pool
@@ -79,25 +78,16 @@ class Wire:
 
 @asynccontextmanager
 async def granian(app: object) -> AsyncIterator[int]:
-    """Serve an application on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = Server(app, address="127.0.0.1", port=port, interface="asgi", log_enabled=False)
-    task = asyncio.create_task(server.serve())
+    """Serve an application on a free port, with the limits that are shipped."""
+    listen = reserve(Address("127.0.0.1", 0))
+    stop, is_ready = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(serve_embedded([(app, listen)], is_ready.set, stop))
     try:
         async with asyncio.timeout(10):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                except OSError:
-                    await asyncio.sleep(0.01)
-                else:
-                    writer.close()
-                    break
-        yield port
+            await is_ready.wait()
+        yield listen.port
     finally:
-        server.stop()
+        stop.set()
         await task
 
 

@@ -185,6 +185,54 @@ async def test_request_without_exactly_one_host_is_refused(hosts):
         assert world.served.requests == []
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /admin HTTP/1.1\r\nX-Forwarded-Uri: /public\r\n",
+        b"GET /admin HTTP/1.1\r\nX-Original-URL: /public\r\nX-Rewrite-URL: /public\r\n",
+        b"GET /admin HTTP/1.1\r\nX-Forwarded-Method: OPTIONS\r\nX-HTTP-Method-Override: OPTIONS\r\n",
+        b"GET /admin HTTP/1.1\r\nX-Forwarded-Prefix: /public\r\n",
+        b"GET /admin HTTP/1.1\r\nUser-Agent: kube-probe/1.30\r\n",
+        b"GET /admin HTTP/1.1\r\nX-Clerk-Auth-Status: signed-in\r\nX-Clerk-Auth-Token: t\r\n",
+        b"GET /admin HTTP/1.1\r\nX-Middleware-Subrequest: middleware\r\n",
+        b"OPTIONS /admin HTTP/1.1\r\n",
+        b"GET /admin?x=/public HTTP/1.1\r\n",
+        b"GET /admin#/public HTTP/1.1\r\n",
+        b"GET /PUBLIC HTTP/1.1\r\n",
+        b"GET /publicx HTTP/1.1\r\n",
+        b"GET /public. HTTP/1.1\r\n",
+        b"GET /public%20 HTTP/1.1\r\n",
+        b"GET /public;/x HTTP/1.1\r\n",
+        b"GET //admin/public HTTP/1.1\r\n",
+        b"GET http://app.example.test/admin HTTP/1.1\r\n",
+    ],
+)
+async def test_nothing_but_its_own_path_opens_a_protected_place(request_):
+    async with proxied() as world:
+        assert (await world.raw(request_ + HOST + b"\r\n")).status == 401
+        assert world.served.requests == []
+
+
+@pytest.mark.parametrize(
+    "flood", [b"x: " + b"y" * 200_000 + b"\r\n", b"".join(b"x-%d: 1\r\n" % number for number in range(1000))]
+)
+async def test_header_flood_reaches_nobody(flood):
+    async with proxied() as world:
+        assert (await world.raw(b"GET /public HTTP/1.1\r\n" + HOST + flood + b"\r\n")).status == 431
+        assert world.served.requests == []
+
+
+async def test_websocket_is_refused_before_it_is_accepted():
+    upgrade = (
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    )
+    async with proxied() as world:
+        assert (await world.ask(b"/public", upgrade)).status in {403, 501}
+        assert (await world.raw(b"GET / HTTP/1.1\r\n" + HOST + upgrade + b"\r\n")).status in {401, 403}
+        assert world.served.requests == []
+
+
 async def test_unknown_places_and_methods_are_said():
     async with proxied() as world:
         unknown = await world.raw(b"GET /x HTTP/1.1\r\nHost: form.example.test\r\n\r\n")
