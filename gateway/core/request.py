@@ -99,7 +99,8 @@ def bearer(value: bytes) -> str | None:
     The scheme is compared without regard to case (RFC 9110 section 11.1); other schemes leave the decision to the
     cookies.
     """
-    scheme, _, token = value.strip(b" \t").partition(b" ")
+    # A tab parts the two as well: who reads more loosely than we do must not find a token that we passed over.
+    scheme, _, token = value.strip(b" \t").replace(b"\t", b" ").partition(b" ")
     if scheme.lower() != b"bearer":
         return None
     return token.strip(b" ").decode("latin-1")

@@ -4,6 +4,7 @@ import time
 
 from starlette.types import Message, Scope, Send
 
+from gateway.core.headers import for_one_browser
 from gateway.core.request import Header
 from gateway.ports import Entry, Journal
 from gateway.surfaces.answers import Answer
@@ -36,6 +37,17 @@ def adding_headers(send: Send, headers: tuple[Header, ...]) -> Send:
         await send(message)
 
     return send_with_headers
+
+
+def kept_by_nobody(send: Send) -> Send:
+    """Return a ``send`` whose answer no cache keeps, whatever the application allows: it carries cookies of ours."""
+
+    async def send_uncached(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": for_one_browser(message.get("headers", ()))}
+        await send(message)
+
+    return send_uncached
 
 
 class Watch:

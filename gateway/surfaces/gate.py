@@ -27,6 +27,11 @@ _log = logging.getLogger(__name__)
 
 _NOT_ASKED = Verdict(State.SIGNED_OUT)
 
+# A tunnel would be a way around every decision, and TRACE shows what was added on the way (RFC 9110 section 9.3.8):
+# a route for all methods does not take them.
+_NAMED_ONLY = frozenset({"CONNECT", "TRACE"})
+_USUAL = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -86,7 +91,7 @@ class Gate:
         except TargetError as error:
             return _unreadable(scope, scanned, Reason.REQUEST_TARGET_INVALID, error.reason)
         route = self.routes.match(origin.hostname, facts.url.path.encode("ascii"), facts.method)
-        if route is None:
+        if route is None or (facts.method in _NAMED_ONLY and facts.method not in route.settings.methods):
             return self._no_route(facts, origin)
         try:
             return await self._judge(facts, route)
@@ -113,8 +118,8 @@ class Gate:
 
     def _no_route(self, facts: RequestFacts, origin: PublicOrigin) -> Admission:
         methods = self.routes.methods(origin.hostname, facts.url.path.encode("ascii"))
-        if methods:
-            allow = (b"allow", ", ".join(methods).encode())
+        if methods or facts.method in _NAMED_ONLY:
+            allow = (b"allow", ", ".join(methods or _USUAL).encode())
             answer = answers.refusal(facts, Reason.METHOD_NOT_ALLOWED, headers=[allow])
         else:
             answer = answers.refusal(facts, Reason.ROUTE_NOT_FOUND)

@@ -12,7 +12,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.core.headers import IdentityNamespace
 from gateway.ports import Journal
 from gateway.surfaces.answers import set_cookie_headers
-from gateway.surfaces.exchange import Watch, adding_headers, send_answer, send_refused_websocket
+from gateway.surfaces.exchange import (
+    Watch,
+    adding_headers,
+    kept_by_nobody,
+    send_answer,
+    send_refused_websocket,
+)
 from gateway.surfaces.gate import Admission, Gate
 
 
@@ -61,7 +67,9 @@ class GateMiddleware:
             headers = [*self._namespace.strip(scope["headers"]), *admission.identity]
             state = {**scope.get("state", {}), "session": admission.session}
             inner = {**scope, **_judged_path(scope, admission), "headers": headers, "state": state}
-            await self.app(inner, receive, adding_headers(send, set_cookie_headers(admission.verdict.cookies)))
+            if cookies := set_cookie_headers(admission.verdict.cookies):
+                send = adding_headers(kept_by_nobody(send), cookies)
+            await self.app(inner, receive, send)
         elif scope["type"] == "websocket":
             await send_refused_websocket(scope, send, admission.answer)
         else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.core.headers import RequestHeaders, response_headers, with_cache_rules
+from gateway.core.headers import RequestHeaders, for_one_browser, response_headers, with_cache_rules
 from gateway.core.reasons import Reason
 from gateway.core.request import Header, RequestFacts
 from gateway.core.settings_model import Access
@@ -31,8 +31,6 @@ _MAX_LENGTH_DIGITS = 18
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
 # Framing is ours towards the upstream; the server has answered the client's Expect already (RFC 9110 section 10.1.1).
 _WRITTEN_ANEW = frozenset({b"content-length", b"expect"})
-# What an answer says to caches; CDNs obey the last two before the first (RFC 9213).
-_CACHE_ORDERS = frozenset({b"cache-control", b"expires", b"cdn-cache-control", b"surrogate-control"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,10 @@ class Proxy:
         reason = detail = ""
         try:
             if scope["type"] == "websocket":
-                answer = admission.answer or answers.refusal(None, Reason.WEBSOCKET_NOT_FORWARDED)
+                answer = admission.answer
+                if answer is None:
+                    reason = Reason.WEBSOCKET_NOT_FORWARDED
+                    answer = answers.refusal(None, reason)
                 await send_refused_websocket(scope, send, answer)
             elif admission.answer is not None:
                 await send_answer(send, admission.answer)
@@ -163,9 +164,7 @@ class _Sink:
         if self._depends:
             kept = with_cache_rules(kept)
         if self._added:
-            # Whatever the upstream says of its answer, the cookies that go with it are for one browser.
-            kept = [(name, value) for name, value in kept if name not in _CACHE_ORDERS]
-            kept.append((b"cache-control", b"no-store"))
+            kept = for_one_browser(kept)
         await self._send({"type": "http.response.start", "status": status, "headers": [*kept, *self._added]})
 
     async def body(self, data: bytes, *, more: bool) -> None:

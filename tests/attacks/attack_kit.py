@@ -1,0 +1,277 @@
+"""A gateway under attack: our own key authority, an upstream that records every byte, and raw sockets."""
+
+import json
+import re
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+from tests.core.minting import APP, KEYS, NAMES, PRODUCTION, jwk, mint
+from tests.e2e.processes import Command
+
+SECRET_KEY = "sk_live_never-to-be-seen-anywhere"
+PAGE = (("Accept", "text/html"), ("Sec-Fetch-Dest", "document"))
+
+
+def token(key: str = "key_1", *, header: Mapping[str, object] | None = None, **changes: object) -> str:
+    """A session token that is good now."""
+    second = int(time.time())
+    return mint(key, header=header, **{"iat": second - 5, "nbf": second - 15, "exp": second + 300, **changes})
+
+
+def expired_token(key: str = "key_1", **changes: object) -> str:
+    """A session token that ended half a minute ago."""
+    second = int(time.time())
+    return token(key, **{"iat": second - 90, "nbf": second - 100, "exp": second - 30, **changes})
+
+
+class Authority(ThreadingHTTPServer):
+    """Publishes a key, hands over handshakes and trades tokens as a test tells it to.
+
+    Attributes:
+        calls: request lines that came in.
+        payloads: directives by nonce.
+        refreshed: directives by refresh token.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _AuthorityHandler)
+        self.calls: list[str] = []
+        self.payloads: dict[str, list[str]] = {}
+        self.refreshed: dict[str, list[str]] = {}
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _AuthorityHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        assert isinstance(self.server, Authority)
+        self.server.calls.append(self.requestline)
+        parts = urlsplit(self.path)
+        if self.headers["authorization"] != f"Bearer {SECRET_KEY}":
+            self._answer(401, {"errors": [{"code": "clerk_key_invalid"}]})
+        elif parts.path == "/v1/jwks":
+            self._answer(200, {"keys": [jwk("key_1")]})
+        else:
+            found = self.server.payloads.pop(parse_qs(parts.query).get("nonce", [""])[0], None)
+            self._answer(200 if found else 404, {"directives": found} if found else {"errors": []})
+
+    def do_POST(self) -> None:
+        assert isinstance(self.server, Authority)
+        self.server.calls.append(self.requestline)
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        found = self.server.refreshed.get(body["refresh_token"])
+        if found:
+            self._answer(200, {"object": "cookies", "cookies": found})
+        else:
+            self._answer(401, {"errors": [{"code": "refresh_token_not_found"}]})
+
+    def _answer(self, status: int, document: object) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@dataclass
+class Recorded:
+    """One request as the upstream got it."""
+
+    line: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    @property
+    def path(self) -> str:
+        return self.line.split(" ")[1]
+
+    def values(self, name: str) -> list[str]:
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+    def cgi(self) -> dict[str, list[str]]:
+        """The headers as a CGI program, a WSGI application or PHP sees them: names folded."""
+        found: dict[str, list[str]] = {}
+        for name, value in self.headers:
+            found.setdefault(re.sub(r"[^A-Z0-9]", "_", name.upper()), []).append(value)
+        return found
+
+
+class Upstream(socketserver.ThreadingTCPServer):
+    """Records requests and the bytes they came in; answers 200, or what a test put under the path.
+
+    Attributes:
+        requests: in the order of arrival.
+        seen: all bytes that ever came.
+        answers: raw answers by path.
+    """
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _UpstreamHandler)
+        self.requests: list[Recorded] = []
+        self.seen = bytearray()
+        self.answers: dict[str, bytes] = {}
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _UpstreamHandler(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        assert isinstance(self.server, Upstream)
+        while line := self.rfile.readline():
+            raw = [line]
+            while (header := self.rfile.readline()) not in (b"\r\n", b"\n", b""):
+                raw.append(header)
+            pairs = [part.decode("latin-1").partition(":") for part in raw[1:]]
+            headers = [(name, value.strip("\r\n \t")) for name, _, value in pairs]
+            body = self._body({name.lower(): value for name, value in headers})
+            self.server.seen += b"".join(raw) + body
+            request = Recorded(line.decode("latin-1").rstrip("\r\n"), headers, body)
+            self.server.requests.append(request)
+            canned = self.server.answers.get(request.path.partition("?")[0])
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup" if canned is None else canned)
+            if canned is not None:
+                return
+
+    def _body(self, headers: Mapping[str, str]) -> bytes:
+        if headers.get("transfer-encoding") != "chunked":
+            return self.rfile.read(int(headers.get("content-length", "0")))
+        body = b""
+        while size := int(self.rfile.readline() or b"0", 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+
+@dataclass
+class Reply:
+    """One answer of the gateway; status 0 when it closed without any."""
+
+    raw: bytes
+    status: int = 0
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+
+    @classmethod
+    def parse(cls, raw: bytes) -> "Reply":
+        head, _, body = raw.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        pairs = [line.partition(":") for line in lines[1:]]
+        headers = [(name.lower(), value.strip()) for name, _, value in pairs]
+        return cls(raw, int(lines[0].split(" ")[1]) if raw else 0, headers, body)
+
+    def values(self, name: str) -> list[str]:
+        return [value for key, value in self.headers if key == name]
+
+    def header(self, name: str) -> str:
+        return ", ".join(self.values(name))
+
+
+@dataclass
+class Target:
+    """The gateway under attack with everything around it."""
+
+    port: int
+    upstream: Upstream
+    authority: Authority
+    gateway: Command
+
+    def raw(self, data: bytes, patience_s: float = 5) -> bytes:
+        """Send bytes as they are, and return all that comes until the gateway closes or nothing more comes."""
+        answer = b""
+        with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
+            connection.settimeout(patience_s)
+            try:
+                connection.sendall(data)
+                while piece := connection.recv(65536):
+                    answer += piece
+            except (ConnectionError, TimeoutError):
+                pass
+        return answer
+
+    def get(
+        self,
+        path: str,
+        *headers: tuple[str, str],
+        method: str = "GET",
+        host: str = "app.example.test",
+        bearer: str = "",
+        cookies: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send one request, spelled exactly as given (Latin-1), on a connection of its own."""
+        lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close"]
+        lines += [f"{name}: {value}" for name, value in headers]
+        if bearer:
+            lines.append(f"Authorization: Bearer {bearer}")
+        if cookies:
+            lines.append("Cookie: " + "; ".join(f"{name}={value}" for name, value in cookies.items()))
+        return Reply.parse(self.raw("\r\n".join([*lines, "", ""]).encode("latin-1")))
+
+    def arrived(self, since: int) -> list[Recorded]:
+        """What the upstream got since it had so many requests."""
+        return self.upstream.requests[since:]
+
+    @property
+    def count(self) -> int:
+        return len(self.upstream.requests)
+
+
+def browser(session: str, **more: str) -> dict[str, str]:
+    """The cookies of a browser that is signed in; ``more`` adds by field name of CookieNames."""
+    found = {NAMES.session: session, NAMES.client_uat: "1000000000"}
+    return found | {getattr(NAMES, name): value for name, value in more.items()}
+
+
+def config_of(authority: Authority, upstream: str, port: int, more: str = "") -> str:
+    """A site that is protected, with a public corner, an optional one, and hosts of their own."""
+    routes = [
+        ("/", 'access = "required"'),
+        ("/health", 'access = "public"'),
+        ("/maybe", 'access = "optional"'),
+        ("/read", 'methods = ["GET"]\naccess = "public"'),
+        ("/", 'host = "*.b.example.com"\naccess = "required"'),
+        ("/", 'host = "*.example.com"\naccess = "public"'),
+    ]
+    tables = "".join(f'[[routes]]\npath = "{path}"\n{terms}\nupstream = "{upstream}"\n' for path, terms in routes)
+    return f"""
+[instance]
+publishable_key = "{KEYS[PRODUCTION].value}"
+secret_key = "{SECRET_KEY}"
+api_url = "{authority.url}"
+sign_in_url = "https://accounts.example.test/sign-in"
+authorized_parties = ["{APP}"]
+
+[server]
+listen = "127.0.0.1:{port}"
+{more}
+[identity]
+claims = {{ "X-Session-Nick" = "nick", "X-Team" = "team" }}
+
+[log]
+access = true
+
+{tables}
+"""

@@ -1,0 +1,130 @@
+"""Requests that a server and what stands in front of it would cut differently (RFC 9112 section 11.2)."""
+
+import re
+
+import pytest
+
+from tests.attacks.attack_kit import Target, token
+
+START = b"POST /health HTTP/1.1\r\nHost: app.example.test\r\nConnection: close\r\n"
+CHUNKED = START + b"Transfer-Encoding: chunked\r\n\r\n"
+SMUGGLED = b"GET /admin HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        START + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        START + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        START + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        START + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+        START + b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        START + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+        START + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        START + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
+        START + b"Content-Length: +2\r\n\r\nab",
+        START + b"Content-Length: 0x2\r\n\r\nab",
+        START + b"Content-Length: 2, 2\r\n\r\nab",
+        START + b"Content-Length: 2 \x0b\r\n\r\nab",
+        START + b"Content-Length: -1\r\n\r\nab",
+        START + b"Content-Length: 99999999999999999999999\r\n\r\nab",
+        START + b"X: b\r\n c\r\n\r\n",
+        START + b"X: b\rc\r\n\r\n",
+        START + b"X: b\x00c\r\n\r\n",
+        START + b"X : b\r\n\r\n",
+        START + b": b\r\n\r\n",
+        START + b"X\r\n\r\n",
+        b"GET /health HTTP/1.1\r\n Host: a\r\nHost: a\r\n\r\n",
+        b"GET /health  HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /health HTTP/1.1 x\r\nHost: a\r\n\r\n",
+        b"GET /health HTTP/2.0\r\nHost: a\r\n\r\n",
+        b"GET /health\r\nHost: a\r\n\r\n",
+        b"GE T /health HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST /health HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+def test_a_request_with_two_readings_is_refused_and_nothing_behind_it_is_read(target: Target, request_: bytes) -> None:
+    before = target.count
+    answer = target.raw(request_ + SMUGGLED)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert target.arrived(before) == []
+
+
+@pytest.mark.parametrize(
+    "body", [b"0x2\r\nab\r\n0\r\n\r\n", b"f" * 17 + b"\r\nab", b"-1\r\n\r\n", b"2\r\nabX\r\n0\r\n\r\n"]
+)
+def test_broken_chunks_are_never_a_whole_request(target: Target, body: bytes) -> None:
+    answer = target.raw(CHUNKED + body + SMUGGLED)
+    assert not answer.startswith(b"HTTP/1.1 2")
+    assert answer.count(b"HTTP/1.1 ") <= 1
+    assert not [request for request in target.upstream.requests if request.path == "/admin"]
+
+
+def test_where_length_and_chunks_disagree_only_the_chunks_go_on(target: Target) -> None:
+    answer = target.raw(
+        START + b"Content-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n" + SMUGGLED
+    )
+    arrived = target.upstream.requests[-1]
+    assert (arrived.path, arrived.body) == ("/health", b"ab")
+    assert arrived.values("content-length") == []
+    assert answer.count(b"HTTP/1.1 200") == 1
+
+
+def test_trailers_and_chunk_extensions_do_not_go_on(target: Target) -> None:
+    trailers = b"X-Session-User-Id: user_evil\r\nContent-Length: 5\r\n"
+    target.raw(CHUNKED + b"2;ext=user_evil\r\nab\r\n0\r\n" + trailers + b"\r\n")
+    arrived = target.upstream.requests[-1]
+    assert arrived.body == b"ab"
+    assert b"user_evil" not in target.upstream.seen
+    assert arrived.values("content-length") == []
+
+
+def test_each_request_of_a_pipeline_is_judged_alone(target: Target) -> None:
+    one = "GET {} HTTP/1.1\r\nHost: app.example.test\r\n{}\r\n"
+    session = f"Authorization: Bearer {token()}\r\n"
+    pipeline = [one.format("/health", ""), one.format("/", ""), one.format("/", session), one.format("/", "")]
+    last = one.format("/health", "Connection: close\r\n")
+    answer = target.raw("".join([*pipeline, last]).encode())
+    statuses = re.findall(rb"HTTP/1\.1 (\d+) ", answer)
+    assert statuses == [b"200", b"401", b"200", b"401", b"200"]
+
+
+def test_a_refused_upload_is_not_waited_for(target: Target) -> None:
+    head = (
+        b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 1000000000\r\n\r\n"
+    )
+    answer = target.raw(head)
+    assert answer.startswith(b"HTTP/1.1 401")
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "foo", "websocket, h2c", "TLS/1.2"])
+def test_no_upgrade_goes_on(target: Target, upgrade: str) -> None:
+    lines = ["GET /health HTTP/1.1", "Host: a", "Connection: Upgrade, HTTP2-Settings, close", f"Upgrade: {upgrade}"]
+    answer = target.raw("\r\n".join([*lines, "HTTP2-Settings: AAMAAABk", "", ""]).encode(), 1)
+    assert not answer.startswith(b"HTTP/1.1 101")
+    arrived = target.upstream.requests[-1]
+    assert [arrived.values(name) for name in ("upgrade", "http2-settings", "connection")] == [[], [], []]
+
+
+@pytest.mark.parametrize("protocol", [b"\x80\xff", b"bearer, x", b"a" * 5000])
+def test_a_websocket_is_refused_and_the_worker_lives(target: Target, protocol: bytes) -> None:
+    head = (
+        b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    )
+    key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: " + protocol + b"\r\n\r\n"
+    answer = target.raw(head + key, 1)
+    assert answer[9:12] in {b"400", b"403", b"501"}
+    assert target.get("/health").status == 200
+
+
+@pytest.mark.parametrize("headers", [b"X: " + b"a" * 200_000, b"X: a\r\n" * 400 + b"X: a"], ids=["large", "many"])
+def test_too_many_header_bytes_are_refused_before_any_work(target: Target, headers: bytes) -> None:
+    calls = len(target.authority.calls)
+    answer = target.raw(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + headers + b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 431")
+    assert target.authority.calls[calls:] == []
+
+
+def test_http2_is_not_spoken_behind_our_back(target: Target) -> None:
+    assert not target.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00" * 9).startswith(b"\x00")

@@ -1,0 +1,141 @@
+"""Who the upstream is told to serve: nobody but the gateway may say so."""
+
+import pytest
+
+from tests.attacks.attack_kit import SECRET_KEY, Target, browser, expired_token, token
+from tests.core.minting import NAMES
+
+EVIL = "user_evil"
+SPELLINGS = (
+    "X-Session-User-Id",
+    "x-session-user-id",
+    "X-SESSION-USER-ID",
+    "X_Session_User_Id",
+    "X-Session_User-Id",
+    "X_SESSION-USER_ID",
+    "X.Session.User.Id",
+    "X!Session~User^Id",
+    "X-Session-Org-Id",
+    "X-Session-Org-Role",
+    "X-Session-Anything",
+    "X_Session_Status",
+    "X-Session-Nick",
+    "X-Team",
+    "X_Team",
+    "x.team",
+    "X-Clerk-Auth-Status",
+    "X-Clerk-Auth-Token",
+    "X_Clerk_Auth_Reason",
+    "X-Clerk-Request-Data",
+    "X-Middleware-Subrequest",
+    "Proxy",
+)
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/maybe"])
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_a_clients_identity_headers_never_arrive(target: Target, name: str, path: str) -> None:
+    answer = target.get(path, (name, EVIL), (name, EVIL), bearer=token())
+    assert answer.status == 200
+    assert EVIL not in str(target.upstream.requests[-1].headers)
+
+
+def test_without_a_session_only_the_status_is_told(target: Target) -> None:
+    for path in ("/health", "/maybe"):
+        assert target.get(path, *((name, EVIL) for name in SPELLINGS)).status == 200
+        arrived = target.upstream.requests[-1]
+        told = {name: value for name, value in arrived.headers if name.lower().startswith("x-session")}
+        assert told == {"x-session-status": "signed-out"}
+        assert EVIL not in str(arrived.cgi())
+
+
+def test_a_token_without_an_organization_leaves_no_room_for_one(target: Target) -> None:
+    target.get("/", ("X-Session-Org-Id", "org_evil"), ("X_Session_Org_Role", "org:admin"), bearer=token())
+    assert not [name for name in target.upstream.requests[-1].cgi() if "ORG" in name]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "close, x-session-user-id, x-session-id, x-session-status",
+        "close, X-Session-Status, x-forwarded-for, x-forwarded-host",
+        "close, host, cookie, authorization, content-length",
+        "close,,;, x-session-user-id",
+    ],
+)
+def test_connection_options_take_nothing_of_ours_away(target: Target, options: str) -> None:
+    request = (
+        f"GET / HTTP/1.1\r\nHost: app.example.test\r\nConnection: {options}\r\nAuthorization: Bearer {token()}\r\n\r\n"
+    )
+    assert target.raw(request.encode()).startswith(b"HTTP/1.1 200")
+    arrived = target.upstream.requests[-1]
+    for name in ("host", "x-session-user-id", "x-session-id", "x-session-status", "x-forwarded-for"):
+        assert len(arrived.values(name)) == 1
+    assert arrived.values("connection") == []
+
+
+def test_connection_options_do_not_hide_credentials_from_the_gate(target: Target) -> None:
+    cookie = f"Cookie: {'; '.join(f'{name}={value}' for name, value in browser(token()).items())}\r\n"
+    request = f"GET / HTTP/1.1\r\nHost: app.example.test\r\nConnection: close, cookie\r\n{cookie}\r\n"
+    assert target.raw(request.encode()).startswith(b"HTTP/1.1 200")
+    assert target.upstream.requests[-1].values("cookie") == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Port",
+        "X-Forwarded-Prefix",
+        "X-Forwarded-Scheme",
+        "X-Forwarded-Ssl",
+        "X-Forwarded-User",
+        "X-Forwarded-Email",
+        "X-Forwarded-Groups",
+        "X-Forwarded-Access-Token",
+        "X_Forwarded_For",
+        "X_Forwarded_Host",
+        "X-Real-IP",
+        "Forwarded",
+        "X-Original-URL",
+    ],
+)
+def test_forwarding_headers_of_a_stranger_never_arrive(target: Target, name: str) -> None:
+    assert target.get("/health", (name, "6.6.6.6")).status == 200
+    arrived = target.upstream.requests[-1]
+    assert "6.6.6.6" not in str(arrived.headers)
+    assert arrived.values("x-forwarded-for") == ["127.0.0.1"]
+    assert arrived.values("x-forwarded-host") == ["app.example.test"]
+    assert arrived.values("x-forwarded-proto") == ["http"]
+
+
+@pytest.mark.parametrize("value", ["Bearer {}", "bearer {}", "BEARER   {}", "Bearer\t{}", "Bearer \t{}"])
+def test_a_bearer_token_stays_at_the_gateway_however_it_is_spelled(target: Target, value: str) -> None:
+    target.get("/health", ("Authorization", value.format(token(jti="stays"))))
+    assert target.upstream.requests[-1].values("authorization") == []
+
+
+def test_claims_cannot_write_headers_of_their_own(target: Target) -> None:
+    nick = "a\r\nX-Session-User-Id: user_evil\x00\x7f \u202eeliv\U0001f600%0d%0a "
+    assert target.get("/", bearer=token(nick=nick, team="t" * 3000)).status == 200
+    arrived = target.upstream.requests[-1]
+    assert arrived.values("x-session-user-id") == ["user_1"]
+    (value,) = arrived.values("x-session-nick")
+    assert value.isascii()
+    assert value.isprintable()
+    assert "%250d" in value
+
+
+def test_private_cookies_stay_and_the_applications_own_go_on(target: Target) -> None:
+    cookies = {**browser(token(), refresh="rt_secret"), "__client": "c", "__refresh": "r", "__clerk_handshake": "h"}
+    target.get("/", cookies={"theme": "dark", **cookies, "lang": "de"})
+    assert target.upstream.requests[-1].values("cookie") == ["theme=dark; lang=de"]
+
+
+def test_nothing_secret_ever_reached_the_upstream(target: Target) -> None:
+    target.get("/", cookies=browser(token(), refresh="rt_secret"))
+    target.get("/", cookies=browser(expired_token(), refresh="rt_secret"))
+    for secret in (SECRET_KEY, "sk_live", "rt_secret", NAMES.session, NAMES.refresh, NAMES.client_uat):
+        assert secret.encode() not in target.upstream.seen
