@@ -4,11 +4,14 @@ Three servers on three ports of one process: the embedded authority, the demo up
 """
 
 import asyncio
+import shutil
 import signal
+import sys
 import webbrowser
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 import click
@@ -20,6 +23,7 @@ from gateway.assemble import proxy_app
 from gateway.authority import Authority, AuthorityConfig
 from gateway.authority.config import MEMORY
 from gateway.cli.serving import CannotListenError, reserve, serve_embedded
+from gateway.core.settings_addresses import upstream as read_upstream
 from gateway.core.settings_model import (
     Address,
     InstanceSettings,
@@ -27,7 +31,9 @@ from gateway.core.settings_model import (
     ServerSettings,
     Settings,
 )
+from gateway.core.settings_values import BadValueError, show
 from gateway.demo.whoami import whoami_app
+from gateway.errors import ConfigurationError, Fault
 from gateway.sessions.client import SessionsClient
 
 HOST = "127.0.0.1"
@@ -54,7 +60,12 @@ class Places:
     metavar="SECONDS",
     help="Life of a session token; short ones show the refresh sooner.",
 )
-@click.option("--upstream", metavar="URL", help="Put the gateway before your own application instead of whoami.")
+@click.option(
+    "--upstream",
+    metavar="URL",
+    callback=lambda _context, _option, value: judged_upstream(value),
+    help="Put the gateway before your own application instead of whoami.",
+)
 @click.option("--open", "opens_browser", is_flag=True, help="Open the address in a browser.")
 @click.option("--db", metavar="PATH", help="Keep the authority's users, sessions and keys in this file.")
 def command(*, port: int, token_lifetime_s: int, upstream: str | None, opens_browser: bool, db: str | None) -> None:
@@ -75,7 +86,7 @@ def command(*, port: int, token_lifetime_s: int, upstream: str | None, opens_bro
     places = Places(
         gateway=f"http://{HOST}:{port}",
         authority=f"http://{HOST}:{authority_port}",
-        upstream=upstream.rstrip("/") if upstream else f"http://{HOST}:{upstream_port}",
+        upstream=upstream or f"http://{HOST}:{upstream_port}",
     )
     config = AuthorityConfig(origin=places.authority, database=db or MEMORY, token_lifetime_s=token_lifetime_s)
     authority = Authority.open(config)
@@ -87,6 +98,20 @@ def command(*, port: int, token_lifetime_s: int, upstream: str | None, opens_bro
             webbrowser.open(places.gateway)
 
     uvloop.run(stage.run(ready))
+
+
+def judged_upstream(value: str | None) -> str | None:
+    """Return the upstream as the settings would have it.
+
+    Raises:
+        ConfigurationError: it is no address that requests can be forwarded to.
+    """
+    if value is None:
+        return None
+    try:
+        return read_upstream(value)
+    except BadValueError as bad:
+        raise ConfigurationError([Fault("--upstream", show(value), bad.problem, bad.fix)]) from None
 
 
 def reserve_near(port: int, taken: Collection[int]) -> int:
@@ -142,7 +167,8 @@ class Stage:
             api_url=authority.api_url,
             proxy_url=authority.frontend_api_url,
             sign_in_url=f"{authority.frontend_api_url}/sign-in",
-            authorized_parties=(places.gateway,),
+            # Both spellings that people type; tokens are made for the one that the browser came by.
+            authorized_parties=(places.gateway, places.gateway.replace(HOST, "localhost")),
             clock_skew_s=0.0,  # one machine, one clock: a short --token-lifetime means what it says
         )
         server = ServerSettings(listen=address_of(places.gateway))
@@ -174,6 +200,9 @@ def describe(places: Places, authority: Authority, token_lifetime_s: int, *, sho
     """Return the addresses and what to try, as text."""
     upstream = "whoami, shows what it received" if shows_whoami else "your application"
     key = authority.secret_key.reveal()
+    # A newcomer has not activated the environment: what is shown has to work when it is pasted.
+    gateway = "gateway" if shutil.which("gateway") else str(Path(sys.executable).with_name("gateway"))
+    bearer = f"Authorization: Bearer $({gateway} sessions token SESSION_ID --origin {places.gateway})"
     return "\n".join(
         (
             "",
@@ -187,8 +216,9 @@ def describe(places: Places, authority: Authority, token_lifetime_s: int, *, sho
             f"    open {places.gateway} and sign in; reload after {token_lifetime_s} s: the session is refreshed",
             f"    curl -i {places.gateway}    401, and the reason why",
             f"    export CLERK_SECRET_KEY={key} CLERK_API_URL={places.authority}",
-            "    gateway sessions list",
-            "    gateway sessions revoke SESSION_ID    then reload: back to the sign-in page",
+            f"    {gateway} sessions list    the session that you signed in with",
+            f'    curl -i -H "{bearer}" {places.gateway}    200',
+            f"    {gateway} sessions revoke SESSION_ID    then reload: back to the sign-in page",
             "",
             "  Ctrl-C ends it. One line per request:",
             "",
