@@ -24,7 +24,7 @@ class Incoming:
 
     Args:
         is_head: it answers a HEAD request, so it ends with its headers.
-        header_bytes: most that its headers, interim answers and trailers may take together.
+        header_bytes: most that its headers, with the interim answers before them, and its trailers may take.
 
     Attributes:
         status, headers: of the final answer, names in lower case; there once ``has_head`` is set.
@@ -37,12 +37,12 @@ class Incoming:
 
     __slots__ = (
         "_has_surplus",
-        "_header_bytes",
         "_header_limit",
         "_is_head",
         "_is_kept",
         "_parser",
         "_problem",
+        "_trailer_bytes",
         "chunks",
         "has_head",
         "headers",
@@ -56,7 +56,7 @@ class Incoming:
         self._parser = httptools.HttpResponseParser(self)
         self._is_head = is_head
         self._header_limit = header_bytes
-        self._header_bytes = 0
+        self._trailer_bytes = 0
         self._is_kept = self._has_surplus = False
         self._problem = ""
         self.status = 0
@@ -109,6 +109,10 @@ class Incoming:
     def _is_framed(self) -> bool:
         return any(name in {b"content-length", b"transfer-encoding"} for name, _ in self.headers)
 
+    @property
+    def _size(self) -> int:
+        return sum(len(name) + len(value) + _LINE_OVERHEAD for name, value in self.headers)
+
     def _refuse(self, problem: str) -> None:
         # An answer that is whole stands; what is wrong behind it costs only the connection.
         if self.is_complete:
@@ -128,11 +132,12 @@ class Incoming:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header; what comes after the body are trailers, which are counted and dropped."""
-        self._header_bytes += len(name) + len(value) + _LINE_OVERHEAD
-        if self._header_bytes > self._header_limit:
-            self._refuse_size()
-        elif not self.has_head:
+        if not self.has_head:
             self.headers.append((name.lower(), value))
+            return
+        self._trailer_bytes += len(name) + len(value) + _LINE_OVERHEAD
+        if self._trailer_bytes > self._header_limit:
+            self._refuse_size()
 
     def on_headers_complete(self) -> None:
         """Take the head, unless it is that of an interim answer."""
@@ -142,9 +147,14 @@ class Incoming:
         if status < 200:
             self._refuse(f"it answered with status {status} without being asked")
             return
-        if any(name == b"transfer-encoding" and value.lower() != b"chunked" for name, value in self.headers):
-            self._refuse("it used a transfer-encoding other than chunked")
+        # Only when more than that came at all can the headers be it; usually it is the body.
+        if self.received > self._header_limit and self._size > self._header_limit:
+            self._refuse_size()
             return
+        for name, value in self.headers:
+            if name == b"transfer-encoding" and value.lower() != b"chunked":
+                self._refuse("it used a transfer-encoding other than chunked")
+                return
         self.status = status
         self.has_head = True
         if status == 204:

@@ -228,8 +228,10 @@ async def test_websocket_is_refused_before_it_is_accepted():
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     )
     async with proxied() as world:
-        assert (await world.ask(b"/public", upgrade)).status in {403, 501}
-        assert (await world.raw(b"GET / HTTP/1.1\r\n" + HOST + upgrade + b"\r\n")).status in {401, 403}
+        assert problem(await world.ask(b"/public", upgrade)) == (501, Reason.WEBSOCKET_NOT_FORWARDED)
+        await until(lambda: world.journal.entries)
+        assert world.journal.entry.reason == Reason.WEBSOCKET_NOT_FORWARDED
+        assert (await world.raw(b"GET / HTTP/1.1\r\n" + HOST + upgrade + b"\r\n")).status == 401
         assert world.served.requests == []
 
 
