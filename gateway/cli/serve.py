@@ -1,5 +1,6 @@
 """``gateway serve``: the reverse proxy in front of real services."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from gateway.adapters.config import load
 from gateway.cli.check import CONFIG_OPTION
 from gateway.cli.console import errors, print_warnings
 from gateway.cli.serving import reserve, run
-from gateway.core.settings_model import Address, Settings
+from gateway.core.settings_model import Address, LogSettings, Settings
 
 
 @click.command("serve")
@@ -42,12 +43,22 @@ def command(config: Path) -> int:
         # In the worker: it makes the connections, which do not survive a fork.
         from gateway.assemble import proxy_app  # noqa: PLC0415
 
+        start_logging(settings.log)
         return proxy_app(settings)
 
     def on_ready() -> None:
         errors().print(ready_line(settings, listen), markup=False)
 
     return run(load_app, listen, workers=server.workers, drain_s=server.drain_s, on_ready=on_ready)
+
+
+def start_logging(log: LogSettings) -> None:
+    """Write what the gateway itself has to say, from ``log.level`` up, to standard error.
+
+    Of other packages only warnings: what they say below that may hold headers.
+    """
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("gateway").setLevel(log.level.upper())
 
 
 def ready_line(settings: Settings, listen: Address) -> str:

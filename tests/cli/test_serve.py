@@ -1,6 +1,7 @@
 """gateway serve, as a process."""
 
 import http.client
+import logging
 import os
 import re
 import signal
@@ -15,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.main import run
-from gateway.cli.serve import ready_line
+from gateway.cli.serve import ready_line, start_logging
 from gateway.cli.serving import reserve
 from gateway.core.instance import InstanceKind, PublishableKey
-from gateway.core.settings import Address, parse
+from gateway.core.settings import Address, LogSettings, parse
 
 KEY = PublishableKey.encode(InstanceKind.DEVELOPMENT, "clerk.example.com").value
 # The API's address is one that nobody listens on, so nothing leaves this machine.
@@ -142,3 +143,16 @@ def test_the_line_counts_routes_and_workers() -> None:
     assert ready_line(settings, Address("::1", 80)) == (
         "Session Gateway listens on http://[::1]:80 (2 routes, development instance, 3 workers)"
     )
+
+
+def test_the_log_level_is_the_least_that_the_gateway_says() -> None:
+    own = logging.getLogger("gateway")
+    kept = own.level
+    try:
+        start_logging(LogSettings(level="error"))
+        assert not own.getChild("surfaces.gate").isEnabledFor(logging.WARNING)
+        start_logging(LogSettings(level="debug"))
+        assert own.getChild("adapters.jwks").isEnabledFor(logging.DEBUG)
+        assert not logging.getLogger("httpcore").isEnabledFor(logging.INFO)
+    finally:
+        own.setLevel(kept)
