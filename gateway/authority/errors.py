@@ -161,7 +161,7 @@ class Problem(Enum):
     UNAVAILABLE = Row(503, "service_unavailable", "Unavailable", "The database cannot be used right now.")
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not an accident
+class Refusal(Exception):
     """The answer to this request is a problem.
 
     Args:

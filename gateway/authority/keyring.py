@@ -35,7 +35,7 @@ class Category(StrEnum):
     TEMPLATE = "cl_B7d4PD222AAA"
 
 
-class ForeignToken(Exception):  # noqa: N818 - a verdict, not an accident
+class ForeignToken(Exception):
     """The text is no JWT, or none of these keys signed it."""
 
 

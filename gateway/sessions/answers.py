@@ -28,7 +28,7 @@ class Answer:
     body: bytes = field(repr=False)
 
 
-class _Broken(Exception):  # noqa: N818 - it never leaves this module
+class _Broken(Exception):
     """The body says that it is JSON and is not."""
 
 

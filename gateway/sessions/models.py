@@ -13,7 +13,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class WrongShape(Exception):  # noqa: N818 - it never leaves this package
+class WrongShape(Exception):
     """The JSON is not what the operation promises; the text names the place and never its value."""
 
 

@@ -33,7 +33,7 @@ MAX_PARAMETER_CHARS = 4096
 """Identifiers and nonces travel in the request line, which servers bound at about 8 KiB."""
 
 
-class BadArgument(SessionsApiError, ValueError):  # noqa: N818 - named like its siblings
+class BadArgument(SessionsApiError, ValueError):
     """An argument cannot be put into a request; nothing was sent. The text names it and does not repeat it."""
 
 
