@@ -1,7 +1,7 @@
 """The settings as frozen records, and the only place where a default is written.
 
 What each one means stands beside its key in :mod:`gateway.core.settings_keys`; reading and judging is
-:mod:`gateway.core.settings`. Import from there.
+:mod:`gateway.core.settings`.
 """
 
 from dataclasses import dataclass
