@@ -196,12 +196,19 @@ def address_of(url: str) -> Address:
     return Address(host, int(port))
 
 
+def own_name() -> str:
+    """Return how this command is called here; a newcomer has not activated the environment and pastes what is shown."""
+    if shutil.which("gateway"):
+        return "gateway"
+    script = Path(sys.executable).with_name("gateway")
+    return str(script) if script.exists() else f"{sys.executable} -m gateway"
+
+
 def describe(places: Places, authority: Authority, token_lifetime_s: int, *, shows_whoami: bool) -> str:
     """Return the addresses and what to try, as text."""
     upstream = "whoami, shows what it received" if shows_whoami else "your application"
     key = authority.secret_key.reveal()
-    # A newcomer has not activated the environment: what is shown has to work when it is pasted.
-    gateway = "gateway" if shutil.which("gateway") else str(Path(sys.executable).with_name("gateway"))
+    gateway = own_name()
     bearer = f"Authorization: Bearer $({gateway} sessions token SESSION_ID --origin {places.gateway})"
     return "\n".join(
         (
