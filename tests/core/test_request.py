@@ -18,6 +18,7 @@ from gateway.core.request import READ_HEADERS, PublicUrl, RequestFacts, bearer
         pytest.param(b"\tBearer abc", "abc", id="a tab in front"),
         pytest.param(b"Bearer", "", id="no token is a bad token, not an absent one"),
         pytest.param(b"Bearer ", "", id="a blank token"),
+        pytest.param(b"Bearer\tabc", "abc", id="a tab between, which others may read as a blank"),
         pytest.param(b"Bearer a b", "a b", id="two words are one bad token"),
         pytest.param(b"Bearer \xe9", "é", id="not ASCII"),
         pytest.param(b"Basic dXNlcjpw", None, id="another scheme"),
