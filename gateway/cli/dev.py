@@ -48,6 +48,11 @@ class Places:
     authority: str
     upstream: str
 
+    @property
+    def origins(self) -> tuple[str, str]:
+        """The gateway in both spellings that people type."""
+        return self.gateway, self.gateway.replace(HOST, "localhost")
+
 
 @click.command("dev")
 @click.option("--port", type=click.IntRange(1, MAX_PORT), default=8000, show_default=True, help="Port of the gateway.")
@@ -88,7 +93,12 @@ def command(*, port: int, token_lifetime_s: int, upstream: str | None, opens_bro
         authority=f"http://{HOST}:{authority_port}",
         upstream=upstream or f"http://{HOST}:{upstream_port}",
     )
-    config = AuthorityConfig(origin=places.authority, database=db or MEMORY, token_lifetime_s=token_lifetime_s)
+    config = AuthorityConfig(
+        origin=places.authority,
+        database=db or MEMORY,
+        token_lifetime_s=token_lifetime_s,
+        allowed_origins=places.origins,  # any page may send a browser to the handshake; what it brings is for us alone
+    )
     authority = Authority.open(config)
     stage = Stage(authority, places, token_lifetime_s, runs_whoami=upstream is None)
 
@@ -167,11 +177,10 @@ class Stage:
             api_url=authority.api_url,
             proxy_url=authority.frontend_api_url,
             sign_in_url=f"{authority.frontend_api_url}/sign-in",
-            # Both spellings that people type; tokens are made for the one that the browser came by.
-            authorized_parties=(places.gateway, places.gateway.replace(HOST, "localhost")),
+            authorized_parties=places.origins,  # tokens are made for the one that the browser came by
             clock_skew_s=0.0,  # one machine, one clock: a short --token-lifetime means what it says
         )
-        server = ServerSettings(listen=address_of(places.gateway))
+        server = ServerSettings(listen=address_of(places.gateway), allowed_hosts=(HOST, "localhost"))
         return Settings(instance=instance, server=server, routes=(RouteSettings(upstream=places.upstream),))
 
     def _whoami(self, client: SessionsClient) -> ASGIApp:

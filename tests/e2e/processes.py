@@ -25,12 +25,14 @@ def free_ports(count: int) -> list[int]:
     """Ports in a row, for commands that use neighbours of the port they are given."""
     while True:
         first = free_port()
+        probes: list[socket.socket] = []
         try:
-            probes = [socket.create_server(("127.0.0.1", first + offset)) for offset in range(count)]
-        except OSError:
+            probes.extend(socket.create_server(("127.0.0.1", first + offset)) for offset in range(count))
+        except (OSError, OverflowError):
             continue
-        for probe in probes:
-            probe.close()
+        finally:
+            for probe in probes:
+                probe.close()
         return [first + offset for offset in range(count)]
 
 
