@@ -99,7 +99,7 @@ class RequestHeaders:
     Args:
         namespace: what only the gateway may write.
         private_cookies: names of cookies that stay here.
-        keep_credentials: forward those cookies and the Bearer token all the same.
+        keep_credentials: forward those cookies and the session token all the same.
     """
 
     __slots__ = ("_keep_credentials", "_namespace", "_private_cookies")
@@ -111,7 +111,7 @@ class RequestHeaders:
         self._private_cookies = private_cookies
         self._keep_credentials = keep_credentials
 
-    def build(self, headers: Sequence[Header], ours: Iterable[Header]) -> list[Header]:
+    def build(self, headers: Sequence[Header], ours: Iterable[Header], *, drop_bearer: bool = True) -> list[Header]:
         """Return what goes upstream.
 
         Everything that must not cross is taken out first, ours are added last: nothing that a client names in
@@ -120,6 +120,7 @@ class RequestHeaders:
         Args:
             headers: as received, names in lower case.
             ours: identity and forwarding headers.
+            drop_bearer: the Bearer token is, or may be, a session token; another's token is the upstream's business.
         """
         named = _named_in_connection(headers)
         kept: list[Header] = []
@@ -132,7 +133,7 @@ class RequestHeaders:
                     value = without_cookies(value, self._private_cookies)  # noqa: PLW2901 - the same header, less of it
                     if not value:
                         continue
-                elif name == b"authorization" and bearer(value) is not None:
+                elif drop_bearer and name == b"authorization" and bearer(value) is not None:
                     continue
             kept.append((name, value))
         kept.extend(ours)

@@ -12,6 +12,7 @@ from gateway.core.headers import RequestHeaders, for_one_browser, response_heade
 from gateway.core.reasons import Reason
 from gateway.core.request import Header, RequestFacts
 from gateway.core.settings_model import Access
+from gateway.core.tokens import may_be_from
 from gateway.errors import UpstreamError
 from gateway.ports import Journal
 from gateway.surfaces import answers
@@ -129,12 +130,19 @@ class Proxy:
             raise UpstreamError(Reason.ROUTE_NOT_FOUND, f"{_RESERVED} is not forwarded")
         destination = self._destinations[route.name]
         length = _body_length(scope)
-        headers = destination.headers.build(scope["headers"], (*_forwarded(facts), *admission.identity))
+        ours = (*_forwarded(facts), *admission.identity)
+        headers = destination.headers.build(scope["headers"], ours, drop_bearer=self._holds_session(facts, admission))
         kept = [header for header in headers if header[0] not in _WRITTEN_ANEW]
         request = Outgoing(facts.method, _target(facts), kept, length)
         added = set_cookie_headers(admission.verdict.cookies)
         sink = _Sink(send, self._private_cookies, added, depends=route.settings.access is not Access.PUBLIC)
         await forward(destination.pool, request, receive, sink)
+
+    def _holds_session(self, facts: RequestFacts, admission: Admission) -> bool:
+        if facts.bearer is None:
+            return False
+        is_judged = facts.bearer == admission.verdict.token.reveal()
+        return is_judged or may_be_from(facts.bearer, self._gate.authenticator.rules.expected.issuers)
 
     async def _answer_failure(self, send: Send, watch: Watch, admission: Admission, reason: str) -> None:
         if watch.status:

@@ -22,6 +22,7 @@ from gateway.core.tokens import (
     check_claims,
     check_signature,
     check_times,
+    may_be_from,
     parse,
 )
 from tests.core.minting import APP, ISSUER, M2M, NOW, TEMPLATE, b64, claims_of, known_keys, mint, private_key, sign
@@ -435,3 +436,20 @@ def test_messages_tell_seconds_and_never_a_claim():
     with pytest.raises(TokenError, match="60 s ago") as caught:
         check_claims(claims_of(exp=SECOND - 60), EXPECTED, float(SECOND))
     assert not re.search("user_1|sess_1", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("token", "is_ours"),
+    [
+        (mint(), True),
+        (mint(iss="https://clerk.elsewhere.test"), False),
+        (mint(iss=["a"]), True),
+        ("", True),
+        ("a.b.c", True),
+        ("ak_opaque", False),
+        ("a.b.c.d.e", False),
+    ],
+    ids=["ours", "another issuer's", "an issuer of another type", "empty", "not to be read", "opaque", "five parts"],
+)
+def test_what_may_be_a_session_token_of_ours(token: str, is_ours: bool):
+    assert may_be_from(token, frozenset({ISSUER})) is is_ours

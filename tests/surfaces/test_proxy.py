@@ -97,6 +97,16 @@ async def test_kept_credentials_go_along_and_foreign_authorization_always_does()
         assert world.got(b"authorization") == [b"Basic YTpi"]
 
 
+async def test_a_bearer_token_that_is_no_session_token_is_the_upstreams_business():
+    async with proxied() as world:
+        for token in (b"ak_opaque", b"two.parts"):
+            await world.raw(b"GET /public HTTP/1.1\r\n" + HOST + b"Authorization: Bearer " + token + b"\r\n\r\n")
+            assert world.got(b"authorization") == [b"Bearer " + token]
+        for token in (mint().encode(), expired().encode(), b"not.a.token", b""):
+            await world.raw(b"GET /public HTTP/1.1\r\n" + HOST + b"Authorization: Bearer " + token + b"\r\n\r\n")
+            assert world.got(b"authorization") == []
+
+
 async def test_forwarded_headers_are_written_by_us():
     forged = (
         b"X-Forwarded-For: 10.0.0.1\r\n",
