@@ -4,7 +4,7 @@ import time
 
 from starlette.types import Message, Scope, Send
 
-from gateway.core.headers import for_one_browser
+from gateway.core.headers import for_one_browser, with_cache_rules
 from gateway.core.request import Header
 from gateway.ports import Entry, Journal
 from gateway.surfaces.answers import Answer
@@ -39,15 +39,21 @@ def adding_headers(send: Send, headers: tuple[Header, ...]) -> Send:
     return send_with_headers
 
 
-def kept_by_nobody(send: Send) -> Send:
-    """Return a ``send`` whose answer no cache keeps, whatever the application allows: it carries cookies of ours."""
+def guarding_caches(send: Send, *, has_cookies: bool) -> Send:
+    """Return a ``send`` whose answer depends on who asks, and says so to caches as the proxy does.
 
-    async def send_uncached(message: Message) -> None:
+    Args:
+        send: the way out.
+        has_cookies: cookies of ours go with it, so nobody keeps it, whatever the application allows.
+    """
+
+    async def send_guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": for_one_browser(message.get("headers", ()))}
+            headers = with_cache_rules([(name.lower(), value) for name, value in message.get("headers", ())])
+            message = {**message, "headers": for_one_browser(headers) if has_cookies else headers}
         await send(message)
 
-    return send_uncached
+    return send_guarded
 
 
 class Watch:

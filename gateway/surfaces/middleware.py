@@ -10,12 +10,13 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.core.headers import IdentityNamespace
+from gateway.core.settings_model import Access
 from gateway.ports import Journal
 from gateway.surfaces.answers import set_cookie_headers
 from gateway.surfaces.exchange import (
     Watch,
     adding_headers,
-    kept_by_nobody,
+    guarding_caches,
     send_answer,
     send_refused_websocket,
 )
@@ -67,9 +68,10 @@ class GateMiddleware:
             headers = [*self._namespace.strip(scope["headers"]), *admission.identity]
             state = {**scope.get("state", {}), "session": admission.session}
             inner = {**scope, **_judged_path(scope, admission), "headers": headers, "state": state}
-            if cookies := set_cookie_headers(admission.verdict.cookies):
-                send = adding_headers(kept_by_nobody(send), cookies)
-            await self.app(inner, receive, send)
+            cookies = set_cookie_headers(admission.verdict.cookies)
+            if admission.route is not None and admission.route.settings.access is not Access.PUBLIC:
+                send = guarding_caches(send, has_cookies=bool(cookies))
+            await self.app(inner, receive, adding_headers(send, cookies))
         elif scope["type"] == "websocket":
             await send_refused_websocket(scope, send, admission.answer)
         else:

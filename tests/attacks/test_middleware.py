@@ -24,7 +24,8 @@ async def show(request: Request) -> JSONResponse:
     headers = [f"{name}: {value}" for name, value in request.headers.items()]
     session = request.state.session
     answer = {"path": request.url.path, "user": session and session.user_id, "headers": headers}
-    return JSONResponse(answer, headers={"cache-control": "public, max-age=600", "expires": "tomorrow"})
+    orders = {} if request.url.path.endswith("plain") else {"cache-control": "public, max-age=600", "expires": "1"}
+    return JSONResponse(answer, headers=orders)
 
 
 async def talk(socket: WebSocket) -> None:
@@ -138,3 +139,12 @@ async def test_a_renewed_session_is_never_cached(app: SessionMiddleware, authori
     assert headers["set-cookie"]
     assert headers["cache-control"] == ["no-store"]
     assert "expires" not in headers
+
+
+@pytest.mark.parametrize(("path", "varies"), [(b"/plain", True), (b"/maybe/plain", True), (b"/health/plain", False)])
+async def test_caches_are_told_that_an_answer_depends_on_the_session(
+    app: SessionMiddleware, path: bytes, varies: bool
+) -> None:
+    _, headers, _ = await send(app, path, cookie(browser(token())))
+    assert headers.get("vary", []) == (["Cookie, Authorization"] if varies else [])
+    assert headers.get("cache-control", []) == (["private"] if varies else [])
