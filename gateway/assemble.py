@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx
 from starlette.types import ASGIApp
@@ -20,8 +21,10 @@ from gateway.core.cookies import CookieNames
 from gateway.core.decision import Rules
 from gateway.core.headers import IdentityNamespace, RequestHeaders
 from gateway.core.identity import IdentityHeaders
+from gateway.core.instance import InstanceKind
 from gateway.core.keys import pinned_key
 from gateway.core.policy import SignIn, accounts_portal
+from gateway.core.referrers import KnownPages
 from gateway.core.routes import RouteTable
 from gateway.core.settings_model import InstanceSettings, Settings
 from gateway.core.tokens import Expectations
@@ -72,7 +75,16 @@ def rules(settings: Settings) -> Rules:
         refresh_methods=None if settings.refresh.methods is None else frozenset(settings.refresh.methods),
         has_refresh=settings.refresh.enabled and instance.secret_key is not None,
         has_api=instance.secret_key is not None,
+        known_pages=known_pages(instance),
     )
+
+
+def known_pages(instance: InstanceSettings) -> KnownPages:
+    """Return the instance's own pages: those of its Frontend API, and where people sign in."""
+    host = urlsplit(frontend_api_url(instance)).hostname or ""
+    portal = accounts_portal(instance.publishable_key.frontend_api)
+    origin = "" if instance.proxy_url else portal.removesuffix("/sign-in")
+    return KnownPages(host, origin, instance.publishable_key.kind is InstanceKind.DEVELOPMENT)
 
 
 def frontend_api_url(instance: InstanceSettings) -> str:

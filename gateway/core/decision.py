@@ -16,6 +16,7 @@ from gateway.core.evidence import Evidence, VerifiedTokens, gather, peek
 from gateway.core.instance import InstanceKind
 from gateway.core.keys import VerificationKey
 from gateway.core.reasons import Reason, RefreshFailure, expired_reason
+from gateway.core.referrers import KnownPages, comes_from_elsewhere
 from gateway.core.request import RequestFacts
 from gateway.core.secret import Secret
 from gateway.core.tokens import (
@@ -47,6 +48,7 @@ class Rules:
         refresh_methods: methods whose requests may be refreshed; None for any.
         has_refresh: expired tokens are refreshed.
         has_api: there is a secret key, so nonces can be looked up; without it handshakes bring a token.
+        known_pages: pages that people come from without a handshake; None for any.
     """
 
     kind: InstanceKind
@@ -57,6 +59,7 @@ class Rules:
     refresh_methods: frozenset[str] | None
     has_refresh: bool
     has_api: bool
+    known_pages: KnownPages | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +197,15 @@ def _judge(case: Case, token: str, evidence: Evidence | None) -> Steps:
         claims, how = yield from _verify(case, token, case.rules.expected)
     except TokenError as error:
         return (yield from _recover(case, token, evidence or case.evidence(), error))
+    if evidence is not None and _comes_from_elsewhere(case):
+        message = "a page of another site sent the browser here"
+        return _renew(case, Reason.PRIMARY_DOMAIN_CROSS_ORIGIN_SYNC, message, evidence)
     return _signed_in(claims, token, how)
+
+
+def _comes_from_elsewhere(case: Case) -> bool:
+    known = case.rules.known_pages
+    return known is not None and comes_from_elsewhere(case.facts, known)
 
 
 def _recover(case: Case, token: str, evidence: Evidence, error: TokenError) -> Steps:

@@ -1,0 +1,59 @@
+// Answers requests with the reference: one JSON object per line in, one per line out, in the order of their ends.
+import { createInterface } from 'node:readline';
+
+// The clock stands still, so that both engines judge at the same moment.
+let now = 0;
+const SystemDate = globalThis.Date;
+globalThis.Date = class extends SystemDate {
+  constructor(...given) {
+    super(...(given.length ? given : [now]));
+  }
+  static now() {
+    return now;
+  }
+};
+for (const level of ['debug', 'info', 'log', 'warn', 'error']) console[level] = () => {};
+
+const { createClerkClient } = await import('@clerk/backend');
+const clients = new Map();
+
+function clientOf({ publishableKey, secretKey, apiUrl }) {
+  const name = `${publishableKey} ${secretKey} ${apiUrl}`;
+  if (!clients.has(name)) {
+    clients.set(name, createClerkClient({ publishableKey, secretKey, apiUrl, telemetry: { disabled: true } }));
+  }
+  return clients.get(name);
+}
+
+function identityOf(state) {
+  if (state.status !== 'signed-in') return null;
+  const auth = state.toAuth();
+  return Object.fromEntries(
+    ['userId', 'sessionId', 'orgId', 'orgSlug', 'orgRole', 'orgPermissions', 'sessionStatus'].map((name) => [
+      name,
+      auth[name] ?? null,
+    ]),
+  );
+}
+
+async function answer({ id, nowMs, instance, options, request }) {
+  now = nowMs;
+  try {
+    const { url, method, headers } = request;
+    const state = await clientOf(instance).authenticateRequest(new Request(url, { method, headers }), options);
+    return {
+      id,
+      state: state.status,
+      reason: state.reason ?? '',
+      location: state.headers.get('location') ?? '',
+      cookies: state.headers.getSetCookie(),
+      identity: identityOf(state),
+    };
+  } catch (error) {
+    return { id, state: 'threw', reason: String(error?.message ?? error), location: '', cookies: [], identity: null };
+  }
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  process.stdout.write(`${JSON.stringify(await answer(JSON.parse(line)))}\n`);
+}
