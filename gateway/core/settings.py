@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 # What stands behind the identity prefix; a claim's header may not have such a name.
-IDENTITY_HEADERS = ("User-Id", "Id", "Org-Id", "Org-Slug", "Org-Role", "Org-Permissions", "Status")
+IDENTITY_HEADERS = ("User-Id", "Id", "Org-Id", "Org-Slug", "Org-Role", "Org-Permissions", "Status", "Truncated")
 _MUCH_SKEW_S = 60
 
 

@@ -61,12 +61,12 @@ def set_cookie_headers(cookies: Sequence[SetCookie]) -> tuple[Header, ...]:
     return tuple((b"set-cookie", cookie.header()) for cookie in cookies)
 
 
-def status_headers(state: str, reason: str, message: str) -> tuple[Header, ...]:
-    """Return ``X-Clerk-Auth-*``; a message that cannot be a header value is left out."""
+def status_headers(state: str, reason: str, message: str = "") -> tuple[Header, ...]:
+    """Return ``X-Clerk-Auth-*``; where the decision has no message that can be a header value, the reason's own."""
     headers = [(b"x-clerk-auth-status", state.encode()), (b"x-clerk-auth-reason", reason.encode("ascii", "replace"))]
-    if message and message.isascii() and message.isprintable():
-        headers.append((b"x-clerk-auth-message", message.encode("ascii")))
-    return tuple(headers)
+    if not (message and message.isascii() and message.isprintable()):
+        message = meaning(reason).text
+    return (*headers, (b"x-clerk-auth-message", message.encode("ascii")))
 
 
 def redirect(location: str, verdict: Verdict) -> Answer:
@@ -112,7 +112,9 @@ def refusal(
         kind = ((b"content-type", b"application/problem+json"),)
     length = (b"content-length", str(len(body)).encode())
     answer = Answer(what.status, (*kind, length, *extra), b"" if facts and facts.method == "HEAD" else body)
-    return answer.with_cookies(verdict.cookies) if verdict is not None else answer
+    if verdict is None or verdict.state is State.HANDSHAKE:
+        return answer  # the cookie that counts handshakes belongs to a redirect that is not made here
+    return answer.with_cookies(verdict.cookies)
 
 
 def challenge(reason: str) -> Header:

@@ -98,7 +98,7 @@ class Gate:
         except Exception:
             # A fault of ours must not let anything in; the traceback is the operator's, not the client's.
             _log.exception("deciding about a request failed")
-            return Admission(answers.unexpected(facts), facts, route, _NOT_ASKED)
+            return Admission(answers.unexpected(facts), facts, route, _refused(Reason.UNEXPECTED_ERROR))
 
     async def _judge(self, facts: RequestFacts, route: Route) -> Admission:
         terms = route.settings
@@ -118,14 +118,16 @@ class Gate:
 
     def _no_route(self, facts: RequestFacts, origin: PublicOrigin) -> Admission:
         methods = self.routes.methods(origin.hostname, facts.url.path.encode("ascii"))
-        if methods or facts.method in _NAMED_ONLY:
-            allow = (b"allow", ", ".join(methods or _USUAL).encode())
-            answer = answers.refusal(facts, Reason.METHOD_NOT_ALLOWED, headers=[allow])
-        else:
-            answer = answers.refusal(facts, Reason.ROUTE_NOT_FOUND)
-        return Admission(answer, facts, None, _NOT_ASKED)
+        reason = Reason.METHOD_NOT_ALLOWED if methods else Reason.ROUTE_NOT_FOUND
+        allow = [(b"allow", ", ".join(methods).encode())] if methods else []
+        return Admission(answers.refusal(facts, reason, headers=allow), facts, None, _refused(reason))
+
+
+def _refused(reason: Reason) -> Verdict:
+    """Return the verdict on a request that never came to a decision."""
+    return Verdict(State.SIGNED_OUT, reason)
 
 
 def _unreadable(scope: Scope, scanned: Scanned, reason: Reason, detail: str) -> Admission:
     facts = RequestFacts(method=scope.get("method", "GET"), url=PublicUrl("http", ""), headers=scanned.read)
-    return Admission(answers.refusal(facts, reason), None, None, _NOT_ASKED, detail=f"{reason}: {detail}")
+    return Admission(answers.refusal(facts, reason), None, None, _refused(reason), detail=detail)

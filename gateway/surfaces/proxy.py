@@ -80,7 +80,7 @@ class Proxy:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http" and (path := raw_path(scope)).startswith(PREFIX):
-            await send_answer(send, await self._status.answer(scope, path))
+            await self._answer_for_itself(scope, path, send)
         else:
             await self._serve(scope, receive, send)
 
@@ -92,6 +92,13 @@ class Proxy:
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
+
+    async def _answer_for_itself(self, scope: Scope, path: bytes, send: Send) -> None:
+        watch = Watch(self._journal)
+        admission = await self._status.admit(scope, path)
+        if admission.answer is not None:
+            await send_answer(watch.wrap(send), admission.answer)
+        watch.write(scope, admission)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         watch = Watch(self._journal)

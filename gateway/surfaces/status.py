@@ -1,19 +1,20 @@
 """The gateway's own endpoints under ``/.gateway/``: healthz, readyz and whoami."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from starlette.types import Scope
 
-from gateway.core.reasons import Reason, meaning
-from gateway.core.request import RequestFacts
+from gateway.core.claims import SessionClaims
+from gateway.core.reasons import Reason
+from gateway.core.request import Header
 from gateway.core.target import TargetError
 from gateway.core.trust import HostError
-from gateway.core.verdict import State, Verdict
+from gateway.core.verdict import How, State, Verdict
 from gateway.ports import KeysStatus
 from gateway.surfaces import answers
 from gateway.surfaces.answers import Answer, json_answer
-from gateway.surfaces.gate import Gate
+from gateway.surfaces.gate import Admission, Gate
 from gateway.surfaces.scope import Scanned, facts_of, origin_of
 
 PREFIX = b"/.gateway/"
@@ -33,23 +34,25 @@ class Status:
         self._gate = gate
         self._warm = warm
 
-    async def answer(self, scope: Scope, path: bytes) -> Answer:
-        """Return the answer to a request whose path starts with :data:`PREFIX`."""
+    async def admit(self, scope: Scope, path: bytes) -> Admission:
+        """Return what becomes of a request whose path starts with :data:`PREFIX`; it never goes further than here."""
         if scope["method"] not in {"GET", "HEAD"}:
-            return answers.refusal(None, Reason.METHOD_NOT_ALLOWED, headers=[(b"allow", b"GET, HEAD")])
-        answer = await self._endpoint(scope, path)
-        return replace(answer, body=b"") if scope["method"] == "HEAD" else answer
+            return _refusal(Reason.METHOD_NOT_ALLOWED, [(b"allow", b"GET, HEAD")])
+        admission = await self._endpoint(scope, path)
+        if scope["method"] == "HEAD" and admission.answer is not None:
+            return replace(admission, answer=replace(admission.answer, body=b""))
+        return admission
 
-    async def _endpoint(self, scope: Scope, path: bytes) -> Answer:
+    async def _endpoint(self, scope: Scope, path: bytes) -> Admission:
         match path.removeprefix(PREFIX):
             case b"healthz":
-                return json_answer(200, {"status": "ok"})
+                return _plain(json_answer(200, {"status": "ok"}))
             case b"readyz":
-                return await self._readyz()
+                return _plain(await self._readyz())
             case b"whoami":
                 return await self._whoami(scope)
             case _:
-                return answers.refusal(None, Reason.ROUTE_NOT_FOUND)
+                return _refusal(Reason.ROUTE_NOT_FOUND)
 
     async def _readyz(self) -> Answer:
         keys = await self._warm()
@@ -57,36 +60,37 @@ class Status:
             return json_answer(503, {"status": "not ready", "keys": {"reason": keys.reason, "detail": keys.detail}})
         return json_answer(200, {"status": "ready", "keys": {"stale": keys.is_stale, "reason": keys.reason}})
 
-    async def _whoami(self, scope: Scope) -> Answer:
+    async def _whoami(self, scope: Scope) -> Admission:
         scanned = Scanned(scope["headers"])
         trust, authenticator = self._gate.trust, self._gate.authenticator
         try:
             origin = origin_of(scope, scanned, trust)
-            facts: RequestFacts = facts_of(scope, scanned, origin, trust, authenticator.rules.names.read)
+            facts = facts_of(scope, scanned, origin, trust, authenticator.rules.names.read)
         except HostError:
-            return answers.refusal(None, Reason.REQUEST_HOST_INVALID)
+            return _refusal(Reason.REQUEST_HOST_INVALID)
         except TargetError:
-            return answers.refusal(None, Reason.REQUEST_TARGET_INVALID)
+            return _refusal(Reason.REQUEST_TARGET_INVALID)
         verdict = await authenticator.authenticate(facts)
-        if verdict.claims:
-            return json_answer(200, describe(verdict)).with_cookies(verdict.cookies)
-        headers = answers.status_headers(verdict.state, verdict.reason, verdict.message)
-        if verdict.state is State.UNKNOWN:
-            retry_s = verdict.retry_after_s or answers.RETRY_AFTER_S
-            return json_answer(503, describe(verdict), (*headers, (b"retry-after", str(retry_s).encode())))
-        return json_answer(401, describe(verdict), (*headers, answers.challenge(verdict.reason)))
+        if verdict.claims is None:
+            return Admission(answers.refusal(facts, verdict.reason, verdict=verdict), facts, None, verdict)
+        answer = json_answer(200, describe(verdict.claims, verdict.how)).with_cookies(verdict.cookies)
+        return Admission(answer, facts, None, verdict)
 
 
-def describe(verdict: Verdict) -> dict[str, object]:
-    """Return a verdict as JSON: who is signed in, or why nobody is. Holds no token."""
-    claims = verdict.claims
-    if claims is None:
-        text = meaning(verdict.reason).text
-        return {"status": verdict.state, "reason": verdict.reason, "message": verdict.message or text}
+def _plain(answer: Answer) -> Admission:
+    return Admission(answer, None, None, Verdict(State.SIGNED_OUT))
+
+
+def _refusal(reason: Reason, headers: Sequence[Header] = ()) -> Admission:
+    return Admission(answers.refusal(None, reason, headers=headers), None, None, Verdict(State.SIGNED_OUT, reason))
+
+
+def describe(claims: SessionClaims, how: How) -> dict[str, object]:
+    """Return who is signed in as JSON; holds no token."""
     organization = claims.organization
     return {
-        "status": verdict.state,
-        "how": verdict.how,
+        "status": State.SIGNED_IN,
+        "how": how,
         "user_id": claims.user_id,
         "session_id": claims.session_id,
         "expires_at_s": claims.expires_at_s,

@@ -107,7 +107,8 @@ async def test_a_host_that_is_none_is_400_before_anything_else(host):
     )
     assert (status_of(admission), reason_of(admission)) == (400, Reason.REQUEST_HOST_INVALID)
     assert (admission.facts, admission.route) == (None, None)
-    assert admission.detail.startswith("request-host-invalid: host-")
+    assert admission.verdict.reason == Reason.REQUEST_HOST_INVALID
+    assert admission.detail.startswith("host-")
 
 
 async def test_a_host_that_is_not_allowed_is_400_and_never_in_a_redirect():
