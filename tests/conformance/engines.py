@@ -40,8 +40,8 @@ def missing() -> str:
     if shutil.which("node") is None:
         return "node is not installed"
     version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
-    if int(version.removeprefix("v").partition(".")[0]) < 20:
-        return f"node {version.strip()} is older than 20"
+    if int(version.removeprefix("v").partition(".")[0]) < 18:
+        return f"node {version.strip()} is older than 18"
     if not (HERE / "node_modules" / "@clerk" / "backend").is_dir():
         return "@clerk/backend is not installed: npm ci --prefix tests/conformance"
     return ""
