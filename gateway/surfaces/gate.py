@@ -118,6 +118,8 @@ class Gate:
 
     def _no_route(self, facts: RequestFacts, origin: PublicOrigin) -> Admission:
         methods = self.routes.methods(origin.hostname, facts.url.path.encode("ascii"))
+        if not methods and facts.method in _NAMED_ONLY:
+            methods = _USUAL
         reason = Reason.METHOD_NOT_ALLOWED if methods else Reason.ROUTE_NOT_FOUND
         allow = [(b"allow", ", ".join(methods).encode())] if methods else []
         return Admission(answers.refusal(facts, reason, headers=allow), facts, None, _refused(reason))
