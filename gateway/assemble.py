@@ -23,6 +23,7 @@ from gateway.core.headers import IdentityNamespace, RequestHeaders
 from gateway.core.identity import IdentityHeaders
 from gateway.core.instance import InstanceKind
 from gateway.core.keys import pinned_key
+from gateway.core.organization_sync import OrganizationPatterns, Pattern
 from gateway.core.policy import SignIn, accounts_portal
 from gateway.core.referrers import KnownPages
 from gateway.core.routes import RouteTable
@@ -76,6 +77,10 @@ def rules(settings: Settings) -> Rules:
         has_refresh=settings.refresh.enabled and instance.secret_key is not None,
         has_api=instance.secret_key is not None,
         known_pages=known_pages(instance),
+        organizations=OrganizationPatterns(
+            tuple(map(Pattern.parse, instance.organization_patterns)),
+            tuple(map(Pattern.parse, instance.personal_patterns)),
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from gateway.core.cookies import CookieError, CookieNames, SetCookie, remake, re
 from gateway.core.evidence import Evidence, VerifiedTokens, gather, peek
 from gateway.core.instance import InstanceKind
 from gateway.core.keys import VerificationKey
+from gateway.core.organization_sync import NO_PATTERNS, OrganizationPatterns, needs_other_organization
 from gateway.core.reasons import Reason, RefreshFailure, expired_reason
 from gateway.core.referrers import KnownPages, comes_from_elsewhere
 from gateway.core.request import RequestFacts
@@ -49,6 +50,7 @@ class Rules:
         has_refresh: expired tokens are refreshed.
         has_api: there is a secret key, so nonces can be looked up; without it handshakes bring a token.
         known_pages: pages that people come from without a handshake; None for any.
+        organizations: which pages are for which organization.
     """
 
     kind: InstanceKind
@@ -60,6 +62,7 @@ class Rules:
     has_refresh: bool
     has_api: bool
     known_pages: KnownPages | None = None
+    organizations: OrganizationPatterns = NO_PATTERNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,15 +200,20 @@ def _judge(case: Case, token: str, evidence: Evidence | None) -> Steps:
         claims, how = yield from _verify(case, token, case.rules.expected)
     except TokenError as error:
         return (yield from _recover(case, token, evidence or case.evidence(), error))
-    if evidence is not None and _comes_from_elsewhere(case):
-        message = "a page of another site sent the browser here"
-        return _renew(case, Reason.PRIMARY_DOMAIN_CROSS_ORIGIN_SYNC, message, evidence)
+    reason = _follow(case, claims) if evidence is not None else None
+    if reason is not None and evidence is not None:
+        return _renew(case, reason, "", evidence)
     return _signed_in(claims, token, how)
 
 
-def _comes_from_elsewhere(case: Case) -> bool:
-    known = case.rules.known_pages
-    return known is not None and comes_from_elsewhere(case.facts, known)
+def _follow(case: Case, claims: SessionClaims) -> Reason | None:
+    """Return why a good session has to follow what happened elsewhere, or None when it is up to date."""
+    facts, rules = case.facts, case.rules
+    if rules.known_pages is not None and comes_from_elsewhere(facts, rules.known_pages):
+        return Reason.PRIMARY_DOMAIN_CROSS_ORIGIN_SYNC
+    if needs_other_organization(facts, claims, rules.organizations):
+        return Reason.ACTIVE_ORGANIZATION_MISMATCH
+    return None
 
 
 def _recover(case: Case, token: str, evidence: Evidence, error: TokenError) -> Steps:
@@ -267,6 +275,9 @@ def _renew(case: Case, reason: str, message: str, evidence: Evidence) -> Verdict
         parameters.append((cookie.SESSION, token))
     if evidence.is_development and evidence.dev_browser:
         parameters.append((cookie.DEV_BROWSER, evidence.dev_browser))
+    target = case.rules.organizations.target(case.facts.url.path)
+    if target is not None:
+        parameters.append(("organization_id", target.parameter))
     return Verdict(
         State.HANDSHAKE,
         reason,

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     DEV_BROWSER_MISSING = "dev-browser-missing"
     DEV_BROWSER_SYNC = "dev-browser-sync"
     PRIMARY_DOMAIN_CROSS_ORIGIN_SYNC = "primary-domain-cross-origin-sync"
+    ACTIVE_ORGANIZATION_MISMATCH = "active-organization-mismatch"
     DUPLICATE_SESSION_COOKIES = "duplicate-session-cookies"
     SESSION_PENDING = "session-pending"
     TOKEN_TYPE_MISMATCH = "token-type-mismatch"
@@ -144,6 +145,7 @@ TABLE: dict[str, Meaning] = {
     Reason.DEV_BROWSER_MISSING: _SIGN_IN,
     Reason.DEV_BROWSER_SYNC: _RENEW,
     Reason.PRIMARY_DOMAIN_CROSS_ORIGIN_SYNC: _RENEW,
+    Reason.ACTIVE_ORGANIZATION_MISMATCH: _RENEW,
     Reason.DUPLICATE_SESSION_COOKIES: Meaning(
         401, "", "warning", "Your browser holds session cookies of two sessions; please sign in again."
     ),

@@ -155,6 +155,18 @@ SECTIONS: tuple[Section, ...] = (
             unit="seconds",
             hazard="an expired token counts for so much longer",
         ),
+        Key(
+            "organization_patterns",
+            "list",
+            values.list_of(requests.organization_pattern),
+            "The paths of pages that belong to an organization, which :slug or :id names; a browser's session follows.",
+        ),
+        Key(
+            "personal_patterns",
+            "list",
+            values.list_of(requests.personal_pattern),
+            "The paths of pages that belong to the personal account; asked after organization_patterns.",
+        ),
     ),
     _section(
         "server",

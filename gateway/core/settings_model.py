@@ -61,6 +61,8 @@ class InstanceSettings:
     sign_in_url: str | None = None
     proxy_url: str | None = None
     clock_skew_s: float = 5.0
+    organization_patterns: tuple[str, ...] = ()
+    personal_patterns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 import re
 from urllib.parse import quote
 
+from gateway.core.organization_sync import Pattern, PatternError
 from gateway.core.routes import RESERVED_IN_PATHS
 from gateway.core.settings_values import BadValueError, show, text
 from gateway.core.target import TargetError, canonical
@@ -21,6 +22,27 @@ def method(value: object) -> str:
         fix = f'write "{upper}"' if upper in KNOWN_METHODS else f"write one of {', '.join(KNOWN_METHODS)}"
         raise BadValueError(f"{show(found)} is not a known method", fix)
     return found
+
+
+def personal_pattern(value: object) -> str:
+    """Read a pattern of paths."""
+    return _pattern(value, "/me/(.*)")[0]
+
+
+def organization_pattern(value: object) -> str:
+    """Read a pattern of paths that names an organization."""
+    found, pattern = _pattern(value, "/orgs/:slug/(.*)")
+    if not pattern.names_organization:
+        raise BadValueError("it names no organization", 'put ":slug" or ":id" where the path has it')
+    return found
+
+
+def _pattern(value: object, example: str) -> tuple[str, Pattern]:
+    found = text(value)
+    try:
+        return found, Pattern.parse(found)
+    except PatternError as error:
+        raise BadValueError(str(error), f'write one like "{example}"; "(.*)" stands at the end only') from None
 
 
 def route_path(value: object) -> str:

@@ -23,6 +23,8 @@ DEV = {"kind": "development", "dev_browser": "both"}
 OLD = {"plain_uat": "old", "suffixed_uat": "old"}
 COOKIE = {"suffixed": "good", **OLD}
 EXPIRED = {"suffixed": "expired", **OLD}
+SYNCED = COOKIE | {"organizations": "synced"}
+ACME = SYNCED | {"suffixed": "organization"}
 FETCH = {"accepts": "empty"}
 
 NAMED = (
@@ -193,5 +195,37 @@ NAMED = (
         DEV | COOKIE | {"referer": "hosted-clerk"},
         "handshake",
         "primary-domain-cross-origin-sync",
+    ),
+    Named(
+        "another organization by slug",
+        ACME | {"path": "/orgs/other/page/two"},
+        "handshake",
+        "active-organization-mismatch",
+    ),
+    Named("the same organization by slug", ACME | {"path": "/orgs/acme"}, "signed-in"),
+    Named("another organization by id", ACME | {"path": "/by-id/org_2"}, "handshake", "active-organization-mismatch"),
+    Named("the same organization by id", ACME | {"path": "/by-id/org_1"}, "signed-in"),
+    Named(
+        "an organization where there is none",
+        SYNCED | {"path": "/orgs/acme"},
+        "handshake",
+        "active-organization-mismatch",
+    ),
+    Named("the personal account", SYNCED | {"path": "/me/settings"}, "signed-in"),
+    Named(
+        "the personal account in an organization", ACME | {"path": "/me"}, "handshake", "active-organization-mismatch"
+    ),
+    Named("another organization, fetched", ACME | FETCH | {"path": "/orgs/other/page/two"}, "signed-in"),
+    Named("another organization, in a loop", ACME | {"path": "/by-id/org_2", "count": "3"}, "signed-in"),
+    Named(
+        "another organization, by header",
+        {"bearer": "organization", "organizations": "synced", "path": "/by-id/org_2"},
+        "signed-in",
+    ),
+    Named(
+        "a renewal names the organization",
+        OLD | {"organizations": "synced", "path": "/orgs/acme"},
+        "handshake",
+        "client-uat-but-no-session-token",
     ),
 )
