@@ -42,8 +42,8 @@ class KeySource(Protocol):
         """
         ...
 
-    def status(self) -> KeysStatus:
-        """Return what is known without asking the source."""
+    async def warm(self) -> KeysStatus:
+        """Load the keys if there are none, and return whether they are usable."""
         ...
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from typing import TextIO
 
+from gateway.core.reasons import meaning
 from gateway.ports import Entry
 
 MAX_FIELD = 200
@@ -58,6 +59,7 @@ class JsonJournal:
         """Write one line."""
         document = {
             "time": round(time.time(), 3),
+            "level": meaning(entry.reason).level if entry.reason else "info",
             "status": entry.status,
             "method": entry.method[:MAX_FIELD],
             "path": entry.path[:MAX_FIELD],

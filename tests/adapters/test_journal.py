@@ -107,6 +107,7 @@ def test_a_json_line_holds_every_field():
     document = json_of(ENTRY)
     assert document.pop("time") > 1_700_000_000
     assert document == {
+        "level": "info",
         "status": 401,
         "method": "GET",
         "path": "/page",
@@ -116,6 +117,11 @@ def test_a_json_line_holds_every_field():
         "how": "-",
         "duration_ms": 1.25,
     }
+
+
+def test_a_json_line_has_the_level_of_its_reason():
+    assert json_of(replace(ENTRY, reason="jwk-remote-timeout"))["level"] == "error"
+    assert json_of(replace(ENTRY, reason=""))["level"] == "info"
 
 
 def test_a_json_line_holds_the_detail_where_there_is_one():
