@@ -124,7 +124,7 @@ def test_pending_session_is_signed_out_not_synced() -> None:
 
 
 def settings_with(**patterns: list[str]) -> Settings:
-    key = {"publishable_key": KEYS[PRODUCTION].value}
+    key = {"publishable_key": KEYS[PRODUCTION].value, "secret_key": "sk_live_x"}
     return parse({"instance": key | patterns}, needs_upstream=False)
 
 
