@@ -17,8 +17,8 @@ from gateway.adapters.journal import JsonJournal, NoJournal, TextJournal
 from gateway.adapters.jwks import PinnedKeys, RemoteKeys, public_jwks
 from gateway.authenticator.driver import Authenticator
 from gateway.authenticator.verified import VerifiedTokens
+from gateway.core.case import Rules
 from gateway.core.cookies import CookieNames
-from gateway.core.decision import Rules
 from gateway.core.headers import IdentityNamespace, RequestHeaders
 from gateway.core.identity import IdentityHeaders
 from gateway.core.instance import InstanceKind

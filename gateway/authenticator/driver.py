@@ -6,7 +6,8 @@ from cachetools import TTLCache
 
 from gateway.authenticator.refreshing import Refreshing
 from gateway.authenticator.verified import VerifiedTokens
-from gateway.core.decision import Rules, decide
+from gateway.core.case import Rules
+from gateway.core.decision import decide
 from gateway.core.reasons import RefreshFailure
 from gateway.core.request import RequestFacts
 from gateway.core.verdict import Answer, How, Need, NeedKey, NeedPayload, NeedRefresh, PayloadAnswer, State, Verdict

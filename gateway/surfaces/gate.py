@@ -110,7 +110,7 @@ class Gate:
                 identity = self.identity.of(verdict.claims) if verdict.claims else self.identity.signed_out
                 return Admission(None, facts, route, verdict, identity)
             case Redirect(location):
-                return Admission(answers.redirect(location, verdict), facts, route, verdict)
+                return Admission(answers.redirect(location, verdict), facts, route, verdict, detail=verdict.message)
             case refused:
                 sign_in = self._sign_in.location(facts.url, verdict.dev_browser.reveal())
                 answer = answers.refusal(facts, refused.reason, verdict=verdict, sign_in=sign_in)

@@ -7,8 +7,8 @@ from functools import cache
 import jwt
 
 from gateway.authority.keyring import SigningKey
+from gateway.core.case import Rules
 from gateway.core.cookies import CookieNames
-from gateway.core.decision import Rules
 from gateway.core.instance import InstanceKind, PublishableKey
 from gateway.core.keys import VerificationKey, key_set
 from gateway.core.request import PublicUrl, RequestFacts

@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from jwt.algorithms import RSAAlgorithm
 
+from gateway.core.case import Rules
 from gateway.core.claims import SessionClaims, session_claims
 from gateway.core.cookies import CookieNames
-from gateway.core.decision import Rules, decide
+from gateway.core.decision import decide
 from gateway.core.instance import InstanceKind, PublishableKey
 from gateway.core.keys import VerificationKey, key_set
 from gateway.core.request import PublicUrl, RequestFacts

@@ -14,10 +14,12 @@ from gateway.core.cookies import (
     SESSION,
     CookieNames,
 )
-from gateway.core.decision import COOKIE_ROWS, DEVELOPMENT_SKEW_S, REFRESH_HEADERS
+from gateway.core.decision import COOKIE_ROWS
 from gateway.core.instance import InstanceKind
 from gateway.core.reasons import Reason
+from gateway.core.renewal import REFRESH_HEADERS
 from gateway.core.request import RequestFacts
+from gateway.core.resolution import DEVELOPMENT_SKEW_S
 from gateway.core.secret import Secret
 from gateway.core.tokens import Expectations
 from gateway.core.verdict import How, NeedKey, NeedPayload, NeedRefresh, State, Verdict

@@ -1,0 +1,60 @@
+"""A session token verified within a decision, and the verdict that follows (request-authentication section 4)."""
+
+from collections.abc import Generator
+
+from gateway.core.case import Case
+from gateway.core.claims import SessionClaims, session_claims
+from gateway.core.cookies import SetCookie
+from gateway.core.keys import VerificationKey
+from gateway.core.reasons import Reason
+from gateway.core.secret import Secret
+from gateway.core.tokens import (
+    Expectations,
+    ParsedToken,
+    TokenError,
+    check_claims,
+    check_signature,
+    check_times,
+    parse,
+)
+from gateway.core.verdict import Answer, How, Need, NeedKey, State, Verdict
+
+
+def verify(case: Case, token: str, expected: Expectations) -> Generator[Need, Answer, tuple[SessionClaims, How]]:
+    """Verify a session token: from the cache with its times checked anew, otherwise from its shape to its claims.
+
+    Raises:
+        TokenError: with the first thing that does not hold.
+    """
+    known = case.verified.get(token)
+    if known is not None:
+        check_times(known.expires_at_s, known.not_before_s, known.issued_at_s, case.now_s, expected.skew_s)
+        return known, How.CACHE
+    parsed = parse(token)
+    if not parsed.is_session:
+        raise TokenError(Reason.TOKEN_TYPE_MISMATCH, "it is not a session token")
+    yield from check_signature_of(parsed)
+    check_claims(parsed.payload, expected, case.now_s)
+    return session_claims(parsed.payload), How.SIGNATURE
+
+
+def check_signature_of(parsed: ParsedToken) -> Generator[Need, Answer, None]:
+    """Ask for a token's key and check its signature.
+
+    Raises:
+        TokenError: ``jwk-kid-mismatch``, or what :func:`gateway.core.tokens.check_signature` finds.
+    """
+    key = yield NeedKey(parsed.kid)
+    if not isinstance(key, VerificationKey):
+        raise TokenError(Reason.JWK_KID_MISMATCH, "no key of this instance has its kid")
+    check_signature(parsed, key)
+
+
+def signed_in(
+    claims: SessionClaims, token: str, how: How, cookies: tuple[SetCookie, ...] = (), location: str = ""
+) -> Verdict:
+    """Return the verdict on a verified token; a pending session does not count as signed in (section 16)."""
+    if claims.is_pending:
+        message = "the session has open tasks (sts is pending)"
+        return Verdict(State.SIGNED_OUT, Reason.SESSION_PENDING, message, cookies=cookies, location=location, how=how)
+    return Verdict(State.SIGNED_IN, claims=claims, token=Secret(token), cookies=cookies, location=location, how=how)
