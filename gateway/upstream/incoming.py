@@ -36,6 +36,7 @@ class Incoming:
     """
 
     __slots__ = (
+        "_barren_bytes",
         "_has_surplus",
         "_header_limit",
         "_is_head",
@@ -57,6 +58,7 @@ class Incoming:
         self._is_head = is_head
         self._header_limit = header_bytes
         self._trailer_bytes = 0
+        self._barren_bytes = 0
         self._is_kept = self._has_surplus = False
         self._problem = ""
         self.status = 0
@@ -72,6 +74,7 @@ class Incoming:
             UpstreamError: when they are no answer, or it is none that can be passed on.
         """
         self.received += len(data)
+        had_head, held = self.has_head, self.held
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -80,6 +83,11 @@ class Incoming:
             self._refuse(f"it does not speak HTTP/1.1 ({type(error).__name__})")
         if not self.has_head and self.received > self._header_limit:
             self._refuse_size()
+        if had_head and not self.is_complete:
+            # An endless trailer or chunk extension: the parser holds the first until it ends, and counts neither.
+            self._barren_bytes = self._barren_bytes + len(data) if self.held == held else 0
+            if self._barren_bytes > self._header_limit:
+                self._refuse_size()
         if self._problem:
             raise broken(self._problem)
 

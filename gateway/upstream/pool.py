@@ -32,6 +32,7 @@ class Pool:
         self._idle: deque[Connection] = deque()
         self._tls = origin.tls_context()
         self._is_closed = False
+        self._timer: asyncio.TimerHandle | None = None
         self.in_use = 0
 
     @property
@@ -100,6 +101,15 @@ class Pool:
         connection.idle_since_s = asyncio.get_running_loop().time()
         self._drop_old(connection.idle_since_s)
         self._idle.append(connection)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self.limits.keep_alive_s, self._expire)
+
+    def _expire(self) -> None:
+        """Drop old connections when no request comes to do it."""
+        loop, self._timer = asyncio.get_running_loop(), None
+        self._drop_old(loop.time())
+        if self._idle:
+            self._timer = loop.call_at(self._idle[0].idle_since_s + self.limits.keep_alive_s, self._expire)
 
     def _drop_old(self, now_s: float) -> None:
         while self._idle and now_s - self._idle[0].idle_since_s >= self.limits.keep_alive_s:
@@ -113,5 +123,7 @@ class Pool:
     async def close(self) -> None:
         """Close the idle connections, and those in use when their exchanges end."""
         self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         while self._idle:
             self._idle.popleft().abort()

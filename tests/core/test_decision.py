@@ -708,6 +708,22 @@ def test_after_a_handshake_a_developer_s_clock_may_be_wrong(kind: InstanceKind, 
     assert (verdict.state is State.SIGNED_IN) is is_signed_in
 
 
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        (directives(mint(iss="https://elsewhere.test")), "was refused: token-invalid-issuer"),
+        (("evil=1",), "cookies were refused"),
+        ((), "nothing that can be used"),
+    ],
+    ids=["another instance's session", "another's cookie", "nothing"],
+)
+def test_a_handshake_s_answer_that_is_of_no_use_is_told_to_the_operator(payload: tuple[str, ...], said: str):
+    verdict = judge(request(query=NONCE), None, Script(payload=payload))
+    assert verdict.reason == Reason.SESSION_TOKEN_AND_UAT_MISSING
+    assert said in verdict.message
+    assert judge(request(), None, Script()).message == ""
+
+
 def test_keys_that_are_no_keys_are_none():
     assert outcome(judge(request(bearer=GOOD), None, Script(keys={"key_1": "not a key"}))) == signed_out(
         Reason.JWK_KID_MISMATCH

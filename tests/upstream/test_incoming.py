@@ -162,3 +162,15 @@ def test_headers_are_bounded_however_they_come():
 def test_errors_do_not_repeat_what_the_upstream_sent():
     assert "s3cret" not in refused(b"s3cret\r\n\r\n")
     assert "s3cret" not in refused(b"HTTP/1.1 200 OK\r\ntransfer-encoding: s3cret\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "start", [b"0\r\nX-Trailer: ", b"5;extension="], ids=["an endless trailer", "an endless chunk extension"]
+)
+def test_what_never_becomes_a_body_is_bounded(start):
+    answer = Incoming(is_head=False, header_bytes=1000)
+    answer.feed(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n" + start)
+    answer.feed(b"a" * 900)
+    with pytest.raises(UpstreamError) as caught:
+        answer.feed(b"a" * 900)
+    assert caught.value.reason == Reason.UPSTREAM_PROTOCOL_ERROR

@@ -70,6 +70,16 @@ async def test_idle_connection_that_the_upstream_closes_leaves_at_once():
         await until(lambda: pool.idle == 0)
 
 
+async def test_idle_connections_go_when_they_are_old_though_no_request_comes():
+    async with upstream(answers(HELLO)) as served, pool_to(served, replace(PATIENT, keep_alive_s=0.05)) as pool:
+        await ask(pool)
+        first = pool._idle[0]
+        await until(lambda: pool.idle == 0)
+        assert first.is_closed
+        assert (await ask(pool)).body_ == b"hello"
+        assert len(served.requests) == 2
+
+
 async def test_idle_connection_that_speaks_leaves_at_once():
     async def script(served, reader, writer):
         await served.request(reader)
