@@ -19,6 +19,9 @@ from gateway.core.reasons import Reason
 MAX_BYTES = 8192
 """More than a browser keeps in a cookie twice over; checked before anything is decoded."""
 
+MAX_DEPTH = 32
+"""Objects and lists within each other; claims that people write stay far below."""
+
 CATEGORY_SESSION = "cl_B7d4PD111AAA"
 CATEGORY_IGNORE = "cl_I7d4PD111III"
 _OAUTH_TYPES = frozenset({"at+jwt", "application/at+jwt"})
@@ -112,6 +115,8 @@ def _object(data: bytes) -> dict[str, Any]:
     try:
         text = data.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_members, parse_constant=_refuse, parse_float=_finite)
+        if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(value):
+            raise ValueError("nested too deeply")
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate has no UTF-8 form
     except (ValueError, RecursionError):
@@ -119,6 +124,19 @@ def _object(data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TokenError(Reason.TOKEN_INVALID, "a part of it is not a JSON object")
     return value
+
+
+def _is_too_deep(value: object) -> bool:
+    """Return whether a document nests beyond :data:`MAX_DEPTH`; how deep a parser gets differs between Pythons."""
+    level: list[object] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for item in level
+            if isinstance(item, dict | list)
+            for inner in (item.values() if isinstance(item, dict) else item)
+        ]
+    return any(isinstance(item, dict | list) for item in level)
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -453,3 +453,15 @@ def test_messages_tell_seconds_and_never_a_claim():
 )
 def test_what_may_be_a_session_token_of_ours(token: str, is_ours: bool):
     assert may_be_from(token, frozenset({ISSUER})) is is_ours
+
+
+@pytest.mark.parametrize(("depth", "is_good"), [(31, True), (32, False), (100, False)])
+def test_nesting_is_bounded_on_every_python(depth: int, is_good: bool):
+    payload = b'{"sub":"user_1","exp":1800000055,"wide":' + b"[" * depth + b"1" + b"]" * depth + b"}"
+    wide = payload[:-1] + b',"many":[' + b"[]," * 40 + b"[]]}"
+    for text in (payload, wide):
+        token = sign(HEADER, text)
+        if is_good:
+            assert parse(token).payload["sub"] == "user_1"
+        else:
+            assert invalid(token).reason == Reason.TOKEN_INVALID
