@@ -8,10 +8,11 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from gateway.core.trust import with_port
+
 _MAX_LENGTH = 8192
 _PLAIN = re.compile(r"(?i:https?)://[!#-;=?-\[\]-~]+\Z")
 _HOST = re.compile(r"(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])\Z")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 # never carried through: they would make the receiver start over, or resolve what is not its own
 _TRANSIENT = ("__clerk_db_jwt", "__clerk_handshake", "__clerk_handshake_nonce", "__dev_session", "__clerk_help")
 
@@ -48,10 +49,10 @@ def parse_return_url(text: str) -> ReturnUrl | None:
     host = parts.netloc.lower().removesuffix(f":{port}" if port is not None else "")
     if not _HOST.match(host):
         return None
-    shown_port = "" if port is None or port == _DEFAULT_PORTS[parts.scheme] else f":{port}"
+    place = with_port(parts.scheme, host, port)
     kept = "&".join(pair for pair in parts.query.split("&") if pair.partition("=")[0] not in _TRANSIENT)
-    plain = urlunsplit((parts.scheme, f"{host}{shown_port}", parts.path or "/", kept, ""))
-    return ReturnUrl(plain, f"{parts.scheme}://{host}{shown_port}", host)
+    plain = urlunsplit((parts.scheme, place, parts.path or "/", kept, ""))
+    return ReturnUrl(plain, f"{parts.scheme}://{place}", host)
 
 
 def origin_of(text: str) -> str | None:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from gateway.authority import Authority, AuthorityConfig, Founding
 from gateway.authority.config import MEMORY
 from gateway.cli.exit_codes import EPILOG
-from gateway.cli.serving import reserve, run
+from gateway.cli.serving import reachable, reserve, run
 from gateway.core.instance import InstanceKind
 from gateway.core.secret import Secret
 from gateway.core.settings_model import Address
@@ -85,7 +85,7 @@ def command(*, is_json: bool, **options: str | int | bool | None) -> int:
 def _serve(options: AuthorityOptions, *, is_json: bool) -> int:
     listen = resolve_listen(options)
     config = AuthorityConfig(
-        origin=options.origin or f"http://{_reachable(listen)}",
+        origin=options.origin or f"http://{Address(reachable(listen.host), listen.port)}",
         database=options.db or MEMORY,
         kind=InstanceKind(options.instance),
         token_lifetime_s=options.token_lifetime_s,
@@ -175,9 +175,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _reachable(listen: Address) -> Address:
-    """An address that a browser on this machine can use: nobody can connect to "every interface"."""
-    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
-    return Address(local.get(listen.host, listen.host), listen.port)

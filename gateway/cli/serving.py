@@ -218,13 +218,13 @@ def _announce(listen: Address, accepting: Callable[[], None], over: threading.Ev
     family, address = _resolve(listen)
     while not over.wait(_PROBE_PAUSE_S):
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            if probe.connect_ex((_reachable(address), listen.port)) == 0:
+            if probe.connect_ex((reachable(address), listen.port)) == 0:
                 accepting()
                 return
 
 
 async def _until_accepting(listen: Address, task: asyncio.Task[None]) -> None:
-    address = _reachable(_resolve(listen)[1])
+    address = reachable(_resolve(listen)[1])
     while True:
         if task.done():
             _raise_failure(task)
@@ -257,8 +257,8 @@ def _resolve(listen: Address) -> tuple[socket.AddressFamily, str]:
     return family, str(address[0])
 
 
-def _reachable(address: str) -> str:
-    """Return where this machine reaches a listener on that address."""
+def reachable(address: str) -> str:
+    """Return where this machine reaches a listener on that address: nobody can connect to "every interface"."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - compared, not bound
 
 

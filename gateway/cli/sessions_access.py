@@ -16,9 +16,10 @@ from typing import Concatenate, NoReturn, ParamSpec, TypeVar
 import click
 
 from gateway.cli.sessions_view import error_json, error_text, plain
+from gateway.core.instance import API_URL
 from gateway.core.secret import Secret
 from gateway.errors import ApiUnreachable, ConfigurationError, Fault, SessionsApiError
-from gateway.sessions.client import DEFAULT_API_URL, SessionsClient
+from gateway.sessions.client import SessionsClient
 from gateway.sessions.wire import BadArgument
 
 T = TypeVar("T")
@@ -59,7 +60,7 @@ def access_options(function: Callable[Concatenate[Access, P], None]) -> Callable
     """Add the options that say how to reach the API, and hand the command an :class:`Access` instead."""
 
     @click.option("--secret-key-file", metavar="FILE", help="Read the secret key from FILE; - is standard input.")
-    @click.option("--api-url", metavar="URL", help=f"Base URL of the API. [env: CLERK_API_URL; {DEFAULT_API_URL}]")
+    @click.option("--api-url", metavar="URL", help=f"Base URL of the API. [env: CLERK_API_URL; {API_URL}]")
     @click.option("--config", metavar="FILE", help="Take secret key and API URL from a gateway configuration.")
     @click.option("--timeout", type=click.FloatRange(0.1, 600), default=10.0, show_default=True, help="Seconds.")
     @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -113,7 +114,7 @@ def _credentials(given: Mapping[str, object], environ: Mapping[str, str]) -> tup
     if not secret_key:
         fix = "set CLERK_SECRET_KEY, or name a file with --secret-key-file or --config"
         raise ConfigurationError([Fault("secret_key", "", "there is none", fix)])
-    return secret_key, api_url or environ.get("CLERK_API_URL") or DEFAULT_API_URL
+    return secret_key, api_url or environ.get("CLERK_API_URL") or API_URL
 
 
 def _read_word(option: str, name: str) -> str:

@@ -17,7 +17,6 @@ from gateway.core.cookies import (
 )
 from gateway.core.request import PublicUrl, RequestFacts
 
-API_VERSION = "2026-05-12"
 MAX_REDIRECTS = 3
 """Handshakes in a row after which the loop is stopped."""
 
@@ -78,8 +77,13 @@ def clean_url(url: PublicUrl) -> str:
     if "__" in query or "%5" in query:
         query = "&".join(pair for pair in query.split("&") if _name(pair) not in _RESULT_PARAMETERS)
     if not (query.isascii() and query.isprintable()) or " " in query:
-        query = quote(query, safe=_VISIBLE, encoding="latin-1", errors="replace")
+        query = escape(query)
     return str(PublicUrl(url.scheme, url.host, url.path, query))
+
+
+def escape(text: str) -> str:
+    """Return a URL with the bytes that it may not hold percent-encoded; each character stands for one (latin-1)."""
+    return quote(text, safe=_VISIBLE, encoding="latin-1", errors="replace")
 
 
 def query_value(url: PublicUrl, name: str) -> str | None:

@@ -9,6 +9,12 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
+API_URL = "https://api.clerk.com"
+"""The Backend API, unless the settings name another."""
+
+API_VERSION = "2026-05-12"
+"""The version of both APIs that is spoken here."""
+
 
 class InstanceKind(StrEnum):
     """Development instances sign in over plain http with a dev browser; production ones share cookies by domain."""

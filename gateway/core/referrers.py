@@ -10,10 +10,9 @@ from urllib.parse import urlsplit
 
 from gateway.core.handshake import redirect_count
 from gateway.core.request import RequestFacts
-from gateway.core.trust import HostError, canonical_host
+from gateway.core.trust import DEFAULT_PORTS, HostError, canonical_host, with_port
 
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOSTED_OLD = (".lcl.dev", ".lclstage.dev", ".lclclerk.com")
 _HOSTED = (".accounts.dev", ".accountsstage.dev", ".accounts.lclclerk.com")
 
@@ -54,14 +53,13 @@ def _place(address: str) -> tuple[str, str] | None:
     if match is None:
         return None
     scheme = match["scheme"].lower()
-    if scheme not in _DEFAULT_PORTS:
+    if scheme not in DEFAULT_PORTS:
         return "", "null"
     try:
         host, port = canonical_host(urlsplit(address).netloc.rpartition("@")[2])
     except (HostError, ValueError):
         return None
-    shown = "" if port in {None, _DEFAULT_PORTS[scheme]} else f":{port}"
-    return host, f"{scheme}://{host}{shown}"
+    return host, f"{scheme}://{with_port(scheme, host, port)}"
 
 
 def _is_hosted(host: str) -> bool:

@@ -10,6 +10,7 @@ from gateway.core import handshake
 from gateway.core.case import Case
 from gateway.core.cookies import CookieError, remake
 from gateway.core.evidence import Evidence, peek
+from gateway.core.instance import API_VERSION
 from gateway.core.reasons import RefreshFailure
 from gateway.core.secret import Secret
 from gateway.core.tokens import TokenError
@@ -30,7 +31,7 @@ def ask_for_handshake(case: Case, reason: str, message: str, evidence: Evidence)
         return Verdict(State.SIGNED_OUT, reason, message, is_loop=True, dev_browser=dev_browser)
     token = case.facts.bearer or evidence.token  # the one that failed, never another's (quirk Q1)
     parameters = [
-        ("__clerk_api_version", handshake.API_VERSION),
+        ("__clerk_api_version", API_VERSION),
         ("suffixed_cookies", "true" if evidence.suffixed else "false"),
         ("__clerk_hs_reason", str(reason)),
         ("format", "nonce" if case.rules.has_api else "token"),

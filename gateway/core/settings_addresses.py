@@ -6,10 +6,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from gateway.core.settings_model import Address, Network
 from gateway.core.settings_values import BadValueError, text
-from gateway.core.trust import HostError, canonical_host
+from gateway.core.trust import HostError, canonical_host, with_port
 
 _ORIGIN = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>[^/?#@]+)(?P<rest>[/?#].*)?")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def api_url(value: object) -> str:
@@ -43,8 +42,7 @@ def origin(value: object) -> str:
         host, port = canonical_host(match["host"])
     except HostError:
         raise BadValueError("its host is not valid", 'write scheme and host, like "https://app.example.com"') from None
-    shown = "" if port in {None, _DEFAULT_PORTS.get(scheme)} else f":{port}"
-    expected = f"{scheme}://{host}{shown}"
+    expected = f"{scheme}://{with_port(scheme, host, port)}"
     if found != expected:
         raise BadValueError("it is not an origin as browsers write it", f'write "{expected}"')
     return found

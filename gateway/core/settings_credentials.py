@@ -7,10 +7,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from gateway.core.instance import KeyFormatError, PublishableKey
+from gateway.core.keys import MIN_RSA_BITS
 from gateway.core.secret import Secret
 from gateway.core.settings_values import BadValueError, text
 
-MIN_RSA_BITS = 2048
 _SECRET_KEY = re.compile(r"(?:sk_)?(?:test|live)_[A-Za-z0-9_.-]+")
 
 

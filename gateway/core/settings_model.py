@@ -9,7 +9,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
-from gateway.core.instance import PublishableKey
+from gateway.core.instance import API_URL, PublishableKey
 from gateway.core.secret import Secret
 from gateway.errors import Fault
 
@@ -55,7 +55,7 @@ class InstanceSettings:
 
     publishable_key: PublishableKey
     secret_key: Secret | None = None
-    api_url: str = "https://api.clerk.com"
+    api_url: str = API_URL
     jwt_key: str | None = None
     authorized_parties: tuple[str, ...] = ()
     sign_in_url: str | None = None

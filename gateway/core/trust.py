@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 # A proxy in front may name the scheme of a WebSocket by its own scheme (Traefik does).
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _MAX_HOST_BYTES = 255 + len(":65535")
@@ -148,6 +148,11 @@ def canonical_host(text: str) -> tuple[str, int | None]:
         raise HostError("host-invalid") from None
 
 
+def with_port(scheme: str, hostname: str, port: int | None) -> str:
+    """Return host and port as browsers write them: without the port where it is the scheme's own (RFC 6454)."""
+    return hostname if port in {None, DEFAULT_PORTS.get(scheme)} else f"{hostname}:{port}"
+
+
 @lru_cache(maxsize=1024)
 def _read_origin(scheme: str, raw_host: bytes) -> PublicOrigin:
     known = _SCHEMES.get(scheme)
@@ -157,8 +162,7 @@ def _read_origin(scheme: str, raw_host: bytes) -> PublicOrigin:
         hostname, port = canonical_host(raw_host.decode("ascii"))
     except UnicodeDecodeError:
         raise HostError("host-invalid") from None
-    host = hostname if port in {None, _DEFAULT_PORTS[known]} else f"{hostname}:{port}"
-    return PublicOrigin(known, host, hostname)
+    return PublicOrigin(known, with_port(known, hostname, port), hostname)
 
 
 def _forwarded_origin(own: PublicOrigin, forwarded: Forwarded) -> PublicOrigin:

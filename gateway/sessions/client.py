@@ -11,6 +11,7 @@ from typing import Literal, Self, TypeVar, overload
 
 import httpx
 
+from gateway.core.instance import API_URL
 from gateway.core.secret import Secret
 from gateway.errors import ConfigurationError, Fault, SessionsApiError
 from gateway.sessions import wire
@@ -21,8 +22,6 @@ from gateway.sessions.transfer import exchange
 from gateway.version import __version__
 
 T = TypeVar("T")
-
-DEFAULT_API_URL = "https://api.clerk.com"
 
 
 class SessionsClient:
@@ -41,7 +40,7 @@ class SessionsClient:
         self,
         secret_key: Secret | str,
         *,
-        api_url: str = DEFAULT_API_URL,
+        api_url: str = API_URL,
         timeout_s: float = 10.0,
         transport: httpx.AsyncBaseTransport | None = None,
         backoff: Backoff | None = None,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from urllib.parse import quote, unquote, urlencode
 
+from gateway.core.instance import API_VERSION
 from gateway.errors import SessionsApiError
 from gateway.sessions.models import (
     RefreshedCookies,
@@ -27,7 +28,6 @@ from gateway.sessions.models import (
 
 T = TypeVar("T")
 
-API_VERSION = "2026-05-12"
 MAX_SEGMENT_CHARS = 512
 MAX_PARAMETER_CHARS = 4096
 """Identifiers and nonces travel in the request line, which servers bound at about 8 KiB."""

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import quote
 
 from gateway.core.cookies import SetCookie
+from gateway.core.handshake import escape
 from gateway.core.reasons import Reason, meaning
 from gateway.core.request import Header, RequestFacts
 from gateway.core.verdict import State, Verdict
@@ -32,7 +32,6 @@ _HEADINGS = {
     503: "Not available right now",
     504: "The service is taking too long",
 }
-_VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 
 RETRY_AFTER_S = 5
 
@@ -72,9 +71,7 @@ def status_headers(state: str, reason: str, message: str = "") -> tuple[Header, 
 def redirect(location: str, verdict: Verdict) -> Answer:
     """Return the 307 that sends a browser on; caches must not keep it."""
     status = status_headers(verdict.state, verdict.reason, verdict.message) if verdict.reason else ()
-    # Bytes of the query that no URL may hold come back escaped; each stood for itself in latin-1.
-    target = quote(location, safe=_VISIBLE, encoding="latin-1", errors="replace").encode("ascii")
-    headers = ((b"location", target), _NO_STORE, *status)
+    headers = ((b"location", escape(location).encode("ascii")), _NO_STORE, *status)
     return Answer(307, (*headers, (b"content-length", b"0"))).with_cookies(verdict.cookies)
 
 
