@@ -26,6 +26,9 @@ ALGORITHMS = {
 MIN_RSA_BITS = 2048
 """RFC 7518 section 3.3."""
 
+# RFC 7518 section 6.3.2. A set is public: whoever read a key's private half there can sign with it.
+_PRIVATE_PARTS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
+
 
 class KeyMaterialError(ValueError):
     """The material is no key that may verify session tokens."""
@@ -44,6 +47,10 @@ class VerificationKey:
     algorithms: frozenset[str]
     public: RSAPublicKey
 
+    def is_same(self, other: "VerificationKey") -> bool:
+        """Return whether another key accepts exactly the same signatures."""
+        return (self.public.public_numbers(), self.algorithms) == (other.public.public_numbers(), other.algorithms)
+
     def verifies(self, algorithm: str, message: bytes, signature: bytes) -> bool:
         """Return whether the signature over the message is this key's (RFC 7518 section 3.3)."""
         return algorithm in self.algorithms and ALGORITHMS[algorithm].verify(message, self.public, signature)
@@ -59,7 +66,8 @@ def key_set(document: object) -> dict[str, VerificationKey]:
         document: the parsed JSON.
 
     Returns:
-        the usable keys by ``kid``; a key that cannot verify session tokens is left out.
+        the usable keys by ``kid``; a key that cannot verify session tokens is left out, and so are different keys of
+        one ``kid``: nobody could say which of them is meant (RFC 7517 section 4.5).
 
     Raises:
         KeyMaterialError: when the document is no JWK Set at all.
@@ -67,11 +75,28 @@ def key_set(document: object) -> dict[str, VerificationKey]:
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise KeyMaterialError("the document has no list 'keys'")
-    return {key.kid: key for key in map(_from_jwk, entries) if key is not None}
+    found: dict[str, VerificationKey] = {}
+    ambiguous = set()
+    for key in filter(None, map(_from_jwk, entries)):
+        if not found.setdefault(key.kid, key).is_same(key):
+            ambiguous.add(key.kid)
+    return {kid: key for kid, key in found.items() if kid not in ambiguous}
+
+
+def _is_for_signatures(jwk: Mapping[Any, Any]) -> bool:
+    """Return whether a JWK is an RSA key that is published to verify signatures (RFC 7517 sections 4.1 to 4.3)."""
+    operations = jwk.get("key_ops", ["verify"])
+    return (
+        jwk.get("kty") == "RSA"
+        and jwk.get("use", "sig") == "sig"
+        and isinstance(operations, list)
+        and "verify" in operations
+        and _PRIVATE_PARTS.isdisjoint(jwk)
+    )
 
 
 def _from_jwk(jwk: Any) -> VerificationKey | None:
-    if not isinstance(jwk, dict) or jwk.get("kty") != "RSA" or jwk.get("use", "sig") != "sig":
+    if not isinstance(jwk, dict) or not _is_for_signatures(jwk):
         return None
     kid, algorithm = jwk.get("kid"), jwk.get("alg")
     if not isinstance(kid, str) or not kid:

@@ -47,6 +47,14 @@ EC = {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "k"}
     [
         pytest.param(jwk("key_1", use="enc"), id="for encryption"),
         pytest.param(jwk("key_1", use=None), id="for null"),
+        pytest.param(jwk("key_1", key_ops=["sign"]), id="for signing"),
+        pytest.param(jwk("key_1", key_ops=["encrypt", "wrapKey"]), id="for encryption, by its operations"),
+        pytest.param(jwk("key_1", key_ops=[]), id="for nothing"),
+        pytest.param(jwk("key_1", key_ops="verify"), id="operations that are no list"),
+        pytest.param(jwk("key_1", key_ops=None), id="operations that are null"),
+        pytest.param(jwk("key_1", d="AAAA"), id="with its private exponent"),
+        pytest.param(jwk("key_1", p="AAAA", q="AAAA"), id="with its primes"),
+        pytest.param(jwk("key_1", qi=None), id="with a private part that is null"),
         pytest.param(EC, id="elliptic curve"),
         pytest.param(EC | {"alg": "RS256"}, id="elliptic curve that says RS256"),
         pytest.param({"kty": "oct", "k": "AAAA", "kid": "k", "alg": "HS256"}, id="symmetric"),
@@ -87,8 +95,29 @@ def test_a_key_of_1024_bits_is_left_out():
         pinned_key(pem)
 
 
-def test_the_private_half_of_a_key_is_not_looked_at():
-    found = key_set({"keys": [jwk("key_1", d="AAAA", p="x")]})
+def test_a_key_for_verifying_among_other_things_is_kept():
+    found = key_set({"keys": [jwk("key_1", key_ops=["verify", "encrypt"], use=..., x5c=["AAAA"], nbf=1)]})
+    assert found["key_1"].verifies("RS256", b"m", signature(b"m"))
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize(
+    "twin",
+    [jwk("key_2", kid="key_1"), jwk("key_1", alg="RS512"), jwk("key_1", alg=...)],
+    ids=["another key", "another algorithm", "any algorithm"],
+)
+def test_different_keys_of_one_id_are_both_left_out(twin: dict[str, object], order: tuple[int, int]):
+    entries = [jwk("key_1"), twin]
+    found = key_set({"keys": [*(entries[index] for index in order), jwk("key_2")]})
+    assert list(found) == ["key_2"]
+
+
+def test_one_key_listed_twice_is_one_key():
+    assert list(key_set({"keys": [jwk("key_1"), jwk("key_1")]})) == ["key_1"]
+
+
+def test_an_unusable_key_does_not_spoil_a_good_one_of_the_same_id():
+    found = key_set({"keys": [jwk("key_2", kid="key_1", use="enc"), jwk("key_1"), EC | {"kid": "key_1"}]})
     assert found["key_1"].verifies("RS256", b"m", signature(b"m"))
 
 
