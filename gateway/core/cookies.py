@@ -60,6 +60,10 @@ class CookieNames:
         return frozenset((*_PLAIN, self.session, self.client_uat, self.refresh, self.dev_browser))
 
 
+MAX_VALUES = 16
+"""Distinct values of one name that are told apart; a browser sends one per domain and path that was set."""
+
+
 def read(values: Iterable[str], names: frozenset[str]) -> dict[str, tuple[str, ...]]:
     """Read the cookies of these names out of ``Cookie`` header values.
 
@@ -67,7 +71,8 @@ def read(values: Iterable[str], names: frozenset[str]) -> dict[str, tuple[str, .
     (request-authentication section 2). Pairs without ``=`` and empty values count as absent.
 
     Returns:
-        for each name that is there, all of its distinct values in the order sent.
+        for each name that is there, all of its distinct values in the order sent; of more than :data:`MAX_VALUES` one
+        more, so that it shows.
     """
     found: dict[str, tuple[str, ...]] = {}
     for header in values:
@@ -77,7 +82,7 @@ def read(values: Iterable[str], names: frozenset[str]) -> dict[str, tuple[str, .
             if name in names and (value := value.strip(" \t")):
                 value = _decoded(value) if "%" in value else value
                 known = found.get(name, ())
-                if value not in known:
+                if value not in known and len(known) <= MAX_VALUES:
                     found[name] = (*known, value)
     return found
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.core.claims import SessionClaims
-from gateway.core.cookies import CLIENT_UAT, DEV_BROWSER, SESSION, CookieNames
-from gateway.core.family import FamilyFacts, prefers_suffixed
+from gateway.core.cookies import CLIENT_UAT, DEV_BROWSER, MAX_VALUES, SESSION, CookieNames
+from gateway.core.family import FamilyFacts, is_own, prefers_suffixed
 from gateway.core.handshake import query_value
 from gateway.core.instance import InstanceKind
 from gateway.core.request import RequestFacts
@@ -71,8 +71,8 @@ def gather(
     verified: VerifiedTokens,
 ) -> Evidence:
     """Read the evidence of a request that carries no Bearer token."""
-    plain = _choose(facts.cookies.get(SESSION, ()), verified)
-    suffixed = _choose(facts.cookies.get(names.session, ()), verified)
+    plain = _choose(facts.cookies.get(SESSION, ()), frontend_api, verified)
+    suffixed = _choose(facts.cookies.get(names.session, ()), frontend_api, verified)
     plain_uat, suffixed_uat = facts.cookie(CLIENT_UAT), facts.cookie(names.client_uat)
     use_suffixed = prefers_suffixed(
         FamilyFacts(plain.peeked, suffixed.peeked, bool(plain.token), bool(suffixed.token), plain_uat, suffixed_uat),
@@ -104,17 +104,25 @@ class _Choice:
 _NONE = _Choice("", None)
 
 
-def _choose(values: Sequence[str], verified: VerifiedTokens) -> _Choice:
-    """Choose among session cookies of one name: of one session the newest; of several, say that it is ambiguous."""
+def _choose(values: Sequence[str], frontend_api: str, verified: VerifiedTokens) -> _Choice:
+    """Choose among session cookies of one name: of one session the newest; of several, say that it is ambiguous.
+
+    Another instance on a parent domain may have set one of them; where there are tokens of our own, its do not count.
+    """
     if not values:
         return _NONE
     if len(values) == 1:
         return _Choice(values[0], peek(values[0], verified))
+    if len(values) > MAX_VALUES:
+        return _Choice(values[0], None, is_ambiguous=True)
     read = [(peeked, value) for value in values if (peeked := peek(value, verified)) is not None]
     if not read:
         return _Choice(values[0], None)
+    read = [item for item in read if is_own(item[0].issuer, frontend_api)] or read
     newest, token = max(read, key=lambda item: item[0].issued_at_s)
-    return _Choice(token, newest, is_ambiguous=len({peeked.session_id for peeked, _ in read}) > 1)
+    # The user counts too: of tokens that name no session, only that tells two people apart.
+    whose = {(peeked.session_id, peeked.user_id) for peeked, _ in read}
+    return _Choice(token, newest, is_ambiguous=len(whose) > 1)
 
 
 def peek(token: str, verified: VerifiedTokens) -> Peeked | SessionClaims | None:

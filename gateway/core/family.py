@@ -52,7 +52,7 @@ def prefers_suffixed(facts: FamilyFacts, kind: InstanceKind, frontend_api: str, 
     if facts.has_plain:
         if facts.plain is None or not facts.plain.issuer:
             return False
-        if not _is_own(facts.plain.issuer, frontend_api):
+        if not is_own(facts.plain.issuer, frontend_api):
             return True
     if not facts.suffixed_uat and not facts.has_suffixed:
         return False
@@ -70,7 +70,8 @@ def _compare(facts: FamilyFacts, kind: InstanceKind, now_s: float) -> bool:
     return not (facts.has_suffixed and not facts.suffixed_uat)
 
 
-def _is_own(issuer: str, frontend_api: str) -> bool:
+def is_own(issuer: str, frontend_api: str) -> bool:
+    """Return whether an issuer is the instance's own Frontend API, with or without its scheme."""
     return issuer.removeprefix("https://").removeprefix("http://") == frontend_api
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import cookies as c
-from gateway.core.cookies import CookieError, CookieNames, SetCookie, read, remake, removal
+from gateway.core.cookies import MAX_VALUES, CookieError, CookieNames, SetCookie, read, remake, removal
 
 NAMES = CookieNames.of("abcd1234")
 JUNK = '{"a":"=;'
@@ -64,6 +64,13 @@ def test_everything_that_is_read_or_set_stays_from_upstreams():
 )
 def test_reading(values: list[str], found: dict[str, tuple[str, ...]]):
     assert read(values, NAMES.read) == found
+
+
+def test_of_very_many_values_few_are_kept_but_more_than_are_told_apart():
+    many = [f"__session={number}" for number in range(9000)]
+    kept = tuple(map(str, range(MAX_VALUES + 1)))
+    for values in (many, ["; ".join(many)]):
+        assert read(values, NAMES.read) == {"__session": kept}
 
 
 @given(st.lists(st.text() | st.text('_sesion;= %\t"41FzZ,')))

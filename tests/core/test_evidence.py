@@ -150,6 +150,8 @@ def test_the_dev_browser_of_the_url_beats_the_cookie(query: str, dev_browser: st
 
 
 NEWER, OTHER = mint(iat=SECOND - 1), mint(sid="sess_2")
+FOREIGN = mint(iss="https://clerk.other.test", sid="sess_3", iat=SECOND - 2)
+NAMELESS = mint(sid=...)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +164,12 @@ NEWER, OTHER = mint(iat=SECOND - 1), mint(sid="sess_2")
         pytest.param(("junk", "more"), "junk", False, id="only junk"),
         pytest.param((GOOD, OTHER), GOOD, True, id="two sessions"),
         pytest.param((OTHER, GOOD), OTHER, True, id="two sessions the other way round"),
+        pytest.param((FOREIGN, GOOD), GOOD, False, id="another instance's in front"),
+        pytest.param((GOOD, FOREIGN), GOOD, False, id="another instance's behind"),
+        pytest.param((GOOD, FOREIGN, OTHER), GOOD, True, id="two sessions beside another instance's"),
+        pytest.param((NAMELESS, mint(sid=..., sub="user_2")), NAMELESS, True, id="two users without a session id"),
+        pytest.param((GOOD, mint(sub="user_2")), GOOD, True, id="two users of one session id"),
+        pytest.param((GOOD, *map(str, range(15))), GOOD, False, id="as much junk as is looked at"),
     ],
 )
 @pytest.mark.parametrize("name", [SESSION, NAMES.session])
@@ -169,6 +177,12 @@ def test_several_session_cookies_of_one_name(name: str, values: tuple[str, ...],
     found = evidence({name: values, CLIENT_UAT: UAT, NAMES.client_uat: UAT} if name != SESSION else {name: values})
     assert (found.token, found.is_ambiguous) == (token, ambiguous)
     assert (found.peeked is None) is (values == ("junk", "more"))
+
+
+@pytest.mark.parametrize("values", [(GOOD, *map(str, range(16))), (*map(str, range(16)), GOOD)])
+def test_more_cookies_of_one_name_than_browsers_send_are_ambiguous_unread(values: tuple[str, ...]):
+    found = evidence({SESSION: values})
+    assert (found.peeked, found.is_ambiguous) == (None, True)
 
 
 def test_two_sessions_in_the_family_that_is_not_chosen_do_not_matter():
