@@ -36,8 +36,9 @@ _HASHES = {"RS256": hashes.SHA256(), "RS384": hashes.SHA384(), "RS512": hashes.S
 
 @cache
 def private_key(name: str) -> rsa.RSAPrivateKey:
-    """One key pair for each name; the one named small has 1024 bits."""
-    return rsa.generate_private_key(public_exponent=65537, key_size=1024 if name == "small" else 2048)
+    """One key pair for each name; the one named small has 1024 bits, the one named cubic the exponent 3."""
+    exponent = 3 if name == "cubic" else 65537
+    return rsa.generate_private_key(public_exponent=exponent, key_size=1024 if name == "small" else 2048)
 
 
 def jwk(name: str, **changes: object) -> dict[str, object]:
