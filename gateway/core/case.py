@@ -9,6 +9,7 @@ from gateway.core.organization_sync import NO_PATTERNS, OrganizationPatterns
 from gateway.core.referrers import KnownPages
 from gateway.core.request import RequestFacts
 from gateway.core.tokens import Expectations
+from gateway.core.trace import NO_TRACE, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Case:
     rules: Rules
     verified: VerifiedTokens
     now_s: float
+    trace: Trace = NO_TRACE
 
     @property
     def is_secure(self) -> bool:

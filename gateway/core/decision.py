@@ -13,6 +13,7 @@ from gateway.core.case import Case, Rules
 from gateway.core.claims import SessionClaims
 from gateway.core.cookies import removal
 from gateway.core.evidence import Evidence, VerifiedTokens
+from gateway.core.narration import tell_evidence, tell_following, tell_rows, tell_source
 from gateway.core.organization_sync import needs_other_organization
 from gateway.core.reasons import Reason, expired_reason
 from gateway.core.referrers import comes_from_elsewhere
@@ -21,6 +22,7 @@ from gateway.core.request import RequestFacts
 from gateway.core.resolution import resolve
 from gateway.core.secret import Secret
 from gateway.core.tokens import TokenError
+from gateway.core.trace import NO_TRACE, Trace
 from gateway.core.verdict import Answer, Need, State, Verdict
 from gateway.core.verification import signed_in, verify
 
@@ -96,7 +98,7 @@ _RENEWING = {
 Steps = Generator[Need, Answer, Verdict]
 
 
-def decide(facts: RequestFacts, rules: Rules, verified: VerifiedTokens, now_s: float) -> Steps:
+def decide(facts: RequestFacts, rules: Rules, verified: VerifiedTokens, now_s: float, trace: Trace = NO_TRACE) -> Steps:
     """Decide about a request.
 
     Args:
@@ -104,6 +106,7 @@ def decide(facts: RequestFacts, rules: Rules, verified: VerifiedTokens, now_s: f
         rules: the instance's rules.
         verified: tokens whose signature is known to be good.
         now_s: Unix seconds.
+        trace: takes notes of what is looked at.
 
     Yields:
         what is missing; to be answered with ``send``.
@@ -111,7 +114,9 @@ def decide(facts: RequestFacts, rules: Rules, verified: VerifiedTokens, now_s: f
     Returns:
         the verdict.
     """
-    case = Case(facts, rules, verified, now_s)
+    case = Case(facts, rules, verified, now_s, trace)
+    if trace.is_on:
+        tell_source(case)
     if facts.bearer is not None:
         return (yield from _judge(case, facts.bearer, None))
     resolved = yield from resolve(case)
@@ -124,6 +129,9 @@ def decide(facts: RequestFacts, rules: Rules, verified: VerifiedTokens, now_s: f
 
 def _judge_cookies(case: Case) -> Steps:
     evidence = case.evidence()
+    if case.trace.is_on:
+        tell_evidence(case, evidence)
+        tell_rows(case.trace, COOKIE_ROWS, evidence)
     for row in COOKIE_ROWS:
         if row.applies(evidence):
             return _apply(row, case, evidence)
@@ -147,6 +155,8 @@ def _judge(case: Case, token: str, evidence: Evidence | None) -> Steps:
     except TokenError as error:
         return (yield from _recover(case, token, evidence or case.evidence(), error))
     reason = _follow(case, claims) if evidence is not None else None
+    if case.trace.is_on:
+        tell_following(case, claims, evidence, reason)
     if reason is not None and evidence is not None:
         return ask_for_handshake(case, reason, "", evidence)
     return signed_in(claims, token, how)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from gateway.core.claims import SessionClaims
 from gateway.core.cookies import CLIENT_UAT, DEV_BROWSER, MAX_VALUES, SESSION, CookieNames
-from gateway.core.family import FamilyFacts, is_own, prefers_suffixed
+from gateway.core.family import FamilyFacts, FamilyRule, family_rule, is_own
 from gateway.core.handshake import query_value
 from gateway.core.instance import InstanceKind
 from gateway.core.request import RequestFacts
@@ -43,6 +43,7 @@ class Evidence:
 
     Attributes:
         is_development: the kind of instance.
+        family: the rule that chose the cookies.
         suffixed: whether the suffixed cookies are believed.
         token: the session cookie; empty for none.
         peeked: what it says; None when it cannot be read.
@@ -53,6 +54,7 @@ class Evidence:
     """
 
     is_development: bool
+    family: FamilyRule
     suffixed: bool
     token: str = field(repr=False)
     peeked: Peeked | SessionClaims | None
@@ -74,16 +76,18 @@ def gather(
     plain = _choose(facts.cookies.get(SESSION, ()), frontend_api, verified)
     suffixed = _choose(facts.cookies.get(names.session, ()), frontend_api, verified)
     plain_uat, suffixed_uat = facts.cookie(CLIENT_UAT), facts.cookie(names.client_uat)
-    use_suffixed = prefers_suffixed(
+    rule = family_rule(
         FamilyFacts(plain.peeked, suffixed.peeked, bool(plain.token), bool(suffixed.token), plain_uat, suffixed_uat),
         kind,
         frontend_api,
         now_s,
     )
+    use_suffixed = rule.prefers_suffixed
     chosen = suffixed if use_suffixed else plain
     in_url = query_value(facts.url, DEV_BROWSER)
     return Evidence(
         is_development=kind is InstanceKind.DEVELOPMENT,
+        family=rule,
         suffixed=use_suffixed,
         token=chosen.token,
         peeked=chosen.peeked,

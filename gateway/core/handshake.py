@@ -31,6 +31,16 @@ def is_eligible(facts: RequestFacts) -> bool:
     return facts.method == "GET" and facts.is_navigation
 
 
+def why_not(facts: RequestFacts) -> str:
+    """Return why a request is not eligible, in words."""
+    if facts.method != "GET":
+        return f"its method is {facts.method}"
+    destination = facts.header("sec-fetch-dest")
+    if destination:
+        return f"its Sec-Fetch-Dest is {destination}, not document or iframe"
+    return "it has no Sec-Fetch-Dest, and its Accept does not begin with text/html"
+
+
 def takes_answer(facts: RequestFacts) -> bool:
     """Whether what a handshake brings back may be taken from this request.
 

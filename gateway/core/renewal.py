@@ -14,6 +14,7 @@ from gateway.core.instance import API_VERSION
 from gateway.core.reasons import RefreshFailure
 from gateway.core.secret import Secret
 from gateway.core.tokens import TokenError
+from gateway.core.trace import Mark
 from gateway.core.verdict import Answer, How, Need, NeedRefresh, State, Verdict
 from gateway.core.verification import signed_in, verify
 
@@ -25,10 +26,15 @@ def ask_for_handshake(case: Case, reason: str, message: str, evidence: Evidence)
     """Send a browser to the handshake; others, and browsers in a loop, are signed out for the same reason."""
     dev_browser = Secret(evidence.dev_browser)
     if not handshake.is_eligible(case.facts):
+        case.trace.note("handshake", Mark.NO, "not for this request: {}", handshake.why_not(case.facts))
         return Verdict(State.SIGNED_OUT, reason, message, dev_browser=dev_browser)
     count = handshake.redirect_count(case.facts)
     if count >= handshake.MAX_REDIRECTS:
+        case.trace.note("handshake", Mark.NO, "a loop: it would be number {} within seconds", count + 1)
         return Verdict(State.SIGNED_OUT, reason, message, is_loop=True, dev_browser=dev_browser)
+    case.trace.note(
+        "handshake", Mark.CHOSEN, "for {}; number {} of {} in a row", reason, count + 1, handshake.MAX_REDIRECTS
+    )
     token = case.facts.bearer or evidence.token  # the one that failed, never another's (quirk Q1)
     parameters = [
         ("__clerk_api_version", API_VERSION),
@@ -58,16 +64,14 @@ def refresh(case: Case, token: str, evidence: Evidence) -> Generator[Need, Answe
     facts, rules = case.facts, case.rules
     refresh_token = facts.cookie(rules.names.refresh)
     expired = peek(token, case.verified)
-    if rules.refresh_methods is not None and facts.method not in rules.refresh_methods:
-        return RefreshFailure.NON_ELIGIBLE_METHOD
-    if not refresh_token:
-        return RefreshFailure.NON_ELIGIBLE_NO_REFRESH_COOKIE
-    if not rules.has_refresh:
-        return RefreshFailure.NOT_CONFIGURED
-    if expired is None or not expired.session_id:
-        return RefreshFailure.MISSING_SID_CLAIM
+    session_id = expired.session_id if expired is not None else ""
+    failure = _why_not_refreshed(case, refresh_token, session_id)
+    if failure is not None:
+        case.trace.note("refresh", Mark.NO, "{}", failure)
+        return failure
+    case.trace.note("refresh", Mark.OK, "for {}, with {} {}", session_id, rules.names.refresh, Secret(refresh_token))
     answer = yield NeedRefresh(
-        session_id=expired.session_id,
+        session_id=session_id,
         expired_token=Secret(token),
         refresh_token=Secret(refresh_token),
         request_origin=facts.url.origin,
@@ -76,9 +80,21 @@ def refresh(case: Case, token: str, evidence: Evidence) -> Generator[Need, Answe
         suffixed_cookies=evidence.suffixed,
     )
     if isinstance(answer, str):
+        case.trace.note("refresh", Mark.NO, "{}", answer)
         return answer
     directives = answer if isinstance(answer, tuple) else ()
-    return (yield from _accept_refreshed(case, expired.session_id, expired.user_id, directives))
+    return (yield from _accept_refreshed(case, session_id, expired.user_id if expired else "", directives))
+
+
+def _why_not_refreshed(case: Case, refresh_token: str, session_id: str) -> RefreshFailure | None:
+    methods = case.rules.refresh_methods
+    if methods is not None and case.facts.method not in methods:
+        return RefreshFailure.NON_ELIGIBLE_METHOD
+    if not refresh_token:
+        return RefreshFailure.NON_ELIGIBLE_NO_REFRESH_COOKIE
+    if not case.rules.has_refresh:
+        return RefreshFailure.NOT_CONFIGURED
+    return None if session_id else RefreshFailure.MISSING_SID_CLAIM
 
 
 def _accept_refreshed(
@@ -88,10 +104,13 @@ def _accept_refreshed(
         cookies = remake(directives, case.rules.names, secure=case.is_secure)
         token = handshake.delivered_session(cookies, case.rules.names)
         claims, _ = yield from verify(case, token, case.rules.expected)
-    except CookieError:
+    except CookieError as error:
+        case.trace.note("refresh", Mark.NO, "its cookies are refused: {}", str(error))
         return RefreshFailure.UNEXPECTED_SDK_ERROR
     except TokenError:
         return RefreshFailure.INVALID_SESSION_TOKEN
     if (claims.session_id, claims.user_id) != (session_id, user_id):
+        case.trace.note("refresh", Mark.NO, "it brought another session")
         return RefreshFailure.SESSION_MISMATCH
+    case.trace.note("refresh", Mark.OK, "it brought a new token")
     return signed_in(claims, token, How.REFRESH, cookies)

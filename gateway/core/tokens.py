@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.core.keys import ALGORITHMS, VerificationKey
 from gateway.core.reasons import Reason
+from gateway.core.trace import NO_TRACE, Mark, Trace
 
 MAX_BYTES = 8192
 """More than a browser keeps in a cookie twice over; checked before anything is decoded."""
@@ -33,11 +34,13 @@ class TokenError(Exception):
     Attributes:
         reason: why, as a stable code.
         message: one sentence for the log and for ``X-Clerk-Auth-Message``; never holds a part of the token.
+        check: what did not hold, in a word.
     """
 
-    def __init__(self, reason: Reason, message: str) -> None:
+    def __init__(self, reason: Reason, message: str, check: str = "shape") -> None:
         self.reason = reason
         self.message = message
+        self.check = check
         super().__init__(f"{reason}: {message}")
 
 
@@ -171,7 +174,7 @@ def may_be_from(token: str, issuers: frozenset[str]) -> bool:
         return True
 
 
-def check_signature(token: ParsedToken, key: VerificationKey) -> None:
+def check_signature(token: ParsedToken, key: VerificationKey, trace: Trace = NO_TRACE) -> None:
     """Check type, algorithm and signature, in this order.
 
     Raises:
@@ -179,32 +182,56 @@ def check_signature(token: ParsedToken, key: VerificationKey) -> None:
             ``token-invalid-signature``.
     """
     if token.header.get("typ", "JWT") != "JWT":
-        raise TokenError(Reason.TOKEN_INVALID, "its typ is not JWT")
+        raise TokenError(Reason.TOKEN_INVALID, "its typ is not JWT", "type")
+    trace.note("type", Mark.OK)
     algorithm = token.header.get("alg")
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
-        raise TokenError(Reason.TOKEN_INVALID_ALGORITHM, "its algorithm is not RS256, RS384 or RS512")
+        raise TokenError(Reason.TOKEN_INVALID_ALGORITHM, "its algorithm is not RS256, RS384 or RS512", "algorithm")
     if algorithm not in key.algorithms:
-        raise TokenError(Reason.TOKEN_VERIFICATION_FAILED, "its algorithm is not the one of its key")
+        raise TokenError(Reason.TOKEN_VERIFICATION_FAILED, "its algorithm is not the one of its key", "algorithm")
+    trace.note("algorithm", Mark.OK, "{}", algorithm)
     if not key.verifies(algorithm, token.signing_input, token.signature):
-        raise TokenError(Reason.TOKEN_INVALID_SIGNATURE, "its signature is not the key's")
+        raise TokenError(Reason.TOKEN_INVALID_SIGNATURE, "its signature is not the key's", "signature")
+    trace.note("signature", Mark.OK)
 
 
-def check_claims(payload: Mapping[str, Any], expected: Expectations, now_s: float) -> None:
+def check_claims(payload: Mapping[str, Any], expected: Expectations, now_s: float, trace: Trace = NO_TRACE) -> None:
     """Check the claims of a session token (RFC 7519 section 4.1, request-authentication section 4 item 7).
 
     Raises:
         TokenError: with the reason of the first claim that does not hold.
     """
     if not isinstance(payload.get("sub"), str):
-        raise TokenError(Reason.TOKEN_VERIFICATION_FAILED, "its sub is not a text")
-    if expected.authorized_parties and not _is_one_of(payload.get("azp"), expected.authorized_parties):
-        raise TokenError(Reason.TOKEN_INVALID_AUTHORIZED_PARTIES, "its azp is not one of instance.authorized_parties")
+        raise TokenError(Reason.TOKEN_VERIFICATION_FAILED, "its sub is not a text", "sub")
+    trace.note("sub", Mark.OK)
+    azp = payload.get("azp")
+    if not expected.authorized_parties:
+        trace.note("azp", Mark.SKIPPED, "{}; instance.authorized_parties is empty", _text(azp))
+    elif _is_one_of(azp, expected.authorized_parties):
+        trace.note("azp", Mark.OK, "{}", _text(azp))
+    else:
+        message = "its azp is not one of instance.authorized_parties"
+        raise TokenError(Reason.TOKEN_INVALID_AUTHORIZED_PARTIES, message, "azp")
     if expected.issuers and not _is_one_of(payload.get("iss"), expected.issuers):
-        raise TokenError(Reason.TOKEN_INVALID_ISSUER, "its issuer is another instance")
+        raise TokenError(Reason.TOKEN_INVALID_ISSUER, "its issuer is another instance", "issuer")
+    trace.note("issuer", Mark.OK, "{}", _text(payload.get("iss")))
     times = {name: _time(payload, name) for name in ("exp", "nbf", "iat")}
     if not isinstance(payload.get("exp"), int):
-        raise TokenError(Reason.TOKEN_VERIFICATION_FAILED, "its exp is not a whole number of seconds")
-    check_times(times["exp"], times["nbf"], times["iat"], now_s, expected.skew_s)
+        raise TokenError(Reason.TOKEN_VERIFICATION_FAILED, "its exp is not a whole number of seconds", "exp")
+    _check_each_time(times, now_s, expected.skew_s, trace)
+
+
+def _check_each_time(times: Mapping[str, float], now_s: float, skew_s: float, trace: Trace) -> None:
+    check_times(times["exp"], 0, 0, now_s, skew_s)
+    trace.note("exp", Mark.OK, "{:.0f} s left", times["exp"] - now_s)
+    check_times(math.inf, times["nbf"], 0, now_s, skew_s)
+    trace.note("nbf", Mark.OK, "{:.0f} s ago", now_s - times["nbf"])
+    check_times(math.inf, 0, times["iat"], now_s, skew_s)
+    trace.note("iat", Mark.OK, "{:.0f} s ago", now_s - times["iat"])
+
+
+def _text(claim: object) -> str:
+    return claim if isinstance(claim, str) else "none"
 
 
 def _is_one_of(claim: object, allowed: frozenset[str]) -> bool:
@@ -214,7 +241,7 @@ def _is_one_of(claim: object, allowed: frozenset[str]) -> bool:
 def _time(payload: Mapping[str, Any], name: str) -> float:
     value = payload.get(name, 0)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 253402300800:
-        raise TokenError(Reason.TOKEN_VERIFICATION_FAILED, f"its {name} is not a time before the year 10000")
+        raise TokenError(Reason.TOKEN_VERIFICATION_FAILED, f"its {name} is not a time before the year 10000", name)
     return value
 
 
@@ -225,8 +252,9 @@ def check_times(expires_at_s: float, not_before_s: float, issued_at_s: float, no
         TokenError: ``token-expired``, ``token-not-active-yet`` or ``token-iat-in-the-future``.
     """
     if expires_at_s <= now_s - skew_s:
-        raise TokenError(Reason.TOKEN_EXPIRED, f"it expired {now_s - expires_at_s:.0f} s ago")
+        raise TokenError(Reason.TOKEN_EXPIRED, f"it expired {now_s - expires_at_s:.0f} s ago", "exp")
     if not_before_s > now_s + skew_s:
-        raise TokenError(Reason.TOKEN_NOT_ACTIVE_YET, f"it becomes active in {not_before_s - now_s:.0f} s")
+        raise TokenError(Reason.TOKEN_NOT_ACTIVE_YET, f"it becomes active in {not_before_s - now_s:.0f} s", "nbf")
     if issued_at_s > now_s + skew_s:
-        raise TokenError(Reason.TOKEN_IAT_IN_THE_FUTURE, f"it was issued {issued_at_s - now_s:.0f} s in the future")
+        message = f"it was issued {issued_at_s - now_s:.0f} s in the future"
+        raise TokenError(Reason.TOKEN_IAT_IN_THE_FUTURE, message, "iat")

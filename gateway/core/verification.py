@@ -17,6 +17,7 @@ from gateway.core.tokens import (
     check_times,
     parse,
 )
+from gateway.core.trace import Mark, Trace
 from gateway.core.verdict import Answer, How, Need, NeedKey, State, Verdict
 
 
@@ -30,15 +31,31 @@ def verify(case: Case, token: str, expected: Expectations) -> Generator[Need, An
     if known is not None:
         check_times(known.expires_at_s, known.not_before_s, known.issued_at_s, case.now_s, expected.skew_s)
         return known, How.CACHE
-    parsed = parse(token)
-    if not parsed.is_session:
-        raise TokenError(Reason.TOKEN_TYPE_MISMATCH, "it is not a session token")
-    yield from check_signature_of(parsed)
-    check_claims(parsed.payload, expected, case.now_s)
+    try:
+        parsed = parse_session(token, case.trace)
+        yield from check_signature_of(parsed, case.trace)
+        check_claims(parsed.payload, expected, case.now_s, case.trace)
+    except TokenError as error:
+        case.trace.note(error.check, Mark.NO, "{}", error.message)
+        raise
     return session_claims(parsed.payload), How.SIGNATURE
 
 
-def check_signature_of(parsed: ParsedToken) -> Generator[Need, Answer, None]:
+def parse_session(token: str, trace: Trace) -> ParsedToken:
+    """Read a token and check its class.
+
+    Raises:
+        TokenError: ``token-invalid`` or ``token-type-mismatch``.
+    """
+    parsed = parse(token)
+    trace.note("shape", Mark.OK)
+    if not parsed.is_session:
+        raise TokenError(Reason.TOKEN_TYPE_MISMATCH, "it is not a session token", "class")
+    trace.note("class", Mark.OK, "session token")
+    return parsed
+
+
+def check_signature_of(parsed: ParsedToken, trace: Trace) -> Generator[Need, Answer, None]:
     """Ask for a token's key and check its signature.
 
     Raises:
@@ -46,8 +63,9 @@ def check_signature_of(parsed: ParsedToken) -> Generator[Need, Answer, None]:
     """
     key = yield NeedKey(parsed.kid)
     if not isinstance(key, VerificationKey):
-        raise TokenError(Reason.JWK_KID_MISMATCH, "no key of this instance has its kid")
-    check_signature(parsed, key)
+        raise TokenError(Reason.JWK_KID_MISMATCH, "no key of this instance has its kid", "key")
+    trace.note("key", Mark.OK, "kid {}", parsed.kid or "none")
+    check_signature(parsed, key, trace)
 
 
 def signed_in(

@@ -18,6 +18,7 @@ from gateway.core.instance import InstanceKind, PublishableKey
 from gateway.core.keys import VerificationKey, key_set
 from gateway.core.request import PublicUrl, RequestFacts
 from gateway.core.tokens import CATEGORY_SESSION, Expectations, parse
+from gateway.core.trace import NO_TRACE, Trace
 from gateway.core.verdict import Need, NeedKey, NeedPayload, NeedRefresh, Verdict
 
 NOW = 1_800_000_000.5
@@ -201,9 +202,10 @@ def judge(
     *,
     verified: Remembered = NOTHING_REMEMBERED,
     now_s: float = NOW,
+    trace: Trace = NO_TRACE,
 ) -> Verdict:
     """Run the machine to its end."""
-    machine = decide(facts, under or rules(), verified, now_s)
+    machine = decide(facts, under or rules(), verified, now_s, trace)
     script = script or Script()
     answer: object = None
     while True:

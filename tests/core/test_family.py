@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from gateway.core.family import FamilyFacts, prefers_suffixed
+from gateway.core.family import FamilyFacts, FamilyRule, family_rule
 from gateway.core.instance import InstanceKind
 from tests.core.minting import DEVELOPMENT, HOST, NOW, PRODUCTION
 
@@ -60,7 +60,8 @@ def facts(plain: object, suffixed: object, plain_uat: str, suffixed_uat: str) ->
 )
 @pytest.mark.parametrize("kind", InstanceKind)
 def test_the_rules(kind: InstanceKind, plain, suffixed, plain_uat: str, suffixed_uat: str, expected: bool):
-    assert prefers_suffixed(facts(plain, suffixed, plain_uat, suffixed_uat), kind, HOST, NOW) is expected
+    rule = family_rule(facts(plain, suffixed, plain_uat, suffixed_uat), kind, HOST, NOW)
+    assert rule.prefers_suffixed is expected
 
 
 @pytest.mark.parametrize(
@@ -79,11 +80,12 @@ def test_the_rules(kind: InstanceKind, plain, suffixed, plain_uat: str, suffixed
 def test_rule_6_an_expired_suffixed_session_of_a_developer_who_signed_out_of_the_plain_one(
     kind: InstanceKind, suffixed, now_s: float, expected: bool
 ):
-    assert prefers_suffixed(facts(ABSENT, suffixed, "0", "9"), kind, HOST, now_s) is expected
+    rule = family_rule(facts(ABSENT, suffixed, "0", "9"), kind, HOST, now_s)
+    assert rule.prefers_suffixed is expected
 
 
-def by_the_book(plain, suffixed, cu: str, cs: str, kind: InstanceKind) -> bool:
-    """The rules as they stand in the specification, one line each."""
+def by_the_book(plain, suffixed, cu: str, cs: str, kind: InstanceKind) -> tuple[int, bool]:
+    """The number and the answer of the rules as they stand in the specification, one line each."""
     issued = [says.issued_at_s if isinstance(says, Says) else 0 for says in (plain, suffixed)]
     over = isinstance(suffixed, Says) and suffixed.expires_at_s <= int(NOW)
     rules = (
@@ -96,16 +98,17 @@ def by_the_book(plain, suffixed, cu: str, cs: str, kind: InstanceKind) -> bool:
         (suffixed != ABSENT and not cs, False),
         (True, True),
     )
-    return next(answer for applies, answer in rules if applies)
+    return next((number, answer) for number, (applies, answer) in enumerate(rules, 1) if applies)
 
 
 def test_every_combination_is_decided_as_the_rules_say():
     plains = (ABSENT, UNREADABLE, NAMELESS, FOREIGN, OLD, Says(), OVER)
     suffixeds = (ABSENT, UNREADABLE, OLD, Says(), OVER, FOREIGN)
     uats = ("", "0", "9")
-    wrong = [
-        case
-        for case in product(plains, suffixeds, uats, uats, InstanceKind)
-        if prefers_suffixed(facts(*case[:4]), case[4], HOST, NOW) is not by_the_book(*case)
-    ]
-    assert wrong == []
+    seen = set()
+    for case in product(plains, suffixeds, uats, uats, InstanceKind):
+        rule = family_rule(facts(*case[:4]), case[4], HOST, NOW)
+        assert (rule.value, rule.prefers_suffixed) == by_the_book(*case), case
+        seen.add(rule)
+    assert seen == set(FamilyRule)
+    assert all(rule.when for rule in FamilyRule)
