@@ -115,7 +115,13 @@ def build(settings: Settings, clock: Clock = time.time, transport: httpx.AsyncBa
     """
     instance = settings.instance
     transport = transport or httpx.AsyncHTTPTransport(trust_env=False)
-    verified = VerifiedTokens()
+    identity = IdentityHeaders(settings.identity.prefix, settings.identity.claims)
+    verified = VerifiedTokens(
+        identity.of,
+        max_entries=settings.cache.max_tokens,
+        max_bytes=settings.cache.max_bytes,
+        skew_s=instance.clock_skew_s,
+    )
     client = (
         SessionsClient(instance.secret_key, api_url=instance.api_url, transport=transport)
         if instance.secret_key
@@ -125,7 +131,6 @@ def build(settings: Settings, clock: Clock = time.time, transport: httpx.AsyncBa
     budget_ms = settings.refresh.budget_ms
     api = BackendApi(client, budget_ms / 1000) if client is not None else None
     authenticator = Authenticator(rules(settings), keys, verified, api, refresh_budget_ms=budget_ms, clock=clock)
-    identity = IdentityHeaders(settings.identity.prefix, settings.identity.claims)
     address = instance.sign_in_url or accounts_portal(instance.publishable_key.frontend_api)
     gate = Gate(
         authenticator,

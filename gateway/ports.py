@@ -34,6 +34,10 @@ class KeySource(Protocol):
         """Return the key if it is at hand and fresh; never waits."""
         ...
 
+    def fresh_for_s(self) -> float:
+        """Return for how many seconds a verification may be remembered before the keys are asked for again."""
+        ...
+
     async def find(self, kid: str) -> VerificationKey | None:
         """Return the key, loading the set if it has to; None when the source does not have it.
 

@@ -26,7 +26,7 @@ from gateway.core.settings_model import (
 )
 from gateway.core.tokens import parse
 from gateway.core.verdict import State
-from tests.authenticator.engine_kit import HOST, ISSUER, KEY, Clock, mint, signer
+from tests.authenticator.engine_kit import HOST, ISSUER, KEY, NOW, Clock, mint, signer
 from tests.surfaces.surfaces_kit import PAGE, Api, Wire, scope_of
 
 
@@ -146,9 +146,9 @@ async def test_a_change_of_keys_forgets_what_was_verified(authority):
     engine = build(settings, Clock(), api)
     verified = engine.gate.authenticator._verified
     token = mint()
-    verified.put(token, session_claims(parse(token).payload))
+    verified.put(token, session_claims(parse(token).payload), NOW)
     await engine.keys.warm()
-    assert verified.get(token) is None
+    assert verified.get(token, NOW) is None
     await engine.close()
 
 

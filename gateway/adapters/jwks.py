@@ -86,6 +86,13 @@ class RemoteKeys:
                 self._start()
         return self._keys.get(kid)
 
+    def fresh_for_s(self) -> float:
+        """Return for how many seconds a verification may be remembered before the keys are asked for again.
+
+        Ends when the early load is due, so that requests with remembered tokens alone start it too.
+        """
+        return max(LIFETIME_S - EARLY_S - self._age_s(), COOL_DOWN_S)
+
     async def find(self, kid: str) -> VerificationKey | None:
         """Return the key, loading the set where it is missing, too old, or does not have this id.
 
@@ -189,6 +196,10 @@ class PinnedKeys:
     def cached(self, kid: str) -> VerificationKey | None:  # noqa: ARG002 - a pinned key is every id's key
         """Return the key, whatever the id (request-authentication section 4 item 3)."""
         return self._key
+
+    def fresh_for_s(self) -> float:
+        """For ever: the settings name the key."""
+        return float("inf")
 
     async def find(self, kid: str) -> VerificationKey | None:  # noqa: ARG002
         """Return the key, whatever the id."""

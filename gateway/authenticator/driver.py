@@ -1,6 +1,7 @@
 """Runs the core's machine and fetches what it asks for; holds no policy."""
 
 import time
+from collections.abc import Sequence
 
 from cachetools import TTLCache
 
@@ -10,6 +11,7 @@ from gateway.core.case import Rules
 from gateway.core.decision import decide
 from gateway.core.reasons import RefreshFailure
 from gateway.core.request import RequestFacts
+from gateway.core.shortcut import rests_on_cookies
 from gateway.core.verdict import Answer, How, Need, NeedKey, NeedPayload, NeedRefresh, PayloadAnswer, State, Verdict
 from gateway.errors import KeysUnavailable, SessionsApiError
 from gateway.ports import Clock, KeySource, SessionsApi
@@ -50,15 +52,34 @@ class Authenticator:
         self._spent_nonces: TTLCache[str, bool] = TTLCache(10_000, NONCE_MEMORY_S, timer)
         self._clock = clock
 
-    async def authenticate(self, facts: RequestFacts) -> Verdict:
-        """Return the verdict on a request; never raises for anything that a client can send."""
-        machine = decide(facts, self.rules, self._verified, self._clock())
+    def recall(self, facts: RequestFacts, cookies: Sequence[bytes] = ()) -> Verdict | None:
+        """Return the verdict on credentials that were decided before, or None; never waits.
+
+        Args:
+            facts: the request.
+            cookies: its ``Cookie`` headers.
+        """
+        if facts.bearer is not None:
+            return self._verified.recall(facts.bearer, self._clock())
+        if len(cookies) == 1 and rests_on_cookies(facts):
+            return self._verified.recall_cookies(cookies[0], self._clock())
+        return None
+
+    async def authenticate(self, facts: RequestFacts, cookies: Sequence[bytes] = ()) -> Verdict:
+        """Return the verdict on a request; never raises for anything that a client can send.
+
+        Args:
+            facts: the request.
+            cookies: its ``Cookie`` headers, to be recalled by the next request that sends the same.
+        """
+        now_s = self._clock()
+        machine = decide(facts, self.rules, self._verified, now_s)
         answer: Answer = None
         while True:
             try:
                 need = machine.send(answer)
             except StopIteration as end:
-                return self._remember(end.value)
+                return self._remember(end.value, facts, cookies, now_s)
             try:
                 answer = await self._answer(need)
             except KeysUnavailable as error:
@@ -83,9 +104,15 @@ class Authenticator:
         except SessionsApiError:
             return None
 
-    def _remember(self, verdict: Verdict) -> Verdict:
-        if verdict.claims is not None and verdict.how is not How.CACHE:
-            self._verified.put(verdict.token.reveal(), verdict.claims)
+    def _remember(self, verdict: Verdict, facts: RequestFacts, cookies: Sequence[bytes], now_s: float) -> Verdict:
+        if verdict.claims is None:
+            return verdict
+        token = verdict.token.reveal()
+        if verdict.how is not How.CACHE:
+            self._verified.put(token, verdict.claims, now_s, self.keys.fresh_for_s())
+        is_plain = verdict.how in {How.CACHE, How.SIGNATURE}  # no cookie was set, no browser sent on
+        if is_plain and facts.bearer is None and len(cookies) == 1 and rests_on_cookies(facts):
+            self._verified.put_cookies(cookies[0], token)
         return verdict
 
     async def close(self) -> None:

@@ -93,6 +93,7 @@ COOKIE_ROWS: tuple[Row, ...] = (
 _RENEWING = {
     Reason.TOKEN_NOT_ACTIVE_YET: Reason.SESSION_TOKEN_NBF,
     Reason.TOKEN_IAT_IN_THE_FUTURE: Reason.SESSION_TOKEN_IAT_IN_THE_FUTURE,
+    Reason.SESSION_ENDED: Reason.SESSION_ENDED,
 }
 
 Steps = Generator[Need, Answer, Verdict]

@@ -20,8 +20,12 @@ from gateway.core.tokens import TokenError, parse
 class VerifiedTokens(Protocol):
     """The tokens whose signature was checked before; looking one up has no effect."""
 
-    def get(self, token: str) -> SessionClaims | None:
-        """Return the claims of a token that was verified, or None."""
+    def get(self, token: str, now_s: float) -> SessionClaims | None:
+        """Return the claims of a token that was verified and may still be used at this time (Unix seconds), or None."""
+        ...
+
+    def has_ended(self, session_id: str, issued_at_s: float) -> bool:
+        """Return whether a token of this session, issued then (Unix seconds), counts no more."""
         ...
 
 
@@ -73,8 +77,11 @@ def gather(
     verified: VerifiedTokens,
 ) -> Evidence:
     """Read the evidence of a request that carries no Bearer token."""
-    plain = _choose(facts.cookies.get(SESSION, ()), frontend_api, verified)
-    suffixed = _choose(facts.cookies.get(names.session, ()), frontend_api, verified)
+    plain_values, suffixed_values = facts.cookies.get(SESSION, ()), facts.cookies.get(names.session, ())
+    plain = _choose(plain_values, frontend_api, verified, now_s)
+    # As a rule both families hold the same token.
+    is_same = suffixed_values == plain_values
+    suffixed = plain if is_same else _choose(suffixed_values, frontend_api, verified, now_s)
     plain_uat, suffixed_uat = facts.cookie(CLIENT_UAT), facts.cookie(names.client_uat)
     rule = family_rule(
         FamilyFacts(plain.peeked, suffixed.peeked, bool(plain.token), bool(suffixed.token), plain_uat, suffixed_uat),
@@ -108,7 +115,7 @@ class _Choice:
 _NONE = _Choice("", None)
 
 
-def _choose(values: Sequence[str], frontend_api: str, verified: VerifiedTokens) -> _Choice:
+def _choose(values: Sequence[str], frontend_api: str, verified: VerifiedTokens, now_s: float) -> _Choice:
     """Choose among session cookies of one name: of one session the newest; of several, say that it is ambiguous.
 
     Another instance on a parent domain may have set one of them; where there are tokens of our own, its do not count.
@@ -116,10 +123,10 @@ def _choose(values: Sequence[str], frontend_api: str, verified: VerifiedTokens) 
     if not values:
         return _NONE
     if len(values) == 1:
-        return _Choice(values[0], peek(values[0], verified))
+        return _Choice(values[0], peek(values[0], verified, now_s))
     if len(values) > MAX_VALUES:
         return _Choice(values[0], None, is_ambiguous=True)
-    read = [(peeked, value) for value in values if (peeked := peek(value, verified)) is not None]
+    read = [(peeked, value) for value in values if (peeked := peek(value, verified, now_s)) is not None]
     if not read:
         return _Choice(values[0], None)
     read = [item for item in read if is_own(item[0].issuer, frontend_api)] or read
@@ -129,9 +136,9 @@ def _choose(values: Sequence[str], frontend_api: str, verified: VerifiedTokens) 
     return _Choice(token, newest, is_ambiguous=len(whose) > 1)
 
 
-def peek(token: str, verified: VerifiedTokens) -> Peeked | SessionClaims | None:
+def peek(token: str, verified: VerifiedTokens, now_s: float) -> Peeked | SessionClaims | None:
     """Return what a token says of itself, or None when it has not the shape of one."""
-    known = verified.get(token)
+    known = verified.get(token, now_s)
     if known is not None:
         return known
     try:

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     ACTIVE_ORGANIZATION_MISMATCH = "active-organization-mismatch"
     DUPLICATE_SESSION_COOKIES = "duplicate-session-cookies"
     SESSION_PENDING = "session-pending"
+    SESSION_ENDED = "session-ended"
     TOKEN_TYPE_MISMATCH = "token-type-mismatch"
 
     # The token is at fault.
@@ -149,6 +150,7 @@ TABLE: dict[str, Meaning] = {
     Reason.DUPLICATE_SESSION_COOKIES: Meaning(
         401, "", "warning", "Your browser holds session cookies of two sessions; please sign in again."
     ),
+    Reason.SESSION_ENDED: Meaning(401, "invalid_token", "info", "Your session has ended. Please sign in again."),
     Reason.SESSION_PENDING: Meaning(401, "", "info", "Your sign-in is not complete yet."),
     Reason.TOKEN_TYPE_MISMATCH: _BAD_TOKEN,
     Reason.TOKEN_EXPIRED: _EXPIRED,

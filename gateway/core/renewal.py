@@ -63,7 +63,7 @@ def refresh(case: Case, token: str, evidence: Evidence) -> Generator[Need, Answe
     """Trade an expired token; returns the verdict, or the tail of the reason why not (section 12)."""
     facts, rules = case.facts, case.rules
     refresh_token = facts.cookie(rules.names.refresh)
-    expired = peek(token, case.verified)
+    expired = peek(token, case.verified, case.now_s)
     session_id = expired.session_id if expired is not None else ""
     failure = _why_not_refreshed(case, refresh_token, session_id)
     if failure is not None:

@@ -1,16 +1,19 @@
 """The facts about one request that a decision may look at, gathered once.
 
 Surfaces fill in :class:`RequestFacts`; nothing in the core sees a socket, a scope or a framework's request object.
+Both records are made for every request: as named tuples they take a third of the time of frozen dataclasses.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 Header = tuple[bytes, bytes]
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class PublicUrl:
+
+class PublicUrl(NamedTuple):
     """The address as the browser sees it (after the trust decision of :mod:`gateway.core.trust`).
 
     Attributes:
@@ -23,19 +26,21 @@ class PublicUrl:
     scheme: str
     host: str
     path: str = "/"
-    query: str = field(default="", repr=False)
+    query: str = ""
 
     @property
     def origin(self) -> str:
         """``scheme://host[:port]`` (RFC 6454)."""
         return f"{self.scheme}://{self.host}"
 
+    def __repr__(self) -> str:
+        return f"PublicUrl({self.origin}{self.path})"  # the query may hold tokens
+
     def __str__(self) -> str:
         return f"{self.origin}{self.path}?{self.query}" if self.query else f"{self.origin}{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFacts:
+class RequestFacts(NamedTuple):
     """What a decision may see of one request.
 
     Attributes:
@@ -49,10 +54,13 @@ class RequestFacts:
 
     method: str
     url: PublicUrl
-    bearer: str | None = field(default=None, repr=False)
-    cookies: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    bearer: str | None = None
+    cookies: Mapping[str, Sequence[str]] = _NOTHING
+    headers: Mapping[str, str] = _NOTHING
     client: str = ""
+
+    def __repr__(self) -> str:
+        return f"RequestFacts({self.method} {self.url!r})"  # the rest holds tokens
 
     def cookie(self, name: str) -> str:
         """Return the first value of a cookie, or the empty text."""
@@ -93,14 +101,19 @@ READ_HEADERS = frozenset(
 )
 
 
+_BLANK, _TAB = ord(" "), ord("\t")
+
+
 def bearer(value: bytes) -> str | None:
     """Return the token of an ``Authorization`` value, or None where the scheme is another.
 
     The scheme is compared without regard to case (RFC 9110 section 11.1); other schemes leave the decision to the
     cookies.
     """
+    if value.startswith(b"Bearer ") and _BLANK not in (token := value[7:]) and _TAB not in token:
+        return token.decode("latin-1")  # as nearly every client writes it
     # A tab parts the two as well: who reads more loosely than we do must not find a token that we passed over.
-    scheme, _, token = value.strip(b" \t").replace(b"\t", b" ").partition(b" ")
+    scheme, _, rest = value.strip(b" \t").replace(b"\t", b" ").partition(b" ")
     if scheme.lower() != b"bearer":
         return None
-    return token.strip(b" ").decode("latin-1")
+    return rest.strip(b" ").decode("latin-1")

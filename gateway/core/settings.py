@@ -24,6 +24,7 @@ from gateway.core.settings_keys import ROUTE, SECTIONS, Key, Section
 from gateway.core.settings_model import (
     Access,
     Address,
+    CacheSettings,
     IdentitySettings,
     InstanceSettings,
     LogSettings,
@@ -41,6 +42,7 @@ __all__ = [
     "IDENTITY_HEADERS",
     "Access",
     "Address",
+    "CacheSettings",
     "IdentitySettings",
     "InstanceSettings",
     "LogSettings",

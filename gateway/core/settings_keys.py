@@ -238,6 +238,23 @@ SECTIONS: tuple[Section, ...] = (
         ),
     ),
     _section(
+        "cache",
+        model.CacheSettings,
+        Key(
+            "max_tokens",
+            "integer",
+            values.integer(0, 10_000_000),
+            "How many verified tokens each worker process remembers; 0 checks every signature anew.",
+        ),
+        Key(
+            "max_bytes",
+            "integer",
+            values.integer(0, 64 * 1024**3),
+            "How much memory they may take in each worker process; a token takes 2 to 4 KiB.",
+            unit="bytes",
+        ),
+    ),
+    _section(
         "log",
         model.LogSettings,
         Key("access", "boolean", values.boolean, "Whether each request is logged in a line."),

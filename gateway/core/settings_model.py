@@ -94,6 +94,14 @@ class RefreshSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSettings:
+    """How many verified tokens each worker process remembers."""
+
+    max_tokens: int = 100_000
+    max_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """What is written about requests and by whom it is to be read."""
 
@@ -127,6 +135,7 @@ class Settings:
     server: ServerSettings = ServerSettings()
     identity: IdentitySettings = IdentitySettings()
     refresh: RefreshSettings = RefreshSettings()
+    cache: CacheSettings = CacheSettings()
     log: LogSettings = LogSettings()
     routes: tuple[RouteSettings, ...] = (RouteSettings(),)
     warnings: tuple[Fault, ...] = ()

@@ -46,12 +46,20 @@ class TokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ParsedToken:
-    """A token of the right shape; nothing in it is to be believed before its signature is checked."""
+    """A token of the right shape; nothing in it is to be believed before its signature is checked.
+
+    Attributes:
+        header, payload: decoded.
+        signing_input: what was signed: header and payload as they came.
+        signature: decoded.
+        encoded: the payload as JSON.
+    """
 
     header: Mapping[str, Any]
     payload: Mapping[str, Any]
     signing_input: bytes = field(repr=False)
     signature: bytes = field(repr=False)
+    encoded: bytes = field(default=b"", repr=False)
 
     @property
     def kid(self) -> str:
@@ -97,7 +105,8 @@ def parse(token: str) -> ParsedToken:
     if len(parts) != 3:
         raise TokenError(Reason.TOKEN_INVALID, "it does not have three parts")
     header, payload, signature = map(_decode, parts)
-    parsed = ParsedToken(_object(header), _object(payload), token[: -len(parts[2]) - 1].encode("ascii"), signature)
+    signing_input = token[: -len(parts[2]) - 1].encode("ascii")
+    parsed = ParsedToken(_object(header), _object(payload), signing_input, signature, payload)
     if "crit" in parsed.header:
         raise TokenError(Reason.TOKEN_INVALID, "its header asks for extensions that are not understood")
     return parsed

@@ -7,6 +7,7 @@ from enum import StrEnum
 from gateway.core.claims import SessionClaims
 from gateway.core.cookies import SetCookie
 from gateway.core.keys import VerificationKey
+from gateway.core.request import Header
 from gateway.core.secret import NO_SECRET, Secret
 
 
@@ -46,6 +47,7 @@ class Verdict:
         is_loop: a redirect loop was stopped here.
         dev_browser: the development browser's token, for the sign-in address.
         retry_after_s: for :attr:`State.UNKNOWN`, seconds after which trying again makes sense.
+        identity: header pairs of the session, where they are at hand from an earlier request.
     """
 
     state: State
@@ -59,6 +61,7 @@ class Verdict:
     is_loop: bool = False
     dev_browser: Secret = NO_SECRET
     retry_after_s: int = 0
+    identity: tuple[Header, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

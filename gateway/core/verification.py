@@ -27,18 +27,27 @@ def verify(case: Case, token: str, expected: Expectations) -> Generator[Need, An
     Raises:
         TokenError: with the first thing that does not hold.
     """
-    known = case.verified.get(token)
+    known = case.verified.get(token, case.now_s)
     if known is not None:
         check_times(known.expires_at_s, known.not_before_s, known.issued_at_s, case.now_s, expected.skew_s)
+        _check_session_lives(case, known)
         return known, How.CACHE
     try:
         parsed = parse_session(token, case.trace)
         yield from check_signature_of(parsed, case.trace)
         check_claims(parsed.payload, expected, case.now_s, case.trace)
+        claims = session_claims(parsed.payload, parsed.encoded)
+        _check_session_lives(case, claims)
     except TokenError as error:
         case.trace.note(error.check, Mark.NO, "{}", error.message)
         raise
-    return session_claims(parsed.payload), How.SIGNATURE
+    return claims, How.SIGNATURE
+
+
+def _check_session_lives(case: Case, claims: SessionClaims) -> None:
+    """Refuse a token whose session is known to have ended after it was made."""
+    if case.verified.has_ended(claims.session_id, claims.issued_at_s):
+        raise TokenError(Reason.SESSION_ENDED, "its session has ended since it was issued", "session")
 
 
 def parse_session(token: str, trace: Trace) -> ParsedToken:

@@ -4,7 +4,7 @@ The order is policy and is written here alone: host, target, route, decision, th
 """
 
 import logging
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.types import Scope
 
@@ -33,9 +33,8 @@ _NAMED_ONLY = frozenset({"CONNECT", "TRACE"})
 _USUAL = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """What became of a request at the gate.
+class Admission(NamedTuple):
+    """What became of a request at the gate; a named tuple, since one is made for every request.
 
     Attributes:
         answer: what to answer instead of going on; None when the request passes.
@@ -94,20 +93,22 @@ class Gate:
         if route is None or (facts.method in _NAMED_ONLY and facts.method not in route.settings.methods):
             return self._no_route(facts, origin)
         try:
-            return await self._judge(facts, route)
+            if route.settings.access is Access.PUBLIC:
+                return Admission(None, facts, route, _NOT_ASKED, self.identity.signed_out)
+            verdict = self.authenticator.recall(facts, scanned.cookies)
+            if verdict is None:
+                verdict = await self.authenticator.authenticate(facts, scanned.cookies)
+            return self._conclude(facts, route, verdict)
         except Exception:
             # A fault of ours must not let anything in; the traceback is the operator's, not the client's.
             _log.exception("deciding about a request failed")
             return Admission(answers.unexpected(facts), facts, route, _refused(Reason.UNEXPECTED_ERROR))
 
-    async def _judge(self, facts: RequestFacts, route: Route) -> Admission:
+    def _conclude(self, facts: RequestFacts, route: Route, verdict: Verdict) -> Admission:
         terms = route.settings
-        if terms.access is Access.PUBLIC:
-            return Admission(None, facts, route, _NOT_ASKED, self.identity.signed_out)
-        verdict = await self.authenticator.authenticate(facts)
         match act(verdict, facts, terms.access, terms.on_signed_out, self._sign_in):
             case Pass():
-                identity = self.identity.of(verdict.claims) if verdict.claims else self.identity.signed_out
+                identity = verdict.identity or self._identity(verdict)
                 return Admission(None, facts, route, verdict, identity)
             case Redirect(location):
                 return Admission(answers.redirect(location, verdict), facts, route, verdict, detail=verdict.message)
@@ -115,6 +116,9 @@ class Gate:
                 sign_in = self._sign_in.location(facts.url, verdict.dev_browser.reveal())
                 answer = answers.refusal(facts, refused.reason, verdict=verdict, sign_in=sign_in)
                 return Admission(answer, facts, route, verdict, detail=verdict.message)
+
+    def _identity(self, verdict: Verdict) -> tuple[Header, ...]:
+        return self.identity.of(verdict.claims) if verdict.claims else self.identity.signed_out
 
     def _no_route(self, facts: RequestFacts, origin: PublicOrigin) -> Admission:
         methods = self.routes.methods(origin.hostname, facts.url.path.encode("ascii"))
@@ -131,5 +135,5 @@ def _refused(reason: Reason) -> Verdict:
 
 
 def _unreadable(scope: Scope, scanned: Scanned, reason: Reason, detail: str) -> Admission:
-    facts = RequestFacts(method=scope.get("method", "GET"), url=PublicUrl("http", ""), headers=scanned.read)
+    facts = RequestFacts(method=scope.get("method", "GET"), url=PublicUrl("http", ""), headers=scanned)
     return Admission(answers.refusal(facts, reason), None, None, _refused(reason), detail=detail)

@@ -13,6 +13,7 @@ from gateway.core.reasons import Reason
 from gateway.core.request import Header, RequestFacts
 from gateway.core.settings_model import Access
 from gateway.core.tokens import may_be_from
+from gateway.core.verdict import State
 from gateway.errors import UpstreamError
 from gateway.ports import Journal
 from gateway.surfaces import answers
@@ -148,7 +149,8 @@ class Proxy:
     def _holds_session(self, facts: RequestFacts, admission: Admission) -> bool:
         if facts.bearer is None:
             return False
-        is_judged = facts.bearer == admission.verdict.token.reveal()
+        # Signed in with a Bearer token is signed in by it: it beats every cookie.
+        is_judged = admission.verdict.state is State.SIGNED_IN
         return is_judged or may_be_from(facts.bearer, self._gate.authenticator.rules.expected.issuers)
 
     async def _answer_failure(self, send: Send, watch: Watch, admission: Admission, reason: str) -> None:

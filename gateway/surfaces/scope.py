@@ -1,6 +1,7 @@
 """An ASGI scope made into request facts; the headers are scanned once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from starlette.types import Scope
@@ -8,52 +9,100 @@ from starlette.types import Scope
 from gateway.core.cookies import read
 from gateway.core.request import READ_HEADERS, PublicUrl, RequestFacts, bearer
 from gateway.core.target import canonical
-from gateway.core.trust import Forwarded, PublicOrigin, Trust
+from gateway.core.trust import NOT_FORWARDED, Forwarded, PublicOrigin, Trust
 
 # What a path may hold unescaped (RFC 3986 section 3.3).
 _PATH_CHARACTERS = "/!$&'()*+,;=:@"
 
 
-_COLLECTED = {
-    b"host": "hosts",
-    b"cookie": "cookies",
-    b"authorization": "authorization",
-    b"x-forwarded-host": "forwarded_host",
-    b"x-forwarded-proto": "forwarded_proto",
-    b"x-forwarded-for": "forwarded_for",
-}
+_FORWARDING = (b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-for")
+_COLLECTED = frozenset({b"host", b"cookie", b"authorization", *_FORWARDING, *READ_HEADERS})
 
 
-class Scanned:
-    """The headers of one request, sorted by what they are for."""
+class Scanned(Mapping[str, str]):
+    """The headers of one request that anybody here reads: gone over once, decoded when they are asked for.
 
-    __slots__ = ("authorization", "cookies", "forwarded_for", "forwarded_host", "forwarded_proto", "hosts", "read")
+    As a mapping it holds those of :data:`READ_HEADERS` as text; of several with one name the first.
+    """
+
+    __slots__ = ("_found", "forwarded")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        self.hosts: list[bytes] = []
-        self.cookies: list[bytes] = []
-        self.authorization: list[bytes] = []
-        self.forwarded_host: list[bytes] = []
-        self.forwarded_proto: list[bytes] = []
-        self.forwarded_for: list[bytes] = []
-        self.read: dict[str, str] = {}
+        found: dict[bytes, tuple[bytes, ...]] = {}
         for name, value in headers:
-            if name in READ_HEADERS:
-                self.read.setdefault(name.decode("ascii"), value.decode("latin-1"))
-            elif name in _COLLECTED:
-                getattr(self, _COLLECTED[name]).append(value)
+            if name in _COLLECTED:
+                found[name] = (*found[name], value) if name in found else (value,)
+        self._found = found
+        self.forwarded = NOT_FORWARDED if found.keys().isdisjoint(_FORWARDING) else self._forwarded()
+
+    def _forwarded(self) -> Forwarded:
+        """Return the forwarding headers, not believed yet."""
+        found = self._found
+        return Forwarded(*(found.get(name, ()) for name in _FORWARDING))
 
     @property
-    def forwarded(self) -> Forwarded:
-        """The forwarding headers, not believed yet."""
-        return Forwarded(self.forwarded_host, self.forwarded_proto, self.forwarded_for)
+    def hosts(self) -> Sequence[bytes]:
+        """The values of all ``Host`` lines."""
+        return self._found.get(b"host", ())
+
+    @property
+    def cookies(self) -> Sequence[bytes]:
+        """The values of all ``Cookie`` lines."""
+        return self._found.get(b"cookie", ())
 
     @property
     def bearer(self) -> str | None:
         """The Bearer token; of several Authorization headers none is believed."""
-        if not self.authorization:
+        values = self._found.get(b"authorization")
+        if values is None:
             return None
-        return bearer(self.authorization[0]) if len(self.authorization) == 1 else ""
+        return bearer(values[0]) if len(values) == 1 else ""
+
+    def __getitem__(self, name: str) -> str:
+        text: str | None = self.get(name)
+        if text is None:
+            raise KeyError(name)
+        return text
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a header's value by its lower-case name, or the default.
+
+        Written out, since decisions ask for headers that are not there, and the inherited one raises and catches.
+        """
+        raw = name.encode("latin-1", "replace")
+        values = self._found.get(raw) if raw in READ_HEADERS else None
+        return default if values is None else values[0].decode("latin-1")
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.decode("ascii") for name in self._found if name in READ_HEADERS)
+
+    def __len__(self) -> int:
+        return sum(name in READ_HEADERS for name in self._found)
+
+
+class ReadCookies(Mapping[str, Sequence[str]]):
+    """An instance's cookies; the ``Cookie`` headers are read when the first one is asked for."""
+
+    __slots__ = ("_headers", "_names", "_read")
+
+    def __init__(self, headers: Sequence[bytes], names: frozenset[str]) -> None:
+        self._headers = headers
+        self._names = names
+        self._read: Mapping[str, Sequence[str]] | None = None
+
+    def _cookies(self) -> Mapping[str, Sequence[str]]:
+        if self._read is None:
+            self._read = read((value.decode("latin-1") for value in self._headers), self._names)
+        return self._read
+
+    def __getitem__(self, name: str) -> Sequence[str]:
+        return self._cookies()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cookies())
+
+    def __len__(self) -> int:
+        return len(self._cookies())
 
 
 def origin_of(scope: Scope, scanned: Scanned, trust: Trust) -> PublicOrigin:
@@ -73,24 +122,24 @@ def facts_of(
     Raises:
         TargetError: when its path has no one canonical form.
     """
-    path = canonical(raw_path(scope))
+    path = canonical(raw_path(scope)).decode("ascii")
+    query = scope.get("query_string", b"").decode("latin-1")
+    # By position, which is faster than by name: method, url, bearer, cookies, headers, client.
     return RequestFacts(
-        method=scope.get("method", "GET"),
-        url=PublicUrl(
-            origin.scheme, origin.host, path.decode("ascii"), scope.get("query_string", b"").decode("latin-1")
-        ),
-        bearer=scanned.bearer,
-        cookies=read((value.decode("latin-1") for value in scanned.cookies), cookie_names),
-        headers=scanned.read,
-        client=trust.client_address(peer(scope), scanned.forwarded),
+        scope.get("method", "GET"),
+        PublicUrl(origin.scheme, origin.host, path, query),
+        scanned.bearer,
+        ReadCookies(scanned.cookies, cookie_names),
+        scanned,
+        trust.client_address(peer(scope), scanned.forwarded),
     )
 
 
 def raw_path(scope: Scope) -> bytes:
     """Return the path as it was sent; servers that do not keep it give the decoded one, which is encoded again."""
-    raw = scope.get("raw_path")
+    raw: bytes | None = scope.get("raw_path")
     if raw is not None:
-        return bytes(raw).partition(b"?")[0]
+        return raw.partition(b"?")[0] if b"?" in raw else raw
     path: str = scope["path"]
     return quote(path, safe=_PATH_CHARACTERS, errors="surrogatepass").encode("ascii")
 

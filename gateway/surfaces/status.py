@@ -40,7 +40,7 @@ class Status:
             return _refusal(Reason.METHOD_NOT_ALLOWED, [(b"allow", b"GET, HEAD")])
         admission = await self._endpoint(scope, path)
         if scope["method"] == "HEAD" and admission.answer is not None:
-            return replace(admission, answer=replace(admission.answer, body=b""))
+            return admission._replace(answer=replace(admission.answer, body=b""))
         return admission
 
     async def _endpoint(self, scope: Scope, path: bytes) -> Admission:

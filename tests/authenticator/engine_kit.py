@@ -110,6 +110,9 @@ class Keys:
     def cached(self, kid: str) -> VerificationKey | None:
         return self.set.get(kid)
 
+    def fresh_for_s(self) -> float:
+        return 300.0
+
     async def find(self, kid: str) -> VerificationKey | None:
         self.found.append(kid)
         if self.error is not None:

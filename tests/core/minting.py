@@ -163,8 +163,11 @@ class Remembered:
     def __init__(self, *tokens: str) -> None:
         self._claims = {token: session_claims(parse(token).payload) for token in tokens}
 
-    def get(self, token: str) -> SessionClaims | None:
+    def get(self, token: str, now_s: float) -> SessionClaims | None:
         return self._claims.get(token)
+
+    def has_ended(self, session_id: str, issued_at_s: float) -> bool:
+        return False
 
 
 NOTHING_REMEMBERED = Remembered()

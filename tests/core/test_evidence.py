@@ -57,47 +57,47 @@ def test_any_text_is_a_time(text: str):
 
 def test_a_token_is_peeked_without_its_signature():
     header, payload, _ = GOOD.split(".")
-    peeked = peek(f"{header}.{payload}.AAAA", NOTHING_REMEMBERED)
+    peeked = peek(f"{header}.{payload}.AAAA", NOTHING_REMEMBERED, NOW)
     assert peeked is not None
     assert (peeked.issuer, peeked.session_id, peeked.user_id) == (ISSUER, "sess_1", "user_1")
     assert (peeked.issued_at_s, peeked.expires_at_s, peeked.is_session) == (SECOND - 5, SECOND + 55, True)
 
 
 def test_a_verified_token_is_not_read_again():
-    peeked = peek(GOOD, Remembered(GOOD))
+    peeked = peek(GOOD, Remembered(GOOD), NOW)
     assert isinstance(peeked, SessionClaims)
     assert peeked.is_session
 
 
 @pytest.mark.parametrize("token", ["", "junk", "a.b.c", f"{GOOD}=", "x" * 9000])
 def test_what_is_no_token_says_nothing(token: str):
-    assert peek(token, NOTHING_REMEMBERED) is None
+    assert peek(token, NOTHING_REMEMBERED, NOW) is None
 
 
 @pytest.mark.parametrize("value", [None, False, 0, "", 0.0])
 def test_an_issuer_that_is_nothing_is_absent(value: object):
-    assert peek(mint(iss=value), NOTHING_REMEMBERED).issuer == ""
+    assert peek(mint(iss=value), NOTHING_REMEMBERED, NOW).issuer == ""
 
 
 @pytest.mark.parametrize("value", [7, True, [], {}, [ISSUER]])
 def test_an_issuer_that_is_no_text_is_not_ours(value: object):
-    assert peek(mint(iss=value), NOTHING_REMEMBERED).issuer not in {"", ISSUER, HOST}
+    assert peek(mint(iss=value), NOTHING_REMEMBERED, NOW).issuer not in {"", ISSUER, HOST}
 
 
 def test_odd_claims_are_absent():
-    peeked = peek(mint(sid=1, sub=None, iat="5", exp=True), NOTHING_REMEMBERED)
+    peeked = peek(mint(sid=1, sub=None, iat="5", exp=True), NOTHING_REMEMBERED, NOW)
     assert (peeked.session_id, peeked.user_id, peeked.issued_at_s, peeked.expires_at_s) == ("", "", 0, 0)
 
 
 def test_the_class_is_seen():
-    assert not peek(mint(header={"cat": TEMPLATE}), NOTHING_REMEMBERED).is_session
+    assert not peek(mint(header={"cat": TEMPLATE}), NOTHING_REMEMBERED, NOW).is_session
 
 
 @given(
     st.lists(st.binary(max_size=20), min_size=3, max_size=3).map(lambda parts: ".".join(map(b64, parts))) | st.text()
 )
 def test_peeking_never_raises(token: str):
-    peeked = peek(token, NOTHING_REMEMBERED)
+    peeked = peek(token, NOTHING_REMEMBERED, NOW)
     assert peeked is None or not isinstance(peeked, SessionClaims)
 
 

@@ -142,3 +142,26 @@ def test_odd_bytes_in_headers_are_no_fault():
     pairs = [(b"host", b"a.test"), (b"cookie", b"\xff\xfe=\x80; __session=\xff"), (b"accept", b"\xff")]
     facts = read(scope_of("/", headers=pairs))
     assert facts.cookies == {"__session": ("\xff",)}
+
+
+def test_read_headers_are_a_mapping_of_the_first_values():
+    scanned = Scanned(
+        [(b"accept", b"a"), (b"accept", b"b"), (b"x-other", b"c"), (b"cookie", b"d"), (b"referer", b"\xe9")]
+    )
+    assert dict(scanned) == {"accept": "a", "referer": "\xe9"}
+    assert (len(scanned), "accept" in scanned, "cookie" in scanned, "x-other" in scanned) == (2, True, False, False)
+    assert (scanned.get("origin"), scanned.get("origin", ""), scanned.get("\u20ac", "no")) == (None, "", "no")
+    with pytest.raises(KeyError):
+        scanned["cookie"]
+
+
+def test_read_cookies_are_a_mapping():
+    facts = read(scope_of("/page", ("cookie", "a=1; __session=t1")))
+    assert (list(facts.cookies), len(facts.cookies), facts.cookies["__session"]) == (["__session"], 1, ("t1",))
+
+
+def test_records_of_a_request_show_no_tokens():
+    facts = read(
+        scope_of("/page", ("cookie", "__session=secret"), ("authorization", "Bearer secret"), query=b"q=secret")
+    )
+    assert repr(facts) == "RequestFacts(GET PublicUrl(https://app.example.test/page))"
