@@ -65,7 +65,7 @@ def command(config: Path, *, is_json: bool) -> int:
 
 def _print(settings: Settings, table: RouteTable) -> None:
     shown = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("host", "path", "methods", "access", "signed out", "upstream"):
+    for column in ("host", "path", "methods", "access", "requires", "signed out", "upstream"):
         shown.add_column(column, no_wrap=True)
     for route in table.routes:
         shown.add_row(*map(Text, _row(route)))
@@ -86,11 +86,17 @@ def _row(route: Route) -> tuple[str, ...]:
     settings = route.settings
     signed_out = str(settings.on_signed_out) if settings.access is Access.REQUIRED else "-"
     methods = ",".join(settings.methods) or "any"
-    return settings.host or "any", settings.path, methods, str(settings.access), signed_out, settings.upstream or "-"
+    terms = str(settings.access), str(settings.require or "-"), signed_out
+    return settings.host or "any", settings.path, methods, *terms, settings.upstream or "-"
 
 
 def _loosened_text(inner: Route, outer: Route) -> str:
-    return f"{inner.name} is {inner.settings.access}, inside {outer.name}, which is {outer.settings.access}"
+    return f"{inner.name} is {_terms(inner)}, inside {outer.name}, which is {_terms(outer)}"
+
+
+def _terms(route: Route) -> str:
+    settings = route.settings
+    return f"{settings.access} ({settings.require})" if settings.require else str(settings.access)
 
 
 def _described(settings: Settings, table: RouteTable) -> dict[str, object]:

@@ -3,7 +3,10 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
+
+from gateway.core.authorization import NOT_ASKED, NotAsked, Reverification, has
 
 PENDING = "pending"
 
@@ -36,8 +39,9 @@ class SessionClaims:
         not_before_s: ``nbf``, Unix seconds; 0 where absent.
         status: ``sts``; ``pending`` means signed in with tasks open.
         organization: None for a personal session.
-        actor: ``act``, who impersonates the user; None for the user in person.
+        actor: ``act``, who impersonates the user; None for the user in person, empty where the claim names nobody.
         factor_ages_min: ``fva``, minutes since the first and the second factor, -1 for never; None if not told.
+        features, plans: ``fea`` and ``pla`` as they stand in the token, e.g. ``o:dashboard,u:export``; see :meth:`has`.
         encoded: all claims as they stand in the token, as JSON; see :attr:`raw`.
     """
 
@@ -52,6 +56,8 @@ class SessionClaims:
     organization: Organization | None = None
     actor: Mapping[str, Any] | None = None
     factor_ages_min: tuple[float, float] | None = None
+    features: str = ""
+    plans: str = ""
     encoded: bytes = field(default=b"{}", repr=False)
 
     @property
@@ -74,6 +80,26 @@ class SessionClaims:
         """Whether tasks are open, so that the session does not count as signed in."""
         return self.status == PENDING
 
+    def has(
+        self,
+        *,
+        role: str | NotAsked = NOT_ASKED,
+        permission: str | NotAsked = NOT_ASKED,
+        feature: str | NotAsked = NOT_ASKED,
+        plan: str | NotAsked = NOT_ASKED,
+        reverification: str | Reverification | NotAsked = NOT_ASKED,
+    ) -> bool:
+        """Return whether the session has everything that is asked for; nothing asked is no, and None is a question.
+
+        Args:
+            role: in the active organization, e.g. ``org:admin``.
+            permission: likewise, e.g. ``org:articles:publish``.
+            feature: ``name``, ``org:name`` or ``user:name``.
+            plan: likewise.
+            reverification: ``strict_mfa``, ``strict``, ``moderate``, ``lax`` or a :class:`Reverification`.
+        """
+        return has(self, role=role, permission=permission, feature=feature, plan=plan, reverification=reverification)
+
 
 def session_claims(payload: Mapping[str, Any], encoded: bytes | None = None) -> SessionClaims:
     """Read the claims of a payload whose types :func:`gateway.core.tokens.check_claims` has accepted.
@@ -92,8 +118,10 @@ def session_claims(payload: Mapping[str, Any], encoded: bytes | None = None) -> 
         not_before_s=payload.get("nbf", 0),
         status=_text(payload.get("sts")),
         organization=_organization_v2(payload) if payload.get("v") == 2 else _organization_v1(payload),
-        actor=actor if isinstance(actor := payload.get("act"), dict) else None,
+        actor=_actor(payload.get("act")),
         factor_ages_min=_factor_ages(payload.get("fva")),
+        features=_text(payload.get("fea")),
+        plans=_text(payload.get("pla")),
         encoded=json.dumps(payload).encode() if encoded is None else encoded,
     )
 
@@ -145,6 +173,13 @@ def _list(text: str) -> list[str]:
     return [item.strip() for item in text.split(",")]
 
 
+def _actor(claim: object) -> Mapping[str, Any] | None:
+    """Return the actor; a claim that is there and cannot be read still says that it is not the user in person."""
+    if claim is None:
+        return None
+    return claim if isinstance(claim, dict) else {}
+
+
 def _factor_ages(claim: object) -> tuple[float, float] | None:
     match claim:
         case [int() | float() as first, int() | float() as second] if _is_age(first) and _is_age(second):
@@ -154,7 +189,7 @@ def _factor_ages(claim: object) -> tuple[float, float] | None:
 
 
 def _is_age(number: float) -> bool:
-    return not isinstance(number, bool) and (number >= 0 or number == -1)
+    return not isinstance(number, bool) and (0 <= number < inf or number == -1)
 
 
 def _text(value: object) -> str:

@@ -14,6 +14,7 @@ from gateway.core.request import Header
 
 MAX_VALUE_BYTES = 4096
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+UNKNOWN_ACTOR = "unknown"
 SIGNED_IN, SIGNED_OUT = b"signed-in", b"signed-out"
 
 
@@ -34,7 +35,7 @@ class IdentityHeaders:
     def of(self, claims: SessionClaims) -> tuple[Header, ...]:
         """Return the headers of a signed-in session; what the session does not have is not there."""
         organization = claims.organization
-        named = [("user-id", claims.user_id), ("id", claims.session_id)]
+        named = [("user-id", claims.user_id), ("id", claims.session_id), ("actor", actor_of(claims))]
         if organization is not None:
             named += [
                 ("org-id", organization.id),
@@ -49,6 +50,14 @@ class IdentityHeaders:
             missing = b",".join(name for name, value in pairs if len(value) > MAX_VALUE_BYTES)
             kept.append((self.prefix + b"truncated", missing))
         return (*kept, (self.prefix + b"status", SIGNED_IN))
+
+
+def actor_of(claims: SessionClaims) -> str:
+    """Return who impersonates the user, :data:`UNKNOWN_ACTOR` where the token does not say; empty for nobody."""
+    if claims.actor is None:
+        return ""
+    subject = claims.actor.get("sub")
+    return subject if isinstance(subject, str) and subject else UNKNOWN_ACTOR
 
 
 def encode(text: str) -> bytes:

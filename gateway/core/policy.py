@@ -11,7 +11,8 @@ from gateway.core.handshake import clean_url, with_query
 from gateway.core.instance import InstanceKind
 from gateway.core.reasons import Reason
 from gateway.core.request import PublicUrl, RequestFacts
-from gateway.core.settings_model import Access, OnSignedOut
+from gateway.core.requirement import unmet
+from gateway.core.settings_model import Access, OnSignedOut, RouteSettings
 from gateway.core.verdict import State, Verdict
 
 _NOBODY = frozenset({Reason.SESSION_TOKEN_AND_UAT_MISSING, Reason.SESSION_TOKEN_MISSING})
@@ -69,21 +70,26 @@ def accounts_portal(frontend_api: str) -> str:
     return f"https://{host.replace('clerk.', 'accounts.', 1)}/sign-in"
 
 
-def act(verdict: Verdict, facts: RequestFacts, access: Access, on_signed_out: OnSignedOut, sign_in: SignIn) -> Action:
+def act(verdict: Verdict, facts: RequestFacts, terms: RouteSettings, sign_in: SignIn) -> Action:
     """Return what happens to a request on a route.
 
     Args:
         verdict: the decision; not asked for on public routes.
         facts: the request.
-        access, on_signed_out: of the route.
+        terms: of the route.
         sign_in: where people sign in.
     """
+    on_signed_out = terms.on_signed_out
     if verdict.state is State.UNKNOWN:
         return Refuse(verdict.reason)
     may_redirect = facts.method in {"GET", "HEAD"} and on_signed_out is not OnSignedOut.UNAUTHORIZED
     if verdict.location and may_redirect:
         return Redirect(verdict.location)
-    if verdict.state is State.SIGNED_IN or access is not Access.REQUIRED:
+    if terms.require is not None and verdict.state is State.SIGNED_IN:
+        # Nobody is sent to sign in for this: whoever is signed in would come right back.
+        reason = unmet(terms.require, verdict.claims)
+        return Refuse(reason) if reason else Pass()
+    if verdict.state is State.SIGNED_IN or terms.access is not Access.REQUIRED:
         return Pass()
     wants_page = on_signed_out is OnSignedOut.REDIRECT or (facts.is_navigation and facts.method == "GET")
     if may_redirect and wants_page and not verdict.is_loop and verdict.reason in _NOBODY:

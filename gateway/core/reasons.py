@@ -31,6 +31,15 @@ class Reason(StrEnum):
     SESSION_ENDED = "session-ended"
     TOKEN_TYPE_MISMATCH = "token-type-mismatch"
 
+    # Somebody is signed in, and may not do this.
+    MISSING_ROLE = "missing-role"
+    MISSING_PERMISSION = "missing-permission"
+    MISSING_FEATURE = "missing-feature"
+    MISSING_PLAN = "missing-plan"
+    MISSING_SCOPE = "missing-scope"
+    REVERIFICATION_REQUIRED = "reverification-required"
+    IMPERSONATION_REFUSED = "impersonation-refused"
+
     # The token is at fault.
     TOKEN_EXPIRED = "token-expired"
     TOKEN_INVALID = "token-invalid"
@@ -112,7 +121,8 @@ class Meaning:
 
     Attributes:
         status: the HTTP status when the request may not go on.
-        challenge: the ``error`` of ``WWW-Authenticate: Bearer``; empty where the client sent no token.
+        challenge: the ``error`` of ``WWW-Authenticate: Bearer``; empty where the client sent no token, or where no
+            other token would help.
         level: the log level, ``info``, ``warning`` or ``error``.
         text: one sentence for the person in front of the screen.
     """
@@ -128,6 +138,8 @@ _RENEW = Meaning(401, "", "info", "Your session has to be renewed by the browser
 _BAD_TOKEN = Meaning(401, "invalid_token", "warning", "The session token cannot be accepted.")
 _EXPIRED = Meaning(401, "invalid_token", "info", "Your session token has expired.")
 _CLOCK = Meaning(401, "invalid_token", "warning", "The session token is not valid yet; a clock may be wrong.")
+# RFC 6750 section 3.1: "higher privileges than provided by the access token".
+_SCOPE = "insufficient_scope"
 _NO_KEYS = Meaning(503, "", "error", "Sessions cannot be checked at the moment. Please try again shortly.")
 _BAD_REQUEST = Meaning(400, "", "warning", "The request cannot be understood.")
 _UPSTREAM = Meaning(502, "", "error", "The service behind this gateway did not answer properly.")
@@ -153,6 +165,37 @@ TABLE: dict[str, Meaning] = {
     Reason.SESSION_ENDED: Meaning(401, "invalid_token", "info", "Your session has ended. Please sign in again."),
     Reason.SESSION_PENDING: Meaning(401, "", "info", "Your sign-in is not complete yet."),
     Reason.TOKEN_TYPE_MISMATCH: _BAD_TOKEN,
+    Reason.MISSING_ROLE: Meaning(
+        403,
+        _SCOPE,
+        "info",
+        "Your role does not allow this. Switch to another organization, or ask an administrator of yours for the role.",
+    ),
+    Reason.MISSING_PERMISSION: Meaning(
+        403,
+        _SCOPE,
+        "info",
+        "You lack the permission for this. Switch to another organization, or ask an administrator of yours for it.",
+    ),
+    Reason.MISSING_FEATURE: Meaning(
+        403, _SCOPE, "info", "This feature is not part of your plan, or not of the organization that you are in."
+    ),
+    Reason.MISSING_PLAN: Meaning(
+        403, _SCOPE, "info", "This needs another plan, or an organization that has it. Subscribe, or switch to it."
+    ),
+    Reason.MISSING_SCOPE: Meaning(
+        403, _SCOPE, "info", "The token was not issued for this; ask for one with the scope."
+    ),
+    # RFC 9470 section 3: the sign-in behind the token is not fresh or not strong enough.
+    Reason.REVERIFICATION_REQUIRED: Meaning(
+        403,
+        "insufficient_user_authentication",
+        "info",
+        "This needs a fresh proof that it is you. Confirm your identity in the application, then try again.",
+    ),
+    Reason.IMPERSONATION_REFUSED: Meaning(
+        403, "", "warning", "This is for the user in person. End the impersonation, then sign in as yourself."
+    ),
     Reason.TOKEN_EXPIRED: _EXPIRED,
     Reason.TOKEN_INVALID: _BAD_TOKEN,
     Reason.TOKEN_INVALID_ALGORITHM: _BAD_TOKEN,

@@ -202,9 +202,15 @@ def _rank(route: Route) -> tuple[int, int, int, bool]:
     return exactness, len(host or ""), len(route.settings.path), bool(route.settings.methods)
 
 
+def _asks_as_much(one: RouteSettings, other: RouteSettings) -> bool:
+    if one.access.strictness != other.access.strictness or other.require is None:
+        return one.access.strictness >= other.access.strictness
+    return one.require is not None and one.require.covers(other.require)
+
+
 def _loosens(route: Route, outer: Route) -> bool:
     one, other = route.settings, outer.settings
-    if one.access.strictness >= other.access.strictness or not _covers_host(other.host, one.host):
+    if _asks_as_much(one, other) or not _covers_host(other.host, one.host):
         return False
     if one.methods and other.methods and not set(one.methods) & set(other.methods):
         return False

@@ -35,7 +35,7 @@ from gateway.core.settings_model import (
     ServerSettings,
     Settings,
 )
-from gateway.core.settings_values import BadValueError, show
+from gateway.core.settings_values import BadTableError, BadValueError, show
 from gateway.errors import ConfigurationError, Fault
 
 __all__ = [
@@ -56,7 +56,9 @@ __all__ = [
 ]
 
 # What stands behind the identity prefix; a claim's header may not have such a name.
-IDENTITY_HEADERS = ("User-Id", "Id", "Org-Id", "Org-Slug", "Org-Role", "Org-Permissions", "Status", "Truncated")
+IDENTITY_HEADERS = (
+    *("User-Id", "Id", "Actor", "Org-Id", "Org-Slug", "Org-Role", "Org-Permissions", "Status", "Truncated"),
+)
 _MUCH_SKEW_S = 60
 
 
@@ -120,6 +122,8 @@ class _Reading:
     def _value(self, setting: str, key: Key, value: object, found: dict[str, Any]) -> None:
         try:
             found[key.name] = key.read(value)
+        except BadTableError as bad:
+            self.faults += [Fault(f"{setting}.{name}", seen, problem, fix) for name, seen, problem, fix in bad.entries]
         except BadValueError as bad:
             self.faults.append(Fault(setting, key.redact(value), bad.problem, bad.fix))
 
@@ -141,6 +145,12 @@ class _Reading:
         if needs_upstream and isinstance(table, Mapping) and table.get("upstream") is None:
             fix = 'say where requests go, like upstream = "http://127.0.0.1:9000"'
             self.faults.append(Fault(f"{where}.upstream", "", "it is missing", fix))
+        access = found.get("access", RouteSettings().access)
+        if "require" in found and access is not Access.REQUIRED:
+            # Whoever does not meet it would only have to sign out to pass.
+            problem = f"it is asked of sessions, and a route with access {access} lets people pass without one"
+            fix = 'write access = "required", or leave require out'
+            self.faults.append(Fault(f"{where}.require", str(found["require"]), problem, fix))
         return where, found
 
 

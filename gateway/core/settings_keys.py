@@ -14,6 +14,7 @@ from gateway.core import settings_credentials as credentials
 from gateway.core import settings_headers as headers
 from gateway.core import settings_model as model
 from gateway.core import settings_requests as requests
+from gateway.core import settings_requirements as requirements
 from gateway.core import settings_values as values
 from gateway.core.secret import Secret
 
@@ -297,6 +298,15 @@ ROUTE = _section(
         values.one_of(model.Access),
         "public (anyone, no identity), optional (anyone, identity if signed in) or required (signed in only).",
         hazard="public inside a required route opens what is below it",
+    ),
+    Key(
+        "require",
+        "table",
+        requirements.requirement,
+        "What a session must have to pass, all of it, or it gets 403: role, permission, feature, plan, reverification "
+        "(strict_mfa, strict, moderate, lax or { level, after_minutes }), no_impersonation = true; of machine tokens "
+        "scopes. Only where access is required.",
+        hazard="the token says it, so a role that was taken away counts until the token expires",
     ),
     Key(
         "on_signed_out",

@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
 from gateway.core.instance import API_URL, PublishableKey
+from gateway.core.requirement import Requirement
 from gateway.core.secret import Secret
 from gateway.errors import Fault
 
@@ -119,8 +120,13 @@ class RouteSettings:
     methods: tuple[str, ...] = ()
     upstream: str | None = None
     access: Access = Access.REQUIRED
+    require: Requirement | None = None
     on_signed_out: OnSignedOut = OnSignedOut.AUTO
     keep_credentials: bool = False
+
+    def __post_init__(self) -> None:
+        if self.require is not None and self.access is not Access.REQUIRED:
+            raise ValueError("a requirement is asked of sessions, so the route has to require one")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from gateway.core.instance import PublishableKey
 from gateway.core.secret import Secret
@@ -31,6 +31,33 @@ class BadValueError(ValueError):
         self.problem = problem
         self.fix = fix
         super().__init__(problem)
+
+
+class BadEntry(NamedTuple):
+    """One wrong entry of a table.
+
+    Attributes:
+        key: dotted where the table has tables.
+        seen: its value as it may be shown.
+        problem, fix: as in :class:`BadValueError`.
+    """
+
+    key: str
+    seen: str
+    problem: str
+    fix: str
+
+
+class BadTableError(ValueError):
+    """A table that cannot be used.
+
+    Attributes:
+        entries: everything that is wrong in it.
+    """
+
+    def __init__(self, entries: Sequence[BadEntry]) -> None:
+        self.entries = tuple(entries)
+        super().__init__("; ".join(f"{entry.key}: {entry.problem}" for entry in entries))
 
 
 def text(value: object) -> str:

@@ -26,6 +26,7 @@ _log = logging.getLogger("gateway.demo")
 _PROGRAM_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _FACTS = (
     ("User", "user-id"),
+    ("Impersonated by", "actor"),
     ("Organization", "org-id"),
     ("Slug", "org-slug"),
     ("Role", "org-role"),

@@ -8,6 +8,7 @@ from gateway.core.cookies import SetCookie
 from gateway.core.handshake import escape
 from gateway.core.reasons import Reason, meaning
 from gateway.core.request import Header, RequestFacts
+from gateway.core.requirement import Requirement
 from gateway.core.verdict import State, Verdict
 from gateway.pages import error as error_page
 from gateway.pages.rendering import page_headers
@@ -82,6 +83,7 @@ def refusal(
     verdict: Verdict | None = None,
     sign_in: str = "",
     headers: Sequence[Header] = (),
+    requirement: Requirement | None = None,
 ) -> Answer:
     """Return the answer to a request that does not go on.
 
@@ -91,19 +93,23 @@ def refusal(
         verdict: the decision, if there was one: its message and cookies go along.
         sign_in: address of the sign-in page, offered on pages.
         headers: more headers, such as ``Allow``.
+        requirement: what did not hold, where that is the reason.
     """
     what = meaning(reason)
     state = verdict.state if verdict is not None else State.SIGNED_OUT
     message = verdict.message if verdict is not None else ""
     extra = [_NO_STORE, (b"vary", b"Accept, Authorization, Cookie"), *status_headers(state, reason, message), *headers]
-    if what.status == 401:
-        extra.append(challenge(reason))
+    if what.status == 401 or what.challenge:
+        extra.append(challenge(reason, requirement.scopes if requirement is not None else ()))
     if what.status == 503:
         retry_s = (verdict.retry_after_s if verdict is not None else 0) or RETRY_AFTER_S
         extra.append((b"retry-after", str(retry_s).encode()))
     if facts is not None and facts.wants_html:
         body = _page(facts, reason, verdict, sign_in)
         kind = _HTML_HEADERS
+    elif reason == Reason.REVERIFICATION_REQUIRED and requirement is not None:
+        body = _reverification(requirement)
+        kind = ((b"content-type", b"application/json"),)
     else:
         body = _problem(what.status, reason, what.text)
         kind = ((b"content-type", b"application/problem+json"),)
@@ -114,11 +120,18 @@ def refusal(
     return answer.with_cookies(verdict.cookies)
 
 
-def challenge(reason: str) -> Header:
-    """Return ``WWW-Authenticate``, which every 401 carries (RFC 9110 section 15.5.2, RFC 6750 section 3)."""
+def challenge(reason: str, scopes: Sequence[str] = ()) -> Header:
+    """Return ``WWW-Authenticate``, which every 401 carries (RFC 9110 section 15.5.2, RFC 6750 section 3).
+
+    Args:
+        reason: of the refusal.
+        scopes: that a token must have, for a token that has too few.
+    """
     text, error = 'Bearer realm="gateway"', meaning(reason).challenge
     if error:
         text += f', error="{error}", error_description="{reason}"'
+    if scopes:
+        text += f', scope="{" ".join(scopes)}"'
     return b"www-authenticate", text.encode("ascii", "replace")
 
 
@@ -127,11 +140,18 @@ def _problem(status: int, reason: str, text: str) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
+def _reverification(requirement: Requirement) -> bytes:
+    """Return what makes Clerk's front end ask for the proof and try again (request-authentication section 16)."""
+    metadata = {"reverification": requirement.reverification_config}
+    document = {"clerk_error": {"type": "forbidden", "reason": "reverification-error", "metadata": metadata}}
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
 def _page(facts: RequestFacts, reason: str, verdict: Verdict | None, sign_in: str) -> bytes:
     what = meaning(reason)
     is_loop = verdict is not None and verdict.is_loop
     actions = [("Sign in", sign_in)] if what.status == 401 and sign_in else []
-    if facts.method == "GET" and what.status >= 500:
+    if facts.method == "GET" and (what.status == 403 or what.status >= 500):
         actions.append(("Try again", facts.url.path))
     heading = "We could not renew your session" if is_loop else _HEADINGS[what.status]
     page = error_page.render(

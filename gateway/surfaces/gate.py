@@ -4,6 +4,7 @@ The order is policy and is written here alone: host, target, route, decision, th
 """
 
 import logging
+from dataclasses import replace
 from typing import NamedTuple
 
 from starlette.types import Scope
@@ -14,6 +15,7 @@ from gateway.core.identity import IdentityHeaders
 from gateway.core.policy import Pass, Redirect, SignIn, act
 from gateway.core.reasons import Reason
 from gateway.core.request import Header, PublicUrl, RequestFacts
+from gateway.core.requirement import Requirement
 from gateway.core.routes import Route, RouteTable
 from gateway.core.settings_model import Access
 from gateway.core.target import TargetError
@@ -106,16 +108,28 @@ class Gate:
 
     def _conclude(self, facts: RequestFacts, route: Route, verdict: Verdict) -> Admission:
         terms = route.settings
-        match act(verdict, facts, terms.access, terms.on_signed_out, self._sign_in):
+        match act(verdict, facts, terms, self._sign_in):
             case Pass():
                 identity = verdict.identity or self._identity(verdict)
                 return Admission(None, facts, route, verdict, identity)
             case Redirect(location):
                 return Admission(answers.redirect(location, verdict), facts, route, verdict, detail=verdict.message)
             case refused:
-                sign_in = self._sign_in.location(facts.url, verdict.dev_browser.reveal())
-                answer = answers.refusal(facts, refused.reason, verdict=verdict, sign_in=sign_in)
-                return Admission(answer, facts, route, verdict, detail=verdict.message)
+                answer = self.refusal(facts, verdict, refused.reason, terms.require)
+                # The log names the reason for a refusal also where somebody is signed in.
+                return Admission(answer, facts, route, replace(verdict, reason=refused.reason), detail=verdict.message)
+
+    def refusal(self, facts: RequestFacts, verdict: Verdict, reason: str, requirement: Requirement | None) -> Answer:
+        """Return the answer to a request whose session, or the lack of one, does not do.
+
+        Args:
+            facts: the request.
+            verdict: who is signed in, or why nobody is.
+            reason: why the request is refused.
+            requirement: what was asked for beyond a session.
+        """
+        sign_in = self._sign_in.location(facts.url, verdict.dev_browser.reveal())
+        return answers.refusal(facts, reason, verdict=verdict, sign_in=sign_in, requirement=requirement)
 
     def _identity(self, verdict: Verdict) -> tuple[Header, ...]:
         return self.identity.of(verdict.claims) if verdict.claims else self.identity.signed_out

@@ -6,6 +6,7 @@ from dataclasses import replace
 from starlette.types import Scope
 
 from gateway.core.claims import SessionClaims
+from gateway.core.identity import actor_of
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
 from gateway.core.target import TargetError
@@ -93,6 +94,7 @@ def describe(claims: SessionClaims, how: How) -> dict[str, object]:
         "how": how,
         "user_id": claims.user_id,
         "session_id": claims.session_id,
+        "actor": actor_of(claims) or None,
         "expires_at_s": claims.expires_at_s,
         "organization": organization
         and {

@@ -17,6 +17,15 @@ clock_skew_s = 90
 [[routes]]
 upstream = "http://127.0.0.1:9000"
 [[routes]]
+path = "/admin"
+upstream = "http://127.0.0.1:9000"
+[routes.require]
+role = "org:admin"
+reverification = {{ level = "second_factor", after_minutes = 10 }}
+[[routes]]
+path = "/admin/users"
+upstream = "http://127.0.0.1:9000"
+[[routes]]
 path = "/health"
 host = "*.example.com"
 methods = ["GET", "POST"]
@@ -42,14 +51,19 @@ def test_a_good_configuration_is_shown_as_routes(config: Path, capsys: pytest.Ca
     assert run(["check", "--config", str(config)]) == 0
     shown = capsys.readouterr()
     rows = [line.split() for line in shown.out.splitlines()]
+    asked = "role org:admin, reverification second_factor 10 min"
     assert rows == [
-        ["host", "path", "methods", "access", "signed", "out", "upstream"],
-        ["any", "/", "any", "required", "auto", "http://127.0.0.1:9000"],
-        ["*.example.com", "/health", "GET,POST", "public", "-", "http://127.0.0.1:9001"],
+        ["host", "path", "methods", "access", "requires", "signed", "out", "upstream"],
+        ["any", "/", "any", "required", "-", "auto", "http://127.0.0.1:9000"],
+        ["any", "/admin", "any", "required", *asked.split(), "auto", "http://127.0.0.1:9000"],
+        ["any", "/admin/users", "any", "required", "-", "auto", "http://127.0.0.1:9000"],
+        ["*.example.com", "/health", "GET,POST", "public", "-", "-", "http://127.0.0.1:9001"],
     ]
+    notice = f"notice: /admin/users is required, inside /admin, which is required ({asked})"
+    assert notice in " ".join(shown.err.split())
     assert "warning: instance.clock_skew_s = 90" in shown.err
     assert "notice: *.example.com/health [GET,POST] is public, inside /, which is required" in shown.err
-    assert "good: 2 routes, development instance at clerk.example.com, to listen on 127.0.0.1:8000" in shown.err
+    assert "good: 4 routes, development instance at clerk.example.com, to listen on 127.0.0.1:8000" in shown.err
     assert "Private" not in shown.out + shown.err
 
 
@@ -58,7 +72,7 @@ def test_every_fault_is_named_at_once(config: Path, capsys: pytest.CaptureFixtur
     assert run(["check", "--config", str(config)]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    for expected in ("server.listn\n", "server.workers = 0\n", 'routes[1].access = "private"\n', "3 faults"):
+    for expected in ("server.listn\n", "server.workers = 0\n", 'routes[3].access = "private"\n', "3 faults"):
         assert expected in shown.err
 
 
@@ -67,14 +81,21 @@ def test_json_holds_the_same(config: Path, capsys: pytest.CaptureFixture[str]) -
     assert run(["check", "--config", str(config), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["ok"] is True
-    assert result["loosened"] == [{"route": "*.example.com/health [GET,POST]", "outer": "/"}]
-    assert [route["access"] for route in result["routes"]] == ["required", "public"]
+    assert result["loosened"] == [
+        {"route": "/admin/users", "outer": "/admin"},
+        {"route": "*.example.com/health [GET,POST]", "outer": "/"},
+    ]
+    assert [route["access"] for route in result["routes"]] == ["required", "required", "required", "public"]
+    assert [route["require"] and route["require"]["role"] for route in result["routes"]] == [
+        *(None, "org:admin", None, None)
+    ]
+    assert result["routes"][1]["require"]["reverification"] == {"level": "second_factor", "after_minutes": 10}
     assert [warning["setting"] for warning in result["warnings"]] == ["instance.clock_skew_s"]
     config.write_text(BAD)
     assert run(["check", "--config", str(config), "--json"]) == 2
     result = json.loads(capsys.readouterr().out)
     assert result["ok"] is False
-    assert [fault["setting"] for fault in result["faults"]] == ["server.listn", "server.workers", "routes[1].access"]
+    assert [fault["setting"] for fault in result["faults"]] == ["server.listn", "server.workers", "routes[3].access"]
 
 
 def test_the_file_may_be_named_by_a_variable(

@@ -18,7 +18,7 @@ UNCOMMENTED = _COMMENTED.sub("", TEXT)
 KEYS = [(section, name) for section in (*SECTIONS, ROUTE) for name in section.keys]
 # These have no default, so the file shows an example; two are needed anyway.
 _EXAMPLES = {"publishable_key", "secret_key", "secret_key_file", "jwt_key", "jwt_key_file", "sign_in_url", "proxy_url"}
-_EXAMPLES |= {"claims", "methods", "host", "upstream"}
+_EXAMPLES |= {"claims", "methods", "host", "upstream", "require"}
 
 
 def table(section: Section, text: str = UNCOMMENTED) -> dict[str, object]:

@@ -62,6 +62,8 @@ def test_only_pending_is_pending(status: object, pending: bool):
         ([-2, 0], None),
         ([-0.5, 0], None),
         ([0, -0.5], None),
+        ([float("inf"), 0], None),
+        ([0, float("nan")], None),
         ([True, 0], None),
         ([0, False], None),
         (["1", 2], None),
@@ -76,9 +78,19 @@ def test_factor_ages_are_two_numbers_from_zero_or_minus_one(fva: object, ages: o
     assert session_claims(claims_of(fva=fva)).factor_ages_min == ages
 
 
-@pytest.mark.parametrize("act", [None, "user_2", ["user_2"], 1])
-def test_an_actor_that_is_no_object_is_none(act: object):
-    assert session_claims(claims_of(act=act)).actor is None
+@pytest.mark.parametrize(
+    ("act", "actor"), [(None, None), (..., None), ({}, {}), ("user_2", {}), (["user_2"], {}), (0, {}), (False, {})]
+)
+def test_an_actor_that_cannot_be_read_is_somebody_all_the_same(act: object, actor: object):
+    assert session_claims(claims_of(act=act)).actor == actor
+
+
+@pytest.mark.parametrize("value", [..., None, 7, ["o:a"], {"o": "a"}])
+def test_features_and_plans_are_texts(value: object):
+    claims = session_claims(claims_of(fea=value, pla=value))
+    assert (claims.features, claims.plans) == ("", "")
+    assert session_claims(claims_of(fea="o:a", pla="u:b")).features == "o:a"
+    assert session_claims(claims_of(fea="o:a", pla="u:b")).plans == "u:b"
 
 
 V1 = {"org_id": "org_1", "org_slug": "acme", "org_role": "org:admin", "org_permissions": ["org:a:b", "org:c:d"]}

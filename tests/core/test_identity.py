@@ -36,6 +36,21 @@ def test_a_session_with_an_organization():
     assert found[b"x-session-org-permissions"] == b"org:teams:read,org:teams:write"
 
 
+@pytest.mark.parametrize(
+    ("act", "header"),
+    [
+        ({"sub": "user_9"}, b"user_9"),
+        ({"sub": "é"}, b"%C3%A9"),
+        ({}, b"unknown"),
+        ({"sub": ""}, b"unknown"),
+        ({"sub": 7}, b"unknown"),
+        ("user_9", b"unknown"),
+    ],
+)
+def test_whoever_impersonates_the_user_is_named(act: object, header: bytes):
+    assert headers(act=act)[b"x-session-actor"] == header
+
+
 def test_what_the_session_does_not_have_is_not_there():
     found = headers(o={"id": "org_1"}, sid=...)
     assert sorted(found) == [b"x-session-org-id", b"x-session-status", b"x-session-user-id"]

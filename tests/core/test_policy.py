@@ -5,13 +5,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from gateway.core.claims import session_claims
 from gateway.core.policy import Pass, Redirect, Refuse, SignIn, accounts_portal, act
 from gateway.core.reasons import TABLE, Reason
 from gateway.core.request import PublicUrl
+from gateway.core.requirement import Requirement
 from gateway.core.secret import Secret
-from gateway.core.settings_model import Access, OnSignedOut
+from gateway.core.settings_model import Access, OnSignedOut, RouteSettings
 from gateway.core.verdict import State, Verdict
-from tests.core.minting import DEVELOPMENT, FETCH, PAGE, PRODUCTION, request
+from tests.core.minting import DEVELOPMENT, FETCH, PAGE, PRODUCTION, claims_of, request
 
 SIGN_IN = SignIn("https://accounts.example.test/sign-in", PRODUCTION)
 IN = Verdict(State.SIGNED_IN)
@@ -59,7 +61,40 @@ OPTIONAL, REQUIRED = Access.OPTIONAL, Access.REQUIRED
     ],
 )
 def test_act(verdict: Verdict, access: Access, on_signed_out: OnSignedOut, method: str, headers: dict, action: object):
-    assert act(verdict, request(method=method, headers=headers), access, on_signed_out, SIGN_IN) == action
+    terms = RouteSettings(access=access, on_signed_out=on_signed_out)
+    assert act(verdict, request(method=method, headers=headers), terms, SIGN_IN) == action
+
+
+OWNER = RouteSettings(require=Requirement(role="org:owner"))
+MEMBER = RouteSettings(require=Requirement(role="org:member"))
+SESSION = session_claims(claims_of(o={"id": "org_1", "rol": "member"}))
+MEMBER_IN = Verdict(State.SIGNED_IN, claims=SESSION)
+MEMBER_BACK = Verdict(State.SIGNED_IN, claims=SESSION, location=BACK.location)
+MISSING_ROLE = Refuse(Reason.MISSING_ROLE)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "terms", "headers", "action"),
+    [
+        pytest.param(MEMBER_IN, MEMBER, FETCH, Pass(), id="it holds"),
+        pytest.param(MEMBER_IN, OWNER, FETCH, MISSING_ROLE, id="it does not"),
+        pytest.param(MEMBER_IN, OWNER, PAGE, MISSING_ROLE, id="nobody is sent to sign in for it"),
+        pytest.param(MEMBER_BACK, OWNER, PAGE, TO_PAGE, id="a handshake's parameters leave the URL before"),
+        pytest.param(IN, MEMBER, FETCH, MISSING_ROLE, id="no claims, no role"),
+        pytest.param(NOBODY, MEMBER, PAGE, TO_SIGN_IN, id="who is signed out is sent to sign in as anywhere"),
+        pytest.param(NOBODY, MEMBER, FETCH, Refuse(NOBODY.reason), id="or refused for that"),
+        pytest.param(AWAY, MEMBER, PAGE, TO_HANDSHAKE, id="a handshake comes first"),
+        pytest.param(UNKNOWN, MEMBER, PAGE, Refuse(UNKNOWN.reason), id="what cannot be known is no 403"),
+    ],
+)
+def test_act_on_a_route_with_a_requirement(verdict: Verdict, terms: RouteSettings, headers: dict, action: object):
+    assert act(verdict, request(headers=headers), terms, SIGN_IN) == action
+
+
+@pytest.mark.parametrize("access", [Access.PUBLIC, Access.OPTIONAL])
+def test_a_route_that_lets_people_pass_without_a_session_cannot_ask_anything_of_it(access: Access):
+    with pytest.raises(ValueError, match="asked of sessions"):
+        RouteSettings(access=access, require=Requirement(role="org:owner"))
 
 
 def test_on_a_required_route_nobody_but_the_signed_in_ever_passes():
@@ -68,7 +103,8 @@ def test_on_a_required_route_nobody_but_the_signed_in_ever_passes():
         states, [*TABLE, "", "new"], OnSignedOut, ["GET", "POST", "HEAD", "X"], [PAGE, FETCH], ["", "https://x"], [0, 1]
     ):
         verdict = Verdict(state, reason, location=location, is_loop=bool(loop))
-        action = act(verdict, request(method=method, headers=headers), REQUIRED, terms, SIGN_IN)
+        settings = RouteSettings(on_signed_out=terms)
+        action = act(verdict, request(method=method, headers=headers), settings, SIGN_IN)
         assert not isinstance(action, Pass), (state, reason, terms, method)
         assert method in {"GET", "HEAD"} or isinstance(action, Refuse)
 
@@ -100,7 +136,7 @@ def test_the_sign_in_address_comes_back_here(address: str, kind, dev_browser: st
 
 def test_a_developer_takes_the_dev_browser_along():
     verdict = Verdict(State.SIGNED_OUT, Reason.SESSION_TOKEN_AND_UAT_MISSING, dev_browser=Secret("d"))
-    action = act(verdict, request(), REQUIRED, AUTO, SignIn("https://in.test/in", DEVELOPMENT))
+    action = act(verdict, request(), RouteSettings(), SignIn("https://in.test/in", DEVELOPMENT))
     assert isinstance(action, Redirect)
     assert action.location.endswith("&__clerk_db_jwt=d")
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.requirement import Requirement
 from gateway.core.routes import RESERVED_IN_PATHS, RouteTable, spellings
 from gateway.core.settings import Access, RouteSettings
 from gateway.core.target import canonical
@@ -149,6 +150,13 @@ def test_the_cost_of_a_lookup_does_not_grow_with_the_number_of_routes() -> None:
     assert costs[0] == costs[1] == 3
 
 
+ADMIN, ADMIN_STRICT = Requirement(role="org:admin"), Requirement(role="org:admin", reverification="strict")
+
+
+def asking(path: str, require: Requirement | None) -> RouteSettings:
+    return RouteSettings(path=path, require=require)
+
+
 def settings(access: Access, path: str = "/", host: str | None = None, methods: tuple[str, ...] = ()) -> RouteSettings:
     return RouteSettings(path=path, host=host, methods=methods, access=access)
 
@@ -172,6 +180,12 @@ def settings(access: Access, path: str = "/", host: str | None = None, methods: 
         (settings(PUBLIC, "/"), settings(REQUIRED, "/", None, ("POST",)), False),
         (settings(PUBLIC, "/x", None, ("GET",)), settings(REQUIRED, "/", None, ("POST",)), False),
         (settings(PUBLIC, "/x", None, ("GET",)), settings(REQUIRED, "/", None, ("GET", "POST")), True),
+        (settings(REQUIRED, "/x"), asking("/", ADMIN), True),
+        (settings(PUBLIC, "/x"), asking("/", ADMIN), True),
+        (asking("/x", ADMIN), asking("/", ADMIN_STRICT), True),
+        (asking("/x", ADMIN_STRICT), asking("/", ADMIN), False),
+        (asking("/x", ADMIN), settings(REQUIRED, "/"), False),
+        (asking("/x", ADMIN), settings(OPTIONAL, "/"), False),
     ],
 )
 def test_a_route_looser_than_the_one_around_it_is_said(

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import settings_model
+from gateway.core.authorization import Reverification
 from gateway.core.instance import InstanceKind, PublishableKey
+from gateway.core.requirement import Requirement
 from gateway.core.secret import Secret
 from gateway.core.settings import Access, Address, OnSignedOut, RouteSettings, Settings, parse
 from gateway.core.settings_keys import ROUTE, SECTIONS
@@ -357,6 +359,9 @@ BAD_ROUTE_VALUES = [
     ("upstream", "http://127.0.0.1:9000?", "query", '"http://127.0.0.1:9000"'),
     ("upstream", "http://user:hunter2@Backend", "password", '"http://backend"'),
     ("access", "private", "known", '"public", "optional", "required"'),
+    ("require", "org:admin", "not a table", '{ role = "org:admin" }'),
+    ("require", [], "not a table", '{ role = "org:admin" }'),
+    ("require", {}, "asks for nothing", "leave the key out"),
     ("on_signed_out", 401, "known", '"auto", "redirect", "401"'),
     ("keep_credentials", 1, "neither", "true or false"),
 ]
@@ -369,6 +374,99 @@ def test_a_bad_value_of_a_route_is_named_with_its_fix(key: str, value: object, p
     assert problem in fault.problem
     assert fix in fault.fix
     assert "hunter2" not in str(fault)
+
+
+@pytest.mark.parametrize(
+    ("table", "requirement"),
+    [
+        ({"role": "org:admin"}, Requirement(role="org:admin")),
+        ({"permission": "articles:publish"}, Requirement(permission="articles:publish")),
+        ({"feature": "org:dashboard", "plan": "u:gold"}, Requirement(feature="org:dashboard", plan="u:gold")),
+        ({"reverification": "strict"}, Requirement(reverification="strict")),
+        (
+            {"reverification": {"level": "second_factor", "after_minutes": 10}},
+            Requirement(reverification=Reverification("second_factor", 10)),
+        ),
+        (
+            {"reverification": Reverification("multi_factor", 0.5)},
+            Requirement(reverification=Reverification("multi_factor", 0.5)),
+        ),
+        ({"scopes": ["read:users", "write"]}, Requirement(scopes=("read:users", "write"))),
+        ({"no_impersonation": True}, Requirement(no_impersonation=True)),
+        (Requirement(role="org:admin"), Requirement(role="org:admin")),
+    ],
+)
+def test_a_requirement_is_read(table: object, requirement: Requirement) -> None:
+    (route,) = parse(document(routes=[{**ROUTES[0], "require": table}])).routes
+    assert route.require == requirement
+
+
+BAD_REQUIREMENTS = [
+    ("rol", "org:admin", "", "no such key", 'did you mean "role"?'),
+    ("x", "secret", "", "no such key", "the known keys are role, permission"),
+    ("role", None, "null", "not a text", "quotes"),
+    ("role", "", '""', "empty", "value"),
+    ("role", "org:admin org:owner", '"org:admin org:owner"', "more than one", "one name"),
+    ("permission", "a,b", '"a,b"', "more than one", "one name"),
+    ("permission", ["org:a:b"], '["org:a:b"]', "not a text", "quotes"),
+    ("feature", "team:dashboard", '"team:dashboard"', '"team" is no scope', '"org:name"'),
+    ("feature", "org:a:b", '"org:a:b"', "one scope and one name", '"user:name"'),
+    ("plan", "org:", '"org:"', "one scope and one name", '"user:name"'),
+    ("reverification", "stricter", '"stricter"', "known", '"strict_mfa", "strict", "moderate", "lax"'),
+    ("reverification", 10, "10", "known", '"strict_mfa"'),
+    ("reverification", None, "null", "known", '"strict_mfa"'),
+    ("scopes", [], "[]", "empty", "value"),
+    ("scopes", "read", '"read"', "not a list", "["),
+    ("scopes", ["read write"], '["read write"]', "element 1: it is not one scope", "quotes of its own"),
+    ("no_impersonation", False, "false", "only true", "leave the key out"),
+    ("no_impersonation", 1, "1", "only true", "leave the key out"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "seen", "problem", "fix"), BAD_REQUIREMENTS)
+def test_a_bad_requirement_is_named_with_its_fix(key: str, value: object, seen: str, problem: str, fix: str) -> None:
+    fault = the_fault(routes=[{**ROUTES[0], "require": {key: value}}])
+    assert (fault.setting, fault.seen) == (f"routes[0].require.{key}", seen)
+    assert problem in fault.problem
+    assert fix in fault.fix
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        (
+            {"role": 1, "plan": 2, "color": 3},
+            [("role", "1", "text"), ("plan", "2", "text"), ("color", "", "no such key")],
+        ),
+        (
+            {"reverification": {"level": "third", "after_minutes": 0, "afterMinutes": 10}},
+            [
+                ("reverification.level", '"third"', "known"),
+                ("reverification.after_minutes", "0", "number above 0"),
+                ("reverification.afterMinutes", "", "no such key"),
+            ],
+        ),
+        ({"reverification": {"level": "first_factor"}}, [("reverification.after_minutes", "", "missing")]),
+        ({"reverification": {}}, [("reverification.level", "", "missing")]),
+        ({"scopes": ["read"], "role": "org:admin"}, [("scopes", '["read"]', "no token has both scopes and a role")]),
+    ],
+)
+def test_everything_that_is_wrong_in_a_requirement_is_named(
+    table: object, expected: list[tuple[str, str, str]]
+) -> None:
+    found = faults(routes=[{**ROUTES[0], "require": table}])
+    assert [(fault.setting, fault.seen) for fault in found] == [
+        (f"routes[0].require.{key}", seen) for key, seen, _ in expected
+    ]
+    assert all(problem in fault.problem for fault, (_, _, problem) in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("access", ["public", "optional"])
+def test_a_requirement_where_nobody_has_to_sign_in_is_a_fault(access: str) -> None:
+    fault = the_fault(routes=[{**ROUTES[0], "access": access, "require": {"role": "org:admin"}}])
+    assert (fault.setting, fault.seen) == ("routes[0].require", "role org:admin")
+    assert f"a route with access {access} lets people pass without one" in fault.problem
+    assert 'access = "required"' in fault.fix
 
 
 @pytest.mark.parametrize("path", ["/", "/.well-known", "/.gatewayx", "/a@b:c;d,e=f+g", "/api/v1.0/x_y~z"])

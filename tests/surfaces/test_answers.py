@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.authorization import Reverification
 from gateway.core.cookies import SetCookie, removal
 from gateway.core.reasons import TABLE, Reason, meaning
 from gateway.core.request import PublicUrl, RequestFacts
+from gateway.core.requirement import Requirement
 from gateway.core.verdict import State, Verdict
 from gateway.surfaces.answers import (
     RETRY_AFTER_S,
@@ -47,7 +49,7 @@ def test_every_reason_makes_a_complete_answer_for_everybody(reason, facts):
     assert headers["x-clerk-auth-status"] == "signed-out"
     assert headers["x-clerk-auth-reason"] == reason
     assert headers["vary"] == "Accept, Authorization, Cookie"
-    assert ("www-authenticate" in headers) == (answer.status == 401)
+    assert ("www-authenticate" in headers) == (answer.status == 401 or bool(meaning(reason).challenge))
     assert ("retry-after" in headers) == (answer.status == 503)
     assert len(headers.raw) == len({name for name, _ in headers.raw})
     if facts is PERSON:
@@ -109,6 +111,59 @@ def test_a_503_says_when_to_come_back(asked_s, said_s):
 )
 def test_a_challenge_names_the_fault_only_where_a_token_was_sent(reason, header):
     assert challenge(reason) == (b"www-authenticate", header.encode())
+
+
+IN = Verdict(State.SIGNED_IN, cookies=(COOKIE,))
+
+
+@pytest.mark.parametrize(
+    ("asked", "config"),
+    [
+        ("strict_mfa", "strict_mfa"),
+        (Reverification("second_factor", 10), {"level": "second_factor", "afterMinutes": 10}),
+    ],
+)
+def test_a_missing_reverification_is_told_as_clerks_front_end_reads_it(asked, config):
+    requirement = Requirement(role="org:admin", reverification=asked)
+    answer = refusal(PROGRAM, Reason.REVERIFICATION_REQUIRED, verdict=IN, requirement=requirement)
+    headers = headers_of(answer)
+    assert answer.status == 403
+    assert headers["content-type"] == "application/json"
+    assert problem_of(answer) == {
+        "clerk_error": {
+            "type": "forbidden",
+            "reason": "reverification-error",
+            "metadata": {"reverification": config},
+        }
+    }
+    assert headers["x-clerk-auth-status"] == "signed-in"
+    assert headers["x-clerk-auth-reason"] == "reverification-required"
+    assert headers["www-authenticate"].startswith('Bearer realm="gateway", error="insufficient_user_authentication"')
+    assert headers["set-cookie"] == COOKIE.header().decode()
+
+
+def test_a_person_gets_a_page_for_it():
+    requirement = Requirement(reverification="strict")
+    answer = refusal(PERSON, Reason.REVERIFICATION_REQUIRED, verdict=IN, requirement=requirement)
+    assert answer.status == 403
+    assert b"Confirm your identity" in answer.body
+    assert b"clerk_error" not in answer.body
+
+
+def test_a_403_page_offers_to_try_again_and_not_to_sign_in():
+    answer = refusal(PERSON, Reason.MISSING_ROLE, verdict=IN, sign_in="https://accounts.test/in")
+    page = answer.body.decode()
+    assert "Switch to another organization" in page
+    assert 'href="/page"' in page
+    assert "accounts.test" not in page
+
+
+def test_a_token_with_too_few_scopes_is_told_which():
+    requirement = Requirement(scopes=("read", "write"))
+    answer = refusal(PROGRAM, Reason.MISSING_SCOPE, verdict=IN, requirement=requirement)
+    assert headers_of(answer)["www-authenticate"] == (
+        'Bearer realm="gateway", error="insufficient_scope", error_description="missing-scope", scope="read write"'
+    )
 
 
 @given(st.text(st.characters(), max_size=80), st.text(st.characters(), max_size=80))

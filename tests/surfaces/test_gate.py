@@ -11,6 +11,7 @@ import pytest
 from gateway.adapters.jwks import COOL_DOWN_S, LIFETIME_S, STALE_S, RemoteKeys, public_jwks
 from gateway.authenticator.verified import VerifiedTokens
 from gateway.core.reasons import Reason
+from gateway.core.requirement import Requirement
 from gateway.core.settings_model import Access, RouteSettings
 from gateway.core.trust import Trust
 from gateway.core.verdict import State
@@ -94,6 +95,51 @@ async def test_a_websocket_is_judged_like_a_get():
     gate = gate_of()
     assert (await gate.admit(websocket_scope("/ws", ("authorization", f"Bearer {mint()}")))).answer is None
     assert status_of(await gate.admit(websocket_scope("/ws"))) == 401
+
+
+# What a route asks for beyond a session
+
+
+ADMINS = RouteSettings(path="/admin", require=Requirement(role="org:admin", reverification="strict"))
+ADMIN = {"o": {"id": "org_1", "slg": "acme", "rol": "admin"}}
+
+
+async def test_a_session_that_has_all_that_is_asked_passes():
+    admission = await gate_of(REQUIRED, ADMINS).admit(signed_in("/admin/x", mint(fva=[1, -1], **ADMIN)))
+    assert (admission.answer, admission.session.user_id) == (None, "user_1")
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"fva": [1, -1]}, "missing-role"),
+        (ADMIN, "reverification-required"),
+        ({"fva": [10, -1], **ADMIN}, "reverification-required"),
+    ],
+)
+@pytest.mark.parametrize("headers", [(), tuple(PAGE.items())], ids=["program", "page"])
+async def test_a_session_that_lacks_something_is_403_and_not_sent_to_sign_in(claims, reason, headers):
+    scope = scope_of("/admin", ("authorization", f"Bearer {mint(**claims)}"), *headers)
+    admission = await gate_of(REQUIRED, ADMINS).admit(scope)
+    assert (status_of(admission), reason_of(admission)) == (403, reason)
+    assert header_of(admission, "x-clerk-auth-status") == "signed-in"
+    assert header_of(admission, "location") == ""
+    assert (admission.verdict.state, admission.verdict.reason) == (State.SIGNED_IN, reason)
+    assert admission.identity == ()
+
+
+async def test_the_new_claims_of_a_refreshed_session_are_the_ones_that_count():
+    old = expired(fva=[1, -1], **ADMIN)
+    cookies = f"{NAMES.session}={old}; {NAMES.client_uat}=1700000000; {NAMES.refresh}=rt_1"
+    gate = gate_of(ADMINS, api=Api(directives(mint(fva=[1, -1], o={"id": "org_1", "rol": "member"}))))
+    admission = await gate.admit(scope_of("/admin", ("cookie", cookies), method="POST"))
+    assert (status_of(admission), reason_of(admission)) == (403, "missing-role")
+    assert NAMES.session in header_of(admission, "set-cookie")
+
+
+async def test_who_is_signed_out_is_told_that_first():
+    admission = await gate_of(ADMINS).admit(scope_of("/admin"))
+    assert (status_of(admission), reason_of(admission)) == (401, "session-token-and-uat-missing")
 
 
 # Host, target, route: in this order, before anything is asked

@@ -97,6 +97,7 @@ async def test_whoami_tells_who_is_signed_in_and_no_token():
         "how": "signature",
         "user_id": "user_1",
         "session_id": "sess_1",
+        "actor": None,
         "expires_at_s": 1_800_000_055,
         "organization": {
             "id": "org_1",
@@ -106,6 +107,11 @@ async def test_whoami_tells_who_is_signed_in_and_no_token():
         },
     }
     assert token not in answer.body.decode()
+
+
+async def test_whoami_tells_who_impersonates_the_user():
+    token = mint(act={"sub": "user_9"})
+    assert document(await Setting().ask("whoami", ("authorization", f"Bearer {token}")))["actor"] == "user_9"
 
 
 async def test_whoami_of_a_personal_session_has_no_organization():
