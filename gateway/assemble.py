@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 import httpx
 from starlette.types import ASGIApp
 
-from gateway.adapters.backend_api import BackendApi
+from gateway.adapters.backend_api import BackendApi, BackendMachines
 from gateway.adapters.journal import JsonJournal, NoJournal, TextJournal
 from gateway.adapters.jwks import PinnedKeys, RemoteKeys, public_jwks
 from gateway.authenticator.driver import Authenticator
+from gateway.authenticator.machines import Limits, Machines
 from gateway.authenticator.verified import VerifiedTokens
 from gateway.core.case import Rules
 from gateway.core.cookies import CookieNames
@@ -28,10 +29,12 @@ from gateway.core.policy import SignIn, accounts_portal
 from gateway.core.referrers import KnownPages
 from gateway.core.routes import RouteTable
 from gateway.core.settings_model import InstanceSettings, Settings
+from gateway.core.token_class import has_machines
 from gateway.core.tokens import Expectations
 from gateway.core.trust import Trust
 from gateway.ports import Clock, Journal
 from gateway.sessions.client import SessionsClient
+from gateway.sessions.machine_tokens import MachineTokensClient
 from gateway.surfaces.gate import Gate
 from gateway.surfaces.middleware import GateMiddleware
 from gateway.surfaces.status import Status
@@ -130,7 +133,10 @@ def build(settings: Settings, clock: Clock = time.time, transport: httpx.AsyncBa
     keys = _keys(instance, client, transport, verified)
     budget_ms = settings.refresh.budget_ms
     api = BackendApi(client, budget_ms / 1000) if client is not None else None
-    authenticator = Authenticator(rules(settings), keys, verified, api, refresh_budget_ms=budget_ms, clock=clock)
+    machines = _machines(settings, transport, clock)
+    authenticator = Authenticator(
+        rules(settings), keys, verified, api, refresh_budget_ms=budget_ms, machines=machines, clock=clock
+    )
     address = instance.sign_in_url or accounts_portal(instance.publishable_key.frontend_api)
     gate = Gate(
         authenticator,
@@ -160,6 +166,26 @@ def _keys(
         return RemoteKeys(client.jwks, verified.clear)
     url = f"{frontend_api_url(instance)}/.well-known/jwks.json"
     return RemoteKeys(public_jwks(url, transport), verified.clear)
+
+
+def _machines(settings: Settings, transport: httpx.AsyncBaseTransport, clock: Clock) -> Machines | None:
+    if not any(has_machines(route.accepts) for route in settings.routes):
+        return None
+    instance, wanted = settings.instance, settings.machines
+    client = MachineTokensClient(
+        instance.secret_key,
+        instance.machine_secret_key,
+        api_url=instance.api_url,
+        timeout_s=wanted.budget_ms / 1000,
+        transport=transport,
+    )
+    limits = Limits(
+        cache_s=wanted.cache_s,
+        negative_cache_s=wanted.negative_cache_s,
+        budget_ms=wanted.budget_ms,
+        new_tokens_per_s=wanted.new_tokens_per_s,
+    )
+    return Machines(BackendMachines(client), limits, clock)
 
 
 def proxy_app(

@@ -3,6 +3,7 @@
     GatewayError
     ├── ConfigurationError      the settings cannot be used; carries every fault at once
     ├── KeysUnavailable         the key source cannot be reached or read; the token is not at fault
+    ├── MachinesUnavailable     the API does not say whether a machine token is good; neither do we
     ├── SessionsApiError        a call to the Sessions API did not succeed
     │   ├── ApiRefused          the API answered with a list of errors
     │   ├── ApiFailed           the API answered with another 4XX or 5XX
@@ -59,6 +60,22 @@ class KeysUnavailable(GatewayError):
     Attributes:
         reason: the stable reason code (:class:`gateway.core.reasons.Reason`).
         detail: for logs and for ``gateway check``; never sent to a client.
+        retry_after_s: seconds after which trying again makes sense.
+    """
+
+    def __init__(self, reason: str, detail: str, retry_after_s: int = 5) -> None:
+        self.reason = reason
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+        super().__init__(f"{reason}: {detail}")
+
+
+class MachinesUnavailable(GatewayError):
+    """The API does not say whether a machine token is good, so nothing can be said about it.
+
+    Attributes:
+        reason: the stable reason code (:class:`gateway.core.reasons.Reason`).
+        detail: for logs; never holds a part of a token or what the API answered.
         retry_after_s: seconds after which trying again makes sense.
     """
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.core.keys import VerificationKey
+from gateway.core.machine_claims import MachineRecord
+from gateway.core.token_class import TokenType
 
 Clock = Callable[[], float]
 """Returns Unix seconds."""
@@ -77,6 +79,18 @@ class SessionsApi(Protocol):
 
     async def handshake_payload(self, nonce: str) -> tuple[str, ...]:
         """Return the directives behind a handshake nonce.
+
+        Raises:
+            SessionsApiError: when the API refuses, fails or cannot be reached.
+        """
+        ...
+
+
+class MachineTokensApi(Protocol):
+    """The call of the Backend API that knows opaque machine tokens."""
+
+    async def verify(self, kind: TokenType, token: str) -> MachineRecord:
+        """Return what is known of a token.
 
         Raises:
             SessionsApiError: when the API refuses, fails or cannot be reached.

@@ -1,8 +1,12 @@
-"""The Sessions API client as the engine's port."""
+"""The clients of the Backend API as the engine's ports."""
 
 from collections.abc import Mapping, Sequence
 
+from gateway.core.machine_claims import MachineRecord
+from gateway.core.token_class import TokenType
 from gateway.sessions.client import SessionsClient
+from gateway.sessions.machine_tokens import MachineTokensClient
+from gateway.sessions.wire import BadArgument
 
 
 class BackendApi:
@@ -43,3 +47,26 @@ class BackendApi:
     async def handshake_payload(self, nonce: str) -> tuple[str, ...]:
         """Return the directives behind a handshake nonce."""
         return await self._client.handshake_payload(nonce, timeout_s=self._timeout_s)
+
+
+class BackendMachines:
+    """Implements :class:`gateway.ports.MachineTokensApi` over the typed client.
+
+    Args:
+        client: its transport is closed by whoever made it.
+    """
+
+    def __init__(self, client: MachineTokensClient) -> None:
+        self._client = client
+
+    async def verify(self, kind: TokenType, token: str) -> MachineRecord:
+        """Return what the API knows of an opaque token."""
+        match kind:
+            case TokenType.API_KEY:
+                return await self._client.verify_api_key(token)
+            case TokenType.M2M_TOKEN:
+                return await self._client.verify_m2m_token(token)
+            case TokenType.OAUTH_TOKEN:
+                return await self._client.verify_oauth_token(token)
+            case TokenType.SESSION_TOKEN:
+                raise BadArgument("the API verifies no session tokens")

@@ -1,8 +1,8 @@
 """Settings from a TOML file, the environment and secret files.
 
-Per key the first that says something counts: ``GATEWAY_<SECTION>_<KEY>``, the file, then ``CLERK_SECRET_KEY``,
-``CLERK_PUBLISHABLE_KEY`` and ``CLERK_JWT_KEY`` (or the same with ``_FILE``). What the keys mean and which values are
-good is decided in :mod:`gateway.core.settings`; this module only brings them together.
+Per key the first that says something counts: ``GATEWAY_<SECTION>_<KEY>``, the file, then ``CLERK_PUBLISHABLE_KEY``,
+``CLERK_SECRET_KEY``, ``CLERK_MACHINE_SECRET_KEY`` and ``CLERK_JWT_KEY`` (or the same with ``_FILE``). What the keys
+mean and which values are good is decided in :mod:`gateway.core.settings`; this module only brings them together.
 """
 
 import stat
@@ -21,8 +21,8 @@ from gateway.errors import ConfigurationError, Fault
 PREFIX = "GATEWAY_"
 # Read by the command line itself; see gateway.cli.
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
-FALLBACKS = ("publishable_key", "secret_key", "secret_key_file", "jwt_key", "jwt_key_file")
-_SECRETS = ("secret_key", "jwt_key")
+_SECRETS = ("secret_key", "machine_secret_key", "jwt_key")
+FALLBACKS = ("publishable_key", *(f"{name}{end}" for name in _SECRETS for end in ("", "_file")))
 _MAX_SECRET_BYTES = 64 * 1024
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 VARIABLES: Mapping[str, tuple[str, Key]] = {
@@ -139,7 +139,7 @@ class _Sources:
             problem = "it is too large" if text else "it is empty"
             self._refuse(setting, problem, "give a file that holds the key alone", seen=f'"{file}"')
             return None
-        if mode & stat.S_IROTH and setting == "instance.secret_key_file":
+        if mode & stat.S_IROTH and setting != "instance.jwt_key_file":
             fix = f"chmod 600 {file}"
             self.warnings.append(Fault(setting, f'"{file}"', "everybody on this machine can read it", fix))
         return text

@@ -5,15 +5,28 @@ from collections.abc import Sequence
 
 from cachetools import TTLCache
 
+from gateway.authenticator.machines import Machines
 from gateway.authenticator.refreshing import Refreshing
 from gateway.authenticator.verified import VerifiedTokens
 from gateway.core.case import Rules
 from gateway.core.decision import decide
-from gateway.core.reasons import RefreshFailure
+from gateway.core.reasons import Reason, RefreshFailure
 from gateway.core.request import RequestFacts
 from gateway.core.shortcut import rests_on_cookies
-from gateway.core.verdict import Answer, How, Need, NeedKey, NeedPayload, NeedRefresh, PayloadAnswer, State, Verdict
-from gateway.errors import KeysUnavailable, SessionsApiError
+from gateway.core.token_class import SESSION_ONLY, Accepts
+from gateway.core.verdict import (
+    Answer,
+    How,
+    Need,
+    NeedKey,
+    NeedMachine,
+    NeedPayload,
+    NeedRefresh,
+    PayloadAnswer,
+    State,
+    Verdict,
+)
+from gateway.errors import KeysUnavailable, MachinesUnavailable, SessionsApiError
 from gateway.ports import Clock, KeySource, SessionsApi
 
 NONCE_MEMORY_S = 60
@@ -29,6 +42,7 @@ class Authenticator:
         verified: the cache of verified tokens.
         api: the Sessions API; None when there is no secret key.
         refresh_budget_ms: milliseconds that a refresh may take.
+        machines: knows opaque machine tokens; None where no route takes any.
         clock: Unix seconds.
         timer: seconds; only differences count.
     """
@@ -41,6 +55,7 @@ class Authenticator:
         api: SessionsApi | None = None,
         *,
         refresh_budget_ms: float = 2000,
+        machines: Machines | None = None,
         clock: Clock = time.time,
         timer: Clock = time.monotonic,
     ) -> None:
@@ -49,11 +64,12 @@ class Authenticator:
         self._verified = verified
         self._api = api
         self._refreshing = Refreshing(api, refresh_budget_ms, timer) if api is not None else None
+        self._machines = machines
         self._spent_nonces: TTLCache[str, bool] = TTLCache(10_000, NONCE_MEMORY_S, timer)
         self._clock = clock
 
     def recall(self, facts: RequestFacts, cookies: Sequence[bytes] = ()) -> Verdict | None:
-        """Return the verdict on credentials that were decided before, or None; never waits.
+        """Return the verdict on credentials of a session that were decided before, or None; never waits.
 
         Args:
             facts: the request.
@@ -65,15 +81,18 @@ class Authenticator:
             return self._verified.recall_cookies(cookies[0], self._clock())
         return None
 
-    async def authenticate(self, facts: RequestFacts, cookies: Sequence[bytes] = ()) -> Verdict:
+    async def authenticate(
+        self, facts: RequestFacts, cookies: Sequence[bytes] = (), accepts: Accepts = SESSION_ONLY
+    ) -> Verdict:
         """Return the verdict on a request; never raises for anything that a client can send.
 
         Args:
             facts: the request.
             cookies: its ``Cookie`` headers, to be recalled by the next request that sends the same.
+            accepts: the types of tokens that count here.
         """
         now_s = self._clock()
-        machine = decide(facts, self.rules, self._verified, now_s)
+        machine = decide(facts, self.rules, self._verified, now_s, accepts=accepts)
         answer: Answer = None
         while True:
             try:
@@ -82,7 +101,7 @@ class Authenticator:
                 return self._remember(end.value, facts, cookies, now_s)
             try:
                 answer = await self._answer(need)
-            except KeysUnavailable as error:
+            except (KeysUnavailable, MachinesUnavailable) as error:
                 machine.close()
                 return Verdict(State.UNKNOWN, error.reason, error.detail, retry_after_s=error.retry_after_s)
 
@@ -94,6 +113,10 @@ class Authenticator:
                 return await self._refreshing.answer(need) if self._refreshing else RefreshFailure.NOT_CONFIGURED
             case NeedPayload(nonce):
                 return await self._payload(nonce.reveal())
+            case NeedMachine():
+                if self._machines is None:
+                    raise MachinesUnavailable(Reason.SECRET_KEY_INVALID, "there is no key to ask the API with")
+                return await self._machines.answer(need)
 
     async def _payload(self, nonce: str) -> PayloadAnswer:
         if self._api is None or nonce in self._spent_nonces:
@@ -116,7 +139,9 @@ class Authenticator:
         return verdict
 
     async def close(self) -> None:
-        """Finish running refreshes and stop the key source."""
+        """Finish running refreshes, and stop whatever else runs."""
         if self._refreshing is not None:
             await self._refreshing.close()
+        if self._machines is not None:
+            await self._machines.close()
         await self.keys.close()

@@ -13,6 +13,7 @@ from gateway.core.case import Case, Rules
 from gateway.core.claims import SessionClaims
 from gateway.core.cookies import removal
 from gateway.core.evidence import Evidence, VerifiedTokens
+from gateway.core.machine import judge_machine
 from gateway.core.narration import tell_evidence, tell_following, tell_rows, tell_source
 from gateway.core.organization_sync import needs_other_organization
 from gateway.core.reasons import Reason, expired_reason
@@ -21,6 +22,7 @@ from gateway.core.renewal import ask_for_handshake, refresh
 from gateway.core.request import RequestFacts
 from gateway.core.resolution import resolve
 from gateway.core.secret import Secret
+from gateway.core.token_class import SESSION_ONLY, Accepts
 from gateway.core.tokens import TokenError
 from gateway.core.trace import NO_TRACE, Trace
 from gateway.core.verdict import Answer, Need, State, Verdict
@@ -99,7 +101,14 @@ _RENEWING = {
 Steps = Generator[Need, Answer, Verdict]
 
 
-def decide(facts: RequestFacts, rules: Rules, verified: VerifiedTokens, now_s: float, trace: Trace = NO_TRACE) -> Steps:
+def decide(
+    facts: RequestFacts,
+    rules: Rules,
+    verified: VerifiedTokens,
+    now_s: float,
+    trace: Trace = NO_TRACE,
+    accepts: Accepts = SESSION_ONLY,
+) -> Steps:
     """Decide about a request.
 
     Args:
@@ -108,6 +117,7 @@ def decide(facts: RequestFacts, rules: Rules, verified: VerifiedTokens, now_s: f
         verified: tokens whose signature is known to be good.
         now_s: Unix seconds.
         trace: takes notes of what is looked at.
+        accepts: the types of tokens that count here.
 
     Yields:
         what is missing; to be answered with ``send``.
@@ -118,6 +128,10 @@ def decide(facts: RequestFacts, rules: Rules, verified: VerifiedTokens, now_s: f
     case = Case(facts, rules, verified, now_s, trace)
     if trace.is_on:
         tell_source(case)
+    if accepts != SESSION_ONLY:
+        verdict = yield from judge_machine(case, accepts)
+        if verdict is not None:
+            return verdict
     if facts.bearer is not None:
         return (yield from _judge(case, facts.bearer, None))
     resolved = yield from resolve(case)

@@ -1,4 +1,4 @@
-"""A session made into the headers that an upstream reads.
+"""A session, or a machine's token, made into the headers that an upstream reads.
 
 Values are ASCII: anything else is percent-encoded as UTF-8 (RFC 3986 section 2.1), ``%`` included, so that decoding
 gives back exactly what the claim says. What does not fit the budget is left out and named in ``<prefix>Truncated``.
@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gateway.core.claims import SessionClaims
+from gateway.core.machine_claims import MachineClaims
 from gateway.core.request import Header
 
 MAX_VALUE_BYTES = 4096
@@ -45,6 +46,24 @@ class IdentityHeaders:
             ]
         pairs = [(self.prefix + name.encode(), encode(text)) for name, text in named if text]
         pairs += [(name, encode(text)) for name, path in self._claims if (text := _at(claims.raw, path))]
+        return self._within_budget(pairs)
+
+    def of_machine(self, machine: MachineClaims) -> tuple[Header, ...]:
+        """Return the headers of a machine's token; ``identity.claims`` are claims of sessions and not among them."""
+        named = [
+            ("token-type", machine.type),
+            ("subject", machine.subject),
+            ("user-id", machine.user_id),
+            ("org-id", machine.org_id),
+            ("machine-id", machine.machine_id),
+            ("client-id", machine.client_id),
+        ]
+        pairs = [(self.prefix + name.encode(), encode(text)) for name, text in named if text]
+        if machine.scopes:
+            pairs.append((self.prefix + b"scopes", b" ".join(map(_encode_word, machine.scopes))))
+        return self._within_budget(pairs)
+
+    def _within_budget(self, pairs: Sequence[Header]) -> tuple[Header, ...]:
         kept = [pair for pair in pairs if len(pair[1]) <= MAX_VALUE_BYTES]
         if len(kept) < len(pairs):
             missing = b",".join(name for name, value in pairs if len(value) > MAX_VALUE_BYTES)
@@ -67,6 +86,11 @@ def encode(text: str) -> bytes:
     # Blanks at the ends are no part of a field value (RFC 9110 section 5.5): a text that has them encodes its blanks.
     safe = _PLAIN if text == text.strip(" ") else _PLAIN.replace(" ", "")
     return quote(text, safe=safe, errors="replace").encode("ascii")
+
+
+def _encode_word(text: str) -> bytes:
+    """Return a scope without a blank of its own: blanks part scopes (RFC 6749 section 3.3)."""
+    return encode(text).replace(b" ", b"%20")
 
 
 def _at(claims: Mapping[str, Any], path: Sequence[str]) -> str:

@@ -87,7 +87,8 @@ def act(verdict: Verdict, facts: RequestFacts, terms: RouteSettings, sign_in: Si
         return Redirect(verdict.location)
     if terms.require is not None and verdict.state is State.SIGNED_IN:
         # Nobody is sent to sign in for this: whoever is signed in would come right back.
-        reason = unmet(terms.require, verdict.claims)
+        scopes = verdict.machine.scopes if verdict.machine is not None else None
+        reason = unmet(terms.require, verdict.claims, scopes)
         return Refuse(reason) if reason else Pass()
     if verdict.state is State.SIGNED_IN or terms.access is not Access.REQUIRED:
         return Pass()

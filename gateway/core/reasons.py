@@ -30,6 +30,7 @@ class Reason(StrEnum):
     SESSION_PENDING = "session-pending"
     SESSION_ENDED = "session-ended"
     TOKEN_TYPE_MISMATCH = "token-type-mismatch"
+    NO_TOKEN_IN_HEADER = "No token in header"
 
     # Somebody is signed in, and may not do this.
     MISSING_ROLE = "missing-role"
@@ -51,8 +52,10 @@ class Reason(StrEnum):
     TOKEN_IAT_IN_THE_FUTURE = "token-iat-in-the-future"
     TOKEN_VERIFICATION_FAILED = "token-verification-failed"
     JWK_KID_MISMATCH = "jwk-kid-mismatch"
+    MACHINE_TOKEN_EXPIRED = "machine-token-expired"
+    MACHINE_TOKEN_REVOKED = "machine-token-revoked"
 
-    # We cannot know: the keys are out of reach.
+    # We cannot know: the keys, or the API that knows machine tokens, are out of reach.
     SECRET_KEY_INVALID = "secret-key-invalid"
     JWK_REMOTE_DNS = "jwk-remote-dns"
     JWK_REMOTE_UNREACHABLE = "jwk-remote-unreachable"
@@ -61,6 +64,10 @@ class Reason(StrEnum):
     JWK_REMOTE_FAILED_TO_LOAD = "jwk-remote-failed-to-load"
     JWK_REMOTE_INVALID = "jwk-remote-invalid"
     JWK_REMOTE_MISSING = "jwk-remote-missing"
+    MACHINE_API_UNREACHABLE = "machine-api-unreachable"
+    MACHINE_API_TIMEOUT = "machine-api-timeout"
+    MACHINE_API_FAILED = "machine-api-failed"
+    MACHINE_VERIFICATION_LIMITED = "machine-verification-limited"
 
     # The request itself.
     REQUEST_TARGET_INVALID = "request-target-invalid"
@@ -135,12 +142,13 @@ class Meaning:
 
 _SIGN_IN = Meaning(401, "", "info", "You are not signed in.")
 _RENEW = Meaning(401, "", "info", "Your session has to be renewed by the browser.")
-_BAD_TOKEN = Meaning(401, "invalid_token", "warning", "The session token cannot be accepted.")
+_BAD_TOKEN = Meaning(401, "invalid_token", "warning", "The token cannot be accepted.")
 _EXPIRED = Meaning(401, "invalid_token", "info", "Your session token has expired.")
 _CLOCK = Meaning(401, "invalid_token", "warning", "The session token is not valid yet; a clock may be wrong.")
 # RFC 6750 section 3.1: "higher privileges than provided by the access token".
 _SCOPE = "insufficient_scope"
 _NO_KEYS = Meaning(503, "", "error", "Sessions cannot be checked at the moment. Please try again shortly.")
+_NO_MACHINES = Meaning(503, "", "error", "Machine tokens cannot be checked at the moment. Please try again shortly.")
 _BAD_REQUEST = Meaning(400, "", "warning", "The request cannot be understood.")
 _UPSTREAM = Meaning(502, "", "error", "The service behind this gateway did not answer properly.")
 _UPSTREAM_SLOW = Meaning(504, "", "error", "The service behind this gateway did not answer in time.")
@@ -196,6 +204,7 @@ TABLE: dict[str, Meaning] = {
     Reason.IMPERSONATION_REFUSED: Meaning(
         403, "", "warning", "This is for the user in person. End the impersonation, then sign in as yourself."
     ),
+    Reason.NO_TOKEN_IN_HEADER: Meaning(401, "", "info", "This address asks for a machine's token as Bearer token."),
     Reason.TOKEN_EXPIRED: _EXPIRED,
     Reason.TOKEN_INVALID: _BAD_TOKEN,
     Reason.TOKEN_INVALID_ALGORITHM: _BAD_TOKEN,
@@ -206,6 +215,8 @@ TABLE: dict[str, Meaning] = {
     Reason.TOKEN_IAT_IN_THE_FUTURE: _CLOCK,
     Reason.TOKEN_VERIFICATION_FAILED: _BAD_TOKEN,
     Reason.JWK_KID_MISMATCH: _BAD_TOKEN,
+    Reason.MACHINE_TOKEN_EXPIRED: Meaning(401, "invalid_token", "info", "The machine's token has expired."),
+    Reason.MACHINE_TOKEN_REVOKED: Meaning(401, "invalid_token", "warning", "The machine's token was revoked."),
     Reason.SECRET_KEY_INVALID: _NO_KEYS,
     Reason.JWK_REMOTE_DNS: _NO_KEYS,
     Reason.JWK_REMOTE_UNREACHABLE: _NO_KEYS,
@@ -214,6 +225,12 @@ TABLE: dict[str, Meaning] = {
     Reason.JWK_REMOTE_FAILED_TO_LOAD: _NO_KEYS,
     Reason.JWK_REMOTE_INVALID: _NO_KEYS,
     Reason.JWK_REMOTE_MISSING: _NO_KEYS,
+    Reason.MACHINE_API_UNREACHABLE: _NO_MACHINES,
+    Reason.MACHINE_API_TIMEOUT: _NO_MACHINES,
+    Reason.MACHINE_API_FAILED: _NO_MACHINES,
+    Reason.MACHINE_VERIFICATION_LIMITED: Meaning(
+        503, "", "warning", "Too many unknown machine tokens are being checked. Please try again shortly."
+    ),
     Reason.REQUEST_TARGET_INVALID: _BAD_REQUEST,
     Reason.REQUEST_HOST_INVALID: _BAD_REQUEST,
     Reason.REQUEST_FRAMING_INVALID: _BAD_REQUEST,

@@ -28,6 +28,7 @@ from gateway.core.settings_model import (
     IdentitySettings,
     InstanceSettings,
     LogSettings,
+    MachineSettings,
     Network,
     OnSignedOut,
     RefreshSettings,
@@ -36,6 +37,7 @@ from gateway.core.settings_model import (
     Settings,
 )
 from gateway.core.settings_values import BadTableError, BadValueError, show
+from gateway.core.token_class import SESSION_ONLY, Accepts, TokenType
 from gateway.errors import ConfigurationError, Fault
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "IdentitySettings",
     "InstanceSettings",
     "LogSettings",
+    "MachineSettings",
     "Network",
     "OnSignedOut",
     "RefreshSettings",
@@ -58,6 +61,7 @@ __all__ = [
 # What stands behind the identity prefix; a claim's header may not have such a name.
 IDENTITY_HEADERS = (
     *("User-Id", "Id", "Actor", "Org-Id", "Org-Slug", "Org-Role", "Org-Permissions", "Status", "Truncated"),
+    *("Token-Type", "Subject", "Scopes", "Machine-Id", "Client-Id"),
 )
 _MUCH_SKEW_S = 60
 
@@ -80,6 +84,7 @@ def parse(document: Mapping[str, object], *, needs_upstream: bool = True) -> Set
     faulty = {fault.setting.partition(".")[0] for fault in reading.faults}
     reading.faults += _instance_faults(sections["instance"], given=_names(document.get("instance")))
     reading.faults += _identity_faults(sections["identity"])
+    reading.faults += _accepts_faults(routes, _names(document.get("instance")))
     reading.faults += _duplicate_faults((where, route) for where, route in routes if where not in faulty)
     if reading.faults:
         raise ConfigurationError(reading.faults)
@@ -195,6 +200,22 @@ def _identity_faults(found: Mapping[str, Any]) -> list[Fault]:
         for header, _ in found.get("claims", ())
         if header.lower() in taken
     ]
+
+
+def _accepts_faults(routes: Iterable[tuple[str, Mapping[str, Any]]], given: frozenset[str]) -> Iterable[Fault]:
+    """Say which routes take tokens that nobody could verify, or whose terms nobody would ever ask about."""
+    by_instance = bool(given & {"secret_key", "secret_key_file"})
+    by_machine = bool(given & {"machine_secret_key", "machine_secret_key_file"})
+    for where, values in routes:
+        accepts: Accepts = values.get("accepts", SESSION_ONLY)
+        if "accepts" in values and values.get("access") is Access.PUBLIC:
+            problem = "the route is public, so no token is ever looked at"
+            yield Fault(f"{where}.accepts", show(accepts), problem, 'leave it out, or set access = "optional"')
+        for kind in accepts:
+            is_m2m = kind is TokenType.M2M_TOKEN
+            if kind is not TokenType.SESSION_TOKEN and not (by_instance or (is_m2m and by_machine)):
+                keys = "instance.secret_key or instance.machine_secret_key" if is_m2m else "instance.secret_key"
+                yield Fault(f"{where}.accepts", show(accepts), f"no key is set that verifies {kind}s", f"set {keys}")
 
 
 def _duplicate_faults(routes: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Fault]:

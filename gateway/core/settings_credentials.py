@@ -32,6 +32,16 @@ def secret_key(value: object) -> Secret:
     return Secret(found)
 
 
+def machine_secret_key(value: object) -> Secret:
+    """Read a machine's secret key; only what can stand in a header is one."""
+    found = text(value)
+    if not re.fullmatch(r"[!-~]+", found):
+        raise BadValueError("it holds a blank or a character outside ASCII", "copy the machine's secret key again")
+    if found.startswith("pk_"):
+        raise BadValueError("it is a publishable key", "copy the machine's secret key")
+    return Secret(found)
+
+
 def public_key(value: object) -> str:
     r"""Read an RSA public key as PEM and return it in one form.
 

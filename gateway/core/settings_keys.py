@@ -113,6 +113,22 @@ SECTIONS: tuple[Section, ...] = (
             hazard="should be readable by the gateway's user only",
         ),
         Key(
+            "machine_secret_key",
+            "text",
+            credentials.machine_secret_key,
+            "A machine's secret key, with which M2M tokens are verified in the place of the instance's. "
+            "CLERK_MACHINE_SECRET_KEY is read where the file is silent.",
+            hazard="whoever has it can act as that machine; prefer machine_secret_key_file or the environment",
+            redact=_hint,
+        ),
+        Key(
+            "machine_secret_key_file",
+            "file",
+            _unresolved,
+            "The path of a file that holds the machine's secret key, relative to this file.",
+            hazard="it, too, should be readable by the gateway's user only",
+        ),
+        Key(
             "jwt_key",
             "text",
             credentials.public_key,
@@ -256,6 +272,41 @@ SECTIONS: tuple[Section, ...] = (
         ),
     ),
     _section(
+        "machines",
+        model.MachineSettings,
+        Key(
+            "cache_s",
+            "number",
+            values.number(0, 300),
+            "How long the API's good answer about a machine token counts; 0: each request asks.",
+            unit="seconds",
+            hazard="a token that was revoked is accepted for so much longer",
+        ),
+        Key(
+            "negative_cache_s",
+            "number",
+            values.number(0, 300),
+            "How long its bad answer counts; 0: each request asks.",
+            unit="seconds",
+            hazard="a token that became good is refused for so much longer",
+        ),
+        Key(
+            "budget_ms",
+            "integer",
+            values.integer(50, 60_000),
+            "How long a request may wait for the API's answer about its machine token.",
+            unit="milliseconds",
+        ),
+        Key(
+            "new_tokens_per_s",
+            "number",
+            values.number(0.1, 1000),
+            "How many tokens that were never seen good the API may be asked about; ten seconds' worth at once.",
+            unit="tokens per second",
+            hazard="anybody can have the gateway spend so much of the instance's rate limit by inventing tokens",
+        ),
+    ),
+    _section(
         "log",
         model.LogSettings,
         Key("access", "boolean", values.boolean, "Whether each request is logged in a line."),
@@ -298,6 +349,13 @@ ROUTE = _section(
         values.one_of(model.Access),
         "public (anyone, no identity), optional (anyone, identity if signed in) or required (signed in only).",
         hazard="public inside a required route opens what is below it",
+    ),
+    Key(
+        "accepts",
+        "list",
+        requests.accepts,
+        'The types of tokens that count here: session_token, api_key, m2m_token, oauth_token; or "any".',
+        hazard="a machine's token stands for no person; let it in where programs are meant to come",
     ),
     Key(
         "require",

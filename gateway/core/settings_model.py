@@ -12,6 +12,7 @@ from typing import Literal
 from gateway.core.instance import API_URL, PublishableKey
 from gateway.core.requirement import Requirement
 from gateway.core.secret import Secret
+from gateway.core.token_class import SESSION_ONLY, TokenType
 from gateway.errors import Fault
 
 Network = IPv4Network | IPv6Network
@@ -56,6 +57,7 @@ class InstanceSettings:
 
     publishable_key: PublishableKey
     secret_key: Secret | None = None
+    machine_secret_key: Secret | None = None
     api_url: str = API_URL
     jwt_key: str | None = None
     authorized_parties: tuple[str, ...] = ()
@@ -103,6 +105,16 @@ class CacheSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MachineSettings:
+    """How long the API's answers about machine tokens count, and how much it may be asked."""
+
+    cache_s: float = 30.0
+    negative_cache_s: float = 10.0
+    budget_ms: int = 2000
+    new_tokens_per_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """What is written about requests and by whom it is to be read."""
 
@@ -120,6 +132,7 @@ class RouteSettings:
     methods: tuple[str, ...] = ()
     upstream: str | None = None
     access: Access = Access.REQUIRED
+    accepts: tuple[TokenType, ...] = SESSION_ONLY
     require: Requirement | None = None
     on_signed_out: OnSignedOut = OnSignedOut.AUTO
     keep_credentials: bool = False
@@ -142,6 +155,7 @@ class Settings:
     identity: IdentitySettings = IdentitySettings()
     refresh: RefreshSettings = RefreshSettings()
     cache: CacheSettings = CacheSettings()
+    machines: MachineSettings = MachineSettings()
     log: LogSettings = LogSettings()
     routes: tuple[RouteSettings, ...] = (RouteSettings(),)
     warnings: tuple[Fault, ...] = ()

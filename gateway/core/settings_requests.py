@@ -5,8 +5,9 @@ from urllib.parse import quote
 
 from gateway.core.organization_sync import Pattern, PatternError
 from gateway.core.routes import RESERVED_IN_PATHS
-from gateway.core.settings_values import BadValueError, show, text
+from gateway.core.settings_values import BadValueError, list_of, one_of, show, text
 from gateway.core.target import TargetError, canonical
+from gateway.core.token_class import ANY, Accepts, TokenType
 
 GATEWAY_PREFIX = "/.gateway"
 KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
@@ -22,6 +23,18 @@ def method(value: object) -> str:
         fix = f'write "{upper}"' if upper in KNOWN_METHODS else f"write one of {', '.join(KNOWN_METHODS)}"
         raise BadValueError(f"{show(found)} is not a known method", fix)
     return found
+
+
+def accepts(value: object) -> Accepts:
+    """Read the types of tokens that a route takes: a list of them, one of them, or the word any."""
+    if value == "any":
+        return ANY
+    listed = [value] if isinstance(value, str) else value
+    try:
+        return list_of(one_of(TokenType), at_least=1)(listed)
+    except BadValueError as bad:
+        fix = f'write "any", or a list of {", ".join(TokenType)}'
+        raise BadValueError(bad.problem, fix) from None
 
 
 def personal_pattern(value: object) -> str:

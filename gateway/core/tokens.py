@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.core.keys import ALGORITHMS, VerificationKey
 from gateway.core.reasons import Reason
+from gateway.core.token_class import JWT_TYPES, TokenClass, class_of
 from gateway.core.trace import NO_TRACE, Mark, Trace
 
 MAX_BYTES = 8192
@@ -22,10 +23,6 @@ MAX_BYTES = 8192
 
 MAX_DEPTH = 32
 """Objects and lists within each other; claims that people write stay far below."""
-
-CATEGORY_SESSION = "cl_B7d4PD111AAA"
-CATEGORY_IGNORE = "cl_I7d4PD111III"
-_OAUTH_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 
 
 class TokenError(Exception):
@@ -68,14 +65,14 @@ class ParsedToken:
         return kid if isinstance(kid, str) else ""
 
     @property
+    def token_class(self) -> TokenClass:
+        """Its class, by its own word."""
+        return class_of(self.header, self.payload)
+
+    @property
     def is_session(self) -> bool:
-        """Whether its class is that of session tokens (request-authentication section 5)."""
-        subject = self.payload.get("sub")
-        is_machine = isinstance(subject, str) and subject.startswith("mch_")
-        kind = self.header.get("typ")
-        is_oauth = isinstance(kind, str) and kind.lower() in _OAUTH_TYPES
-        category = self.header.get("cat", CATEGORY_SESSION)
-        return not is_machine and not is_oauth and category in (CATEGORY_SESSION, CATEGORY_IGNORE)
+        """Whether its class is that of session tokens."""
+        return self.token_class is TokenClass.SESSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +180,24 @@ def may_be_from(token: str, issuers: frozenset[str]) -> bool:
         return True
 
 
-def check_signature(token: ParsedToken, key: VerificationKey, trace: Trace = NO_TRACE) -> None:
+def check_signature(
+    token: ParsedToken, key: VerificationKey, trace: Trace = NO_TRACE, types: frozenset[str] = JWT_TYPES
+) -> None:
     """Check type, algorithm and signature, in this order.
+
+    Args:
+        token: of the right shape.
+        key: of its ``kid``.
+        trace: takes notes.
+        types: what ``typ`` may be; without one a token counts as ``JWT``.
 
     Raises:
         TokenError: ``token-invalid``, ``token-invalid-algorithm``, ``token-verification-failed`` or
             ``token-invalid-signature``.
     """
-    if token.header.get("typ", "JWT") != "JWT":
-        raise TokenError(Reason.TOKEN_INVALID, "its typ is not JWT", "type")
+    kind = token.header.get("typ", "JWT")
+    if not isinstance(kind, str) or kind not in types:
+        raise TokenError(Reason.TOKEN_INVALID, "its typ is not that of its class", "type")
     trace.note("type", Mark.OK)
     algorithm = token.header.get("alg")
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
@@ -205,7 +211,7 @@ def check_signature(token: ParsedToken, key: VerificationKey, trace: Trace = NO_
 
 
 def check_claims(payload: Mapping[str, Any], expected: Expectations, now_s: float, trace: Trace = NO_TRACE) -> None:
-    """Check the claims of a session token (RFC 7519 section 4.1, request-authentication section 4 item 7).
+    """Check the claims of a token (RFC 7519 section 4.1, request-authentication section 4 item 7).
 
     Raises:
         TokenError: with the reason of the first claim that does not hold.

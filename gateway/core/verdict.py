@@ -7,8 +7,10 @@ from enum import StrEnum
 from gateway.core.claims import SessionClaims
 from gateway.core.cookies import SetCookie
 from gateway.core.keys import VerificationKey
+from gateway.core.machine_claims import MachineClaims, Refusal
 from gateway.core.request import Header
 from gateway.core.secret import NO_SECRET, Secret
+from gateway.core.token_class import TokenType
 
 
 class State(StrEnum):
@@ -18,7 +20,7 @@ class State(StrEnum):
     SIGNED_OUT = "signed-out"
     HANDSHAKE = "handshake"
     UNKNOWN = "unknown"
-    """Nothing can be said because the keys are out of reach; never treated as signed in."""
+    """Nothing can be said because the keys or the API are out of reach; never treated as signed in."""
 
 
 class How(StrEnum):
@@ -27,6 +29,7 @@ class How(StrEnum):
     NOTHING = "-"
     CACHE = "cache"
     SIGNATURE = "signature"
+    API = "api"
     REFRESH = "refresh"
     HANDSHAKE = "handshake"
 
@@ -39,7 +42,7 @@ class Verdict:
         state: signed in, signed out, handshake or unknown.
         reason: the stable code; empty when signed in.
         message: one sentence for the operator; never holds a part of a token.
-        claims: of the verified session token; None unless signed in.
+        claims: of the verified session token; None unless a session is signed in.
         token: that token; kept out of ``repr``.
         cookies: to set on the answer, whatever the answer is.
         location: where the browser has to go before anything else; empty for nowhere.
@@ -48,6 +51,7 @@ class Verdict:
         dev_browser: the development browser's token, for the sign-in address.
         retry_after_s: for :attr:`State.UNKNOWN`, seconds after which trying again makes sense.
         identity: header pairs of the session, where they are at hand from an earlier request.
+        machine: of the verified machine token; None unless a machine is signed in.
     """
 
     state: State
@@ -62,6 +66,7 @@ class Verdict:
     dev_browser: Secret = NO_SECRET
     retry_after_s: int = 0
     identity: tuple[Header, ...] = field(default=(), repr=False)
+    machine: MachineClaims | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +105,33 @@ class NeedPayload:
     nonce: Secret
 
 
-Need = NeedKey | NeedRefresh | NeedPayload
+@dataclass(frozen=True, slots=True)
+class NeedMachine:
+    """Ask the API about an opaque machine token; answered with what it knows.
+
+    Attributes:
+        kind: which machine's token it is, by its prefix.
+    """
+
+    kind: TokenType
+    token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class MachineAnswer:
+    """What is known of an opaque machine token.
+
+    Attributes:
+        outcome: its claims, or why it is of no use.
+        is_cached: the API was not asked anew.
+    """
+
+    outcome: MachineClaims | Refusal
+    is_cached: bool
+
+
+Need = NeedKey | NeedRefresh | NeedPayload | NeedMachine
 KeyAnswer = VerificationKey | None
 RefreshAnswer = tuple[str, ...] | str
 PayloadAnswer = tuple[str, ...] | None
-Answer = KeyAnswer | RefreshAnswer | PayloadAnswer
+Answer = KeyAnswer | RefreshAnswer | PayloadAnswer | MachineAnswer

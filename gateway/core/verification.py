@@ -8,6 +8,7 @@ from gateway.core.cookies import SetCookie
 from gateway.core.keys import VerificationKey
 from gateway.core.reasons import Reason
 from gateway.core.secret import Secret
+from gateway.core.token_class import JWT_TYPES
 from gateway.core.tokens import (
     Expectations,
     ParsedToken,
@@ -64,8 +65,15 @@ def parse_session(token: str, trace: Trace) -> ParsedToken:
     return parsed
 
 
-def check_signature_of(parsed: ParsedToken, trace: Trace) -> Generator[Need, Answer, None]:
+def check_signature_of(
+    parsed: ParsedToken, trace: Trace, types: frozenset[str] = JWT_TYPES
+) -> Generator[Need, Answer, None]:
     """Ask for a token's key and check its signature.
+
+    Args:
+        parsed: the token.
+        trace: takes notes.
+        types: what its ``typ`` may be.
 
     Raises:
         TokenError: ``jwk-kid-mismatch``, or what :func:`gateway.core.tokens.check_signature` finds.
@@ -74,7 +82,7 @@ def check_signature_of(parsed: ParsedToken, trace: Trace) -> Generator[Need, Ans
     if not isinstance(key, VerificationKey):
         raise TokenError(Reason.JWK_KID_MISMATCH, "no key of this instance has its kid", "key")
     trace.note("key", Mark.OK, "kid {}", parsed.kid or "none")
-    check_signature(parsed, key, trace)
+    check_signature(parsed, key, trace, types)
 
 
 def signed_in(

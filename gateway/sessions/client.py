@@ -58,8 +58,8 @@ class SessionsClient:
         Raises:
             ConfigurationError: the key or the URL cannot be used.
         """
-        self._secret_key = _checked_key(secret_key)
-        self._base = _checked_base(api_url)
+        self._secret_key = checked_key(secret_key)
+        self._base = checked_base(api_url)
         self._timeout_s = timeout_s
         self._transport = transport or httpx.AsyncHTTPTransport(trust_env=False)
         self._backoff = backoff or Backoff()
@@ -295,8 +295,12 @@ def _lifetime(expires_in_s: int | None) -> dict[str, object] | None:
     return None if expires_in_s is None else {"expires_in_seconds": expires_in_s}
 
 
-def _checked_key(secret_key: Secret | str) -> Secret:
-    """Take only what can stand in a header: h11 quotes a header that it refuses, and with it the key."""
+def checked_key(secret_key: Secret | str) -> Secret:
+    """Take only what can stand in a header: h11 quotes a header that it refuses, and with it the key.
+
+    Raises:
+        ConfigurationError: it is empty, or cannot stand there.
+    """
     text = secret_key if isinstance(secret_key, str) else secret_key.reveal()
     if not text:
         raise ConfigurationError(
@@ -309,8 +313,12 @@ def _checked_key(secret_key: Secret | str) -> Secret:
     return Secret(text)
 
 
-def _checked_base(api_url: str) -> str:
-    """Return the URL below which the operations are, such as ``https://api.clerk.com/v1``."""
+def checked_base(api_url: str) -> str:
+    """Return the URL below which the operations are, such as ``https://api.clerk.com/v1``.
+
+    Raises:
+        ConfigurationError: it is not the URL of an API.
+    """
     fix = "write the scheme and host, such as https://api.clerk.com"
     try:
         url = httpx.URL(api_url)

@@ -108,12 +108,12 @@ def read_session(value: object) -> Session:
     Raises:
         WrongShape: a required field is missing or a field has another type.
     """
-    fields = _tagged(value, "session")
+    fields = tagged(value, "session")
     return Session(
-        id=_text(fields, "id"),
-        user_id=_text(fields, "user_id"),
-        client_id=_text(fields, "client_id"),
-        status=_text(fields, "status"),
+        id=text(fields, "id"),
+        user_id=text(fields, "user_id"),
+        client_id=text(fields, "client_id"),
+        status=text(fields, "status"),
         last_active_at_ms=_integer(fields, "last_active_at"),
         expire_at_ms=_integer(fields, "expire_at"),
         abandon_at_ms=_integer(fields, "abandon_at"),
@@ -129,7 +129,7 @@ def read_session(value: object) -> Session:
 def read_session_list(value: object) -> SessionList:
     """Read the answer to ``paginated=true``, which is ``{"data": [...], "total_count": N}``."""
     fields = _mapping(value)
-    data = tuple(_at(f"data[{i}]", read_session, item) for i, item in enumerate(_array(fields, "data")))
+    data = tuple(_at(f"data[{i}]", read_session, item) for i, item in enumerate(array(fields, "data")))
     total_count = _integer(fields, "total_count")
     if total_count < 0:
         raise WrongShape("total_count is negative")
@@ -138,7 +138,7 @@ def read_session_list(value: object) -> SessionList:
 
 def read_token(value: object) -> Token:
     """Read schema Token."""
-    return Token(_text(_tagged(value, "token"), "jwt"))
+    return Token(text(tagged(value, "token"), "jwt"))
 
 
 def read_refreshed_cookies(value: object) -> RefreshedCookies:
@@ -157,7 +157,7 @@ def read_directives(value: object) -> tuple[str, ...]:
 def read_jwks(value: object) -> dict[str, object]:
     """Read a JWK Set (RFC 7517 section 5) as it stands; what a single key must look like is for its user to judge."""
     fields = _mapping(value)
-    for i, item in enumerate(_array(fields, "keys")):
+    for i, item in enumerate(array(fields, "keys")):
         _at(f"keys[{i}]", _mapping, item)
     return dict(fields)
 
@@ -197,13 +197,13 @@ def _read_activity(value: object) -> SessionActivity:
     if not isinstance(is_mobile, bool):
         raise WrongShape("is_mobile is not a boolean")
     texts = {name: _text_or_none(fields, name) for name in _ACTIVITY_TEXTS}
-    return SessionActivity(id=_text(fields, "id"), is_mobile=is_mobile, **texts)
+    return SessionActivity(id=text(fields, "id"), is_mobile=is_mobile, **texts)
 
 
 def _read_tasks(value: object) -> tuple[SessionTask, ...]:
     if not isinstance(value, list):
         raise WrongShape("not an array")
-    return tuple(SessionTask(_text(_mapping(item), "key")) for item in value)
+    return tuple(SessionTask(text(_mapping(item), "key")) for item in value)
 
 
 def _mapping(value: object) -> Mapping[str, object]:
@@ -212,14 +212,16 @@ def _mapping(value: object) -> Mapping[str, object]:
     return value
 
 
-def _tagged(value: object, tag: str) -> Mapping[str, object]:
+def tagged(value: object, tag: str) -> Mapping[str, object]:
+    """Return the fields of an object whose ``object`` is this tag, or raise WrongShape."""
     fields = _mapping(value)
     if fields.get("object") != tag:
         raise WrongShape(f"object is not '{tag}'")
     return fields
 
 
-def _text(fields: Mapping[str, object], name: str) -> str:
+def text(fields: Mapping[str, object], name: str) -> str:
+    """Return a field that is a text, or raise WrongShape."""
     value = fields.get(name)
     if not isinstance(value, str):
         raise WrongShape(f"{name} is not a text")
@@ -227,7 +229,7 @@ def _text(fields: Mapping[str, object], name: str) -> str:
 
 
 def _text_or_none(fields: Mapping[str, object], name: str) -> str | None:
-    return None if fields.get(name) is None else _text(fields, name)
+    return None if fields.get(name) is None else text(fields, name)
 
 
 def _integer(fields: Mapping[str, object], name: str) -> int:
@@ -237,7 +239,8 @@ def _integer(fields: Mapping[str, object], name: str) -> int:
     return value
 
 
-def _array(fields: Mapping[str, object], name: str) -> list[object]:
+def array(fields: Mapping[str, object], name: str) -> list[object]:
+    """Return a field that is a list, or raise WrongShape."""
     value = fields.get(name)
     if not isinstance(value, list):
         raise WrongShape(f"{name} is not an array")
@@ -245,7 +248,7 @@ def _array(fields: Mapping[str, object], name: str) -> list[object]:
 
 
 def _texts(fields: Mapping[str, object], name: str) -> tuple[str, ...]:
-    items = _array(fields, name)
+    items = array(fields, name)
     texts = tuple(item for item in items if isinstance(item, str))
     if len(texts) != len(items) or not texts:
         raise WrongShape(f"{name} is not a list of texts with at least one entry")

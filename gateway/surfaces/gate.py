@@ -12,6 +12,7 @@ from starlette.types import Scope
 from gateway.authenticator.driver import Authenticator
 from gateway.core.claims import SessionClaims
 from gateway.core.identity import IdentityHeaders
+from gateway.core.machine_claims import MachineClaims
 from gateway.core.policy import Pass, Redirect, SignIn, act
 from gateway.core.reasons import Reason
 from gateway.core.request import Header, PublicUrl, RequestFacts
@@ -19,6 +20,7 @@ from gateway.core.requirement import Requirement
 from gateway.core.routes import Route, RouteTable
 from gateway.core.settings_model import Access
 from gateway.core.target import TargetError
+from gateway.core.token_class import TokenType
 from gateway.core.trust import HostError, PublicOrigin, Trust
 from gateway.core.verdict import State, Verdict
 from gateway.surfaces import answers
@@ -56,8 +58,13 @@ class Admission(NamedTuple):
 
     @property
     def session(self) -> SessionClaims | None:
-        """The claims of the session, or None when nobody is signed in."""
+        """The claims of the session, or None when nobody is signed in with one."""
         return self.verdict.claims
+
+    @property
+    def machine(self) -> MachineClaims | None:
+        """The claims of the machine's token, or None where none was accepted."""
+        return self.verdict.machine
 
 
 class Gate:
@@ -97,9 +104,12 @@ class Gate:
         try:
             if route.settings.access is Access.PUBLIC:
                 return Admission(None, facts, route, _NOT_ASKED, self.identity.signed_out)
-            verdict = self.authenticator.recall(facts, scanned.cookies)
+            accepts = route.settings.accepts
+            # What is recalled is a session, which not every route takes.
+            takes_sessions = TokenType.SESSION_TOKEN in accepts
+            verdict = self.authenticator.recall(facts, scanned.cookies) if takes_sessions else None
             if verdict is None:
-                verdict = await self.authenticator.authenticate(facts, scanned.cookies)
+                verdict = await self.authenticator.authenticate(facts, scanned.cookies, accepts)
             return self._conclude(facts, route, verdict)
         except Exception:
             # A fault of ours must not let anything in; the traceback is the operator's, not the client's.
@@ -115,11 +125,20 @@ class Gate:
             case Redirect(location):
                 return Admission(answers.redirect(location, verdict), facts, route, verdict, detail=verdict.message)
             case refused:
-                answer = self.refusal(facts, verdict, refused.reason, terms.require)
+                can_sign_in = TokenType.SESSION_TOKEN in terms.accepts
+                answer = self.refusal(facts, verdict, refused.reason, terms.require, can_sign_in=can_sign_in)
                 # The log names the reason for a refusal also where somebody is signed in.
                 return Admission(answer, facts, route, replace(verdict, reason=refused.reason), detail=verdict.message)
 
-    def refusal(self, facts: RequestFacts, verdict: Verdict, reason: str, requirement: Requirement | None) -> Answer:
+    def refusal(
+        self,
+        facts: RequestFacts,
+        verdict: Verdict,
+        reason: str,
+        requirement: Requirement | None,
+        *,
+        can_sign_in: bool = True,
+    ) -> Answer:
         """Return the answer to a request whose session, or the lack of one, does not do.
 
         Args:
@@ -127,12 +146,15 @@ class Gate:
             verdict: who is signed in, or why nobody is.
             reason: why the request is refused.
             requirement: what was asked for beyond a session.
+            can_sign_in: a session would do here; where a machine is asked for, nobody is offered to sign in.
         """
-        sign_in = self._sign_in.location(facts.url, verdict.dev_browser.reveal())
+        sign_in = self._sign_in.location(facts.url, verdict.dev_browser.reveal()) if can_sign_in else ""
         return answers.refusal(facts, reason, verdict=verdict, sign_in=sign_in, requirement=requirement)
 
     def _identity(self, verdict: Verdict) -> tuple[Header, ...]:
-        return self.identity.of(verdict.claims) if verdict.claims else self.identity.signed_out
+        if verdict.claims is not None:
+            return self.identity.of(verdict.claims)
+        return self.identity.of_machine(verdict.machine) if verdict.machine is not None else self.identity.signed_out
 
     def _no_route(self, facts: RequestFacts, origin: PublicOrigin) -> Admission:
         methods = self.routes.methods(origin.hostname, facts.url.path.encode("ascii"))

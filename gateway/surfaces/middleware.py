@@ -1,7 +1,9 @@
 """The gate as ASGI middleware inside an application: HTTP and WebSocket scopes.
 
 The application finds the session at ``request.state.session`` (:class:`~gateway.core.claims.SessionClaims`, or None on
-routes that let anybody in). Headers that claim an identity are removed before ours are added, as in the proxy.
+routes that let anybody in), and a machine's token at ``request.state.machine``
+(:class:`~gateway.core.machine_claims.MachineClaims`, or None). Headers that claim an identity are removed before ours
+are added, as in the proxy.
 """
 
 from collections.abc import Awaitable, Callable
@@ -66,7 +68,7 @@ class GateMiddleware:
     async def _serve(self, scope: Scope, receive: Receive, send: Send, admission: Admission) -> None:
         if admission.answer is None:
             headers = [*self._namespace.strip(scope["headers"]), *admission.identity]
-            state = {**scope.get("state", {}), "session": admission.session}
+            state = {**scope.get("state", {}), "session": admission.session, "machine": admission.machine}
             inner = {**scope, **_judged_path(scope, admission), "headers": headers, "state": state}
             cookies = set_cookie_headers(admission.verdict.cookies)
             if admission.route is not None and admission.route.settings.access is not Access.PUBLIC:

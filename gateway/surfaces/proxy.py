@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from starlette.types import Receive, Scope, Send
 
 from gateway.core.headers import RequestHeaders, for_one_browser, response_headers, with_cache_rules
+from gateway.core.machine import type_in
 from gateway.core.reasons import Reason
 from gateway.core.request import Header, RequestFacts
+from gateway.core.routes import Route
 from gateway.core.settings_model import Access
+from gateway.core.token_class import has_machines
 from gateway.core.tokens import may_be_from
 from gateway.core.verdict import State
 from gateway.errors import UpstreamError
@@ -139,18 +142,20 @@ class Proxy:
         destination = self._destinations[route.name]
         length = _body_length(scope)
         ours = (*_forwarded(facts), *admission.identity)
-        headers = destination.headers.build(scope["headers"], ours, drop_bearer=self._holds_session(facts, admission))
+        headers = destination.headers.build(scope["headers"], ours, drop_bearer=self._is_ours(facts, route, admission))
         kept = [header for header in headers if header[0] not in _WRITTEN_ANEW]
         request = Outgoing(facts.method, _target(facts), kept, length)
         added = set_cookie_headers(admission.verdict.cookies)
         sink = _Sink(send, self._private_cookies, added, depends=route.settings.access is not Access.PUBLIC)
         await forward(destination.pool, request, receive, sink)
 
-    def _holds_session(self, facts: RequestFacts, admission: Admission) -> bool:
+    def _is_ours(self, facts: RequestFacts, route: Route, admission: Admission) -> bool:
         if facts.bearer is None:
             return False
         # Signed in with a Bearer token is signed in by it: it beats every cookie.
         is_judged = admission.verdict.state is State.SIGNED_IN
+        if not is_judged and has_machines(route.settings.accepts) and type_in(facts.bearer):
+            return True  # a machine's token that was refused is no more the upstream's business than a good one
         return is_judged or may_be_from(facts.bearer, self._gate.authenticator.rules.expected.issuers)
 
     async def _answer_failure(self, send: Send, watch: Watch, admission: Admission, reason: str) -> None:

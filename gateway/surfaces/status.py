@@ -7,9 +7,11 @@ from starlette.types import Scope
 
 from gateway.core.claims import SessionClaims
 from gateway.core.identity import actor_of
+from gateway.core.machine_claims import MachineClaims
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
 from gateway.core.target import TargetError
+from gateway.core.token_class import SESSION_ONLY, TokenType
 from gateway.core.trust import HostError
 from gateway.core.verdict import How, State, Verdict
 from gateway.ports import KeysStatus
@@ -34,6 +36,8 @@ class Status:
     def __init__(self, gate: Gate, warm: Warm) -> None:
         self._gate = gate
         self._warm = warm
+        accepted = {kind for route in gate.routes.routes for kind in route.settings.accepts}
+        self._accepts = tuple(kind for kind in TokenType if kind in accepted) if accepted else SESSION_ONLY
 
     async def admit(self, scope: Scope, path: bytes) -> Admission:
         """Return what becomes of a request whose path starts with :data:`PREFIX`; it never goes further than here."""
@@ -71,11 +75,14 @@ class Status:
             return _refusal(Reason.REQUEST_HOST_INVALID)
         except TargetError:
             return _refusal(Reason.REQUEST_TARGET_INVALID)
-        verdict = await authenticator.authenticate(facts)
-        if verdict.claims is None:
+        verdict = await authenticator.authenticate(facts, accepts=self._accepts)
+        if verdict.claims is not None:
+            document = describe(verdict.claims, verdict.how)
+        elif verdict.machine is not None:
+            document = describe_machine(verdict.machine, verdict.how)
+        else:
             return Admission(answers.refusal(facts, verdict.reason, verdict=verdict), facts, None, verdict)
-        answer = json_answer(200, describe(verdict.claims, verdict.how)).with_cookies(verdict.cookies)
-        return Admission(answer, facts, None, verdict)
+        return Admission(json_answer(200, document).with_cookies(verdict.cookies), facts, None, verdict)
 
 
 def _plain(answer: Answer) -> Admission:
@@ -103,4 +110,22 @@ def describe(claims: SessionClaims, how: How) -> dict[str, object]:
             "role": organization.role,
             "permissions": list(organization.permissions),
         },
+    }
+
+
+def describe_machine(machine: MachineClaims, how: How) -> dict[str, object]:
+    """Return which machine is signed in as JSON; holds no token, and no custom claims."""
+    return {
+        "status": State.SIGNED_IN,
+        "how": how,
+        "token_type": machine.type,
+        "token_id": machine.id,
+        "subject": machine.subject,
+        "scopes": list(machine.scopes),
+        "name": machine.name,
+        "user_id": machine.user_id,
+        "org_id": machine.org_id,
+        "machine_id": machine.machine_id,
+        "client_id": machine.client_id,
+        "expires_at_s": machine.expires_at_s,
     }

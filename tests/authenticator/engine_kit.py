@@ -12,7 +12,8 @@ from gateway.core.cookies import CookieNames
 from gateway.core.instance import InstanceKind, PublishableKey
 from gateway.core.keys import VerificationKey, key_set
 from gateway.core.request import PublicUrl, RequestFacts
-from gateway.core.tokens import CATEGORY_SESSION, Expectations
+from gateway.core.token_class import CATEGORY_SESSION
+from gateway.core.tokens import Expectations
 from gateway.ports import KeysStatus
 
 NOW = 1_800_000_000.0

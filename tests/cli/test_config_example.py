@@ -18,7 +18,7 @@ UNCOMMENTED = _COMMENTED.sub("", TEXT)
 KEYS = [(section, name) for section in (*SECTIONS, ROUTE) for name in section.keys]
 # These have no default, so the file shows an example; two are needed anyway.
 _EXAMPLES = {"publishable_key", "secret_key", "secret_key_file", "jwt_key", "jwt_key_file", "sign_in_url", "proxy_url"}
-_EXAMPLES |= {"claims", "methods", "host", "upstream", "require"}
+_EXAMPLES |= {"machine_secret_key", "machine_secret_key_file", "claims", "methods", "host", "upstream", "require"}
 
 
 def table(section: Section, text: str = UNCOMMENTED) -> dict[str, object]:
@@ -27,7 +27,7 @@ def table(section: Section, text: str = UNCOMMENTED) -> dict[str, object]:
 
 
 def test_the_file_is_good_as_it_stands(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SECRET_KEY", "PUBLISHABLE_KEY", "JWT_KEY"):
+    for name in ("SECRET_KEY", "MACHINE_SECRET_KEY", "PUBLISHABLE_KEY", "JWT_KEY"):
         monkeypatch.delenv(f"CLERK_{name}", raising=False)
     assert run(["check", "--config", str(EXAMPLE)]) == 0
     assert "good: 2 routes" in capsys.readouterr().err
@@ -36,7 +36,8 @@ def test_the_file_is_good_as_it_stands(capsys: pytest.CaptureFixture[str], monke
 def test_the_file_is_good_with_every_key_uncommented() -> None:
     document = tomllib.loads(UNCOMMENTED)
     # The other way to give the same value; both at once are a fault by design.
-    del document["instance"]["secret_key_file"], document["instance"]["jwt_key_file"]
+    for name in ("secret_key", "machine_secret_key", "jwt_key"):
+        del document["instance"][f"{name}_file"]
     assert len(parse(document).routes) == 2
 
 

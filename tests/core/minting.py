@@ -17,7 +17,8 @@ from gateway.core.decision import decide
 from gateway.core.instance import InstanceKind, PublishableKey
 from gateway.core.keys import VerificationKey, key_set
 from gateway.core.request import PublicUrl, RequestFacts
-from gateway.core.tokens import CATEGORY_SESSION, Expectations, parse
+from gateway.core.token_class import CATEGORY_SESSION
+from gateway.core.tokens import Expectations, parse
 from gateway.core.trace import NO_TRACE, Trace
 from gateway.core.verdict import Need, NeedKey, NeedPayload, NeedRefresh, Verdict
 

@@ -13,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.reasons import Reason
+from gateway.core.token_class import CATEGORY_IGNORE, CATEGORY_SESSION
 from gateway.core.tokens import (
-    CATEGORY_IGNORE,
-    CATEGORY_SESSION,
     MAX_BYTES,
     Expectations,
     TokenError,
