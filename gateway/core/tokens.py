@@ -197,7 +197,7 @@ def check_signature(
     """
     kind = token.header.get("typ", "JWT")
     if not isinstance(kind, str) or kind not in types:
-        raise TokenError(Reason.TOKEN_INVALID, "its typ is not that of its class", "type")
+        raise TokenError(Reason.TOKEN_INVALID, f"its typ is not {' or '.join(sorted(types))}", "type")
     trace.note("type", Mark.OK)
     algorithm = token.header.get("alg")
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:

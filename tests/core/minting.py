@@ -17,10 +17,10 @@ from gateway.core.decision import decide
 from gateway.core.instance import InstanceKind, PublishableKey
 from gateway.core.keys import VerificationKey, key_set
 from gateway.core.request import PublicUrl, RequestFacts
-from gateway.core.token_class import CATEGORY_SESSION
+from gateway.core.token_class import CATEGORY_SESSION, SESSION_ONLY, Accepts
 from gateway.core.tokens import Expectations, parse
 from gateway.core.trace import NO_TRACE, Trace
-from gateway.core.verdict import Need, NeedKey, NeedPayload, NeedRefresh, Verdict
+from gateway.core.verdict import Need, NeedKey, NeedMachine, NeedPayload, NeedRefresh, Verdict
 
 NOW = 1_800_000_000.5
 HOST = "clerk.example.test"
@@ -105,6 +105,19 @@ def expired(**changes: object) -> str:
     return mint(**{"iat": second - 120, "nbf": second - 130, "exp": second - 60, **changes})
 
 
+def m2m_jwt(key: str = "key_1", *, header: Mapping[str, object] | None = None, **changes: object) -> str:
+    """An M2M token of the kind that is verified without a call."""
+    claims = {"sub": "mch_1", "jti": "mt_1", "sid": ..., "azp": ..., "v": ..., "sts": ..., "scopes": "mch_2 mch_3"}
+    return mint(key, header={"cat": M2M, **(header or {})}, **(claims | changes))
+
+
+def oauth_jwt(key: str = "key_1", *, header: Mapping[str, object] | None = None, **changes: object) -> str:
+    """An OAuth access token of the kind that is verified without a call."""
+    claims = {"jti": "oat_1", "client_id": "client_1", "scope": "read write"}
+    claims |= {"sid": ..., "azp": ..., "v": ..., "sts": ...}
+    return mint(key, header={"typ": "at+jwt", "cat": ..., **(header or {})}, **(claims | changes))
+
+
 def handshake_token(directives: object, **header: object) -> str:
     """What the authority brings in ``__clerk_handshake``."""
     full = {"alg": "RS256", "kid": "key_1", "typ": "JWT", "cat": CATEGORY_SESSION, **header}
@@ -181,6 +194,7 @@ class Script:
     keys: Mapping[str, VerificationKey] = field(default_factory=known_keys)
     refresh: object = "fetch-error"
     payload: object = None
+    machine: object = None
     needs: list[Need] = field(default_factory=list)
 
     def answer(self, need: Need) -> object:
@@ -192,6 +206,8 @@ class Script:
                 return self.refresh
             case NeedPayload():
                 return self.payload
+            case NeedMachine():
+                return self.machine
 
     @property
     def asked(self) -> list[type]:
@@ -207,9 +223,10 @@ def judge(
     verified: Remembered = NOTHING_REMEMBERED,
     now_s: float = NOW,
     trace: Trace = NO_TRACE,
+    accepts: Accepts = SESSION_ONLY,
 ) -> Verdict:
     """Run the machine to its end."""
-    machine = decide(facts, under or rules(), verified, now_s, trace)
+    machine = decide(facts, under or rules(), verified, now_s, trace, accepts)
     script = script or Script()
     answer: object = None
     while True:

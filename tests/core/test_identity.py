@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from gateway.core.claims import session_claims
 from gateway.core.headers import IdentityNamespace
 from gateway.core.identity import MAX_VALUE_BYTES, IdentityHeaders, encode
-from tests.core.minting import claims_of
+from gateway.core.machine_claims import MachineClaims, MachineRecord, judge
+from gateway.core.settings import IDENTITY_HEADERS
+from gateway.core.token_class import TokenType
+from tests.core.minting import NOW, claims_of
 
 
 def headers(*claims: tuple[str, str], prefix: str = "X-Session-", **changes: object) -> dict[bytes, bytes]:
@@ -151,3 +154,72 @@ def test_every_name_that_is_written_is_kept_from_clients():
     pairs = identity.of(session_claims(claims_of(email="a@b.test", fea="o:f", o=o, sid="x" * 5000)))
     assert len(pairs) == 8
     assert namespace.strip([*pairs, *identity.signed_out]) == []
+
+
+# Machines
+
+
+def machine_headers(kind: TokenType, subject: str, prefix: str = "X-Session-", **changes: object) -> dict[bytes, bytes]:
+    claims = judge(MachineRecord(type=kind, id="id_1", subject=subject, **changes), NOW)
+    assert isinstance(claims, MachineClaims)
+    return dict(IdentityHeaders(prefix, [("X-Team", "team")]).of_machine(claims))
+
+
+def test_an_api_key_of_a_user():
+    assert machine_headers(TokenType.API_KEY, "user_1", scopes=("read", "write"), name="ci", claims={"team": "a"}) == {
+        b"x-session-token-type": b"api_key",
+        b"x-session-subject": b"user_1",
+        b"x-session-user-id": b"user_1",
+        b"x-session-scopes": b"read write",
+        b"x-session-status": b"signed-in",
+    }
+
+
+def test_an_api_key_of_an_organization():
+    found = machine_headers(TokenType.API_KEY, "org_1")
+    assert found[b"x-session-org-id"] == b"org_1"
+    assert b"x-session-user-id" not in found
+    assert b"x-session-scopes" not in found
+
+
+def test_an_m2m_token():
+    assert machine_headers(TokenType.M2M_TOKEN, "mch_1", prefix="X-My-") == {
+        b"x-my-token-type": b"m2m_token",
+        b"x-my-subject": b"mch_1",
+        b"x-my-machine-id": b"mch_1",
+        b"x-my-status": b"signed-in",
+    }
+
+
+def test_an_oauth_token():
+    found = machine_headers(TokenType.OAUTH_TOKEN, "user_1", client_id="client_1")
+    assert (found[b"x-session-client-id"], found[b"x-session-user-id"]) == (b"client_1", b"user_1")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "value"),
+    [
+        (("a b", "c"), b"a%20b c"),
+        (("a%20b", "c"), b"a%2520b c"),
+        (("é",), b"%C3%A9"),
+        (("a,b",), b"a,b"),
+        (("a\r\nX-Evil: 1",), b"a%0D%0AX-Evil:%201"),
+    ],
+)
+def test_a_scope_is_one_word_whatever_it_holds(scopes: tuple[str, ...], value: bytes):
+    found = machine_headers(TokenType.API_KEY, "user_1", scopes=scopes)[b"x-session-scopes"]
+    assert found == value
+    assert tuple(map(unquote, found.decode().split(" "))) == scopes
+
+
+def test_what_does_not_fit_is_named_for_machines_too():
+    found = machine_headers(TokenType.API_KEY, "user_1", scopes=("x" * (MAX_VALUE_BYTES + 1),))
+    assert b"x-session-scopes" not in found
+    assert found[b"x-session-truncated"] == b"x-session-scopes"
+
+
+def test_every_identity_header_is_one_that_no_claim_may_take():
+    subjects = {TokenType.API_KEY: "org_1", TokenType.M2M_TOKEN: "mch_1", TokenType.OAUTH_TOKEN: "user_1"}
+    taken = {f"x-session-{name}".lower().encode() for name in IDENTITY_HEADERS}
+    for kind, subject in subjects.items():
+        assert set(machine_headers(kind, subject, scopes=("a",), client_id="c")) <= taken

@@ -26,13 +26,29 @@ def test_what_we_cannot_know_is_503_and_never_the_token_s_fault(reason: Reason):
     assert (meaning(reason).status, meaning(reason).challenge, meaning(reason).level) == (503, "", "error")
 
 
-@pytest.mark.parametrize("reason", [reason for reason in Reason if reason.startswith("token-")])
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason.startswith("machine-api")])
+def test_an_api_out_of_reach_is_503_and_never_the_machine_s_fault(reason: Reason):
+    assert (meaning(reason).status, meaning(reason).challenge, meaning(reason).level) == (503, "", "error")
+
+
+def test_too_many_new_tokens_are_nobody_s_fault_and_no_error_of_ours():
+    found = meaning(Reason.MACHINE_VERIFICATION_LIMITED)
+    assert (found.status, found.challenge, found.level) == (503, "", "warning")
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason.startswith(("token-", "machine-token-"))])
 def test_a_bad_token_is_told_so(reason: Reason):
     assert (meaning(reason).status, meaning(reason).challenge) == (401, "invalid_token")
 
 
 @pytest.mark.parametrize(
-    "reason", [Reason.SESSION_TOKEN_AND_UAT_MISSING, Reason.SESSION_TOKEN_MISSING, Reason.DEV_BROWSER_MISSING]
+    "reason",
+    [
+        Reason.SESSION_TOKEN_AND_UAT_MISSING,
+        Reason.SESSION_TOKEN_MISSING,
+        Reason.DEV_BROWSER_MISSING,
+        Reason.NO_TOKEN_IN_HEADER,
+    ],
 )
 def test_who_sent_no_token_gets_no_token_error(reason: Reason):
     assert meaning(reason).challenge == ""  # RFC 6750 section 3.1

@@ -17,9 +17,10 @@ from gateway.core.authorization import Reverification
 from gateway.core.instance import InstanceKind, PublishableKey
 from gateway.core.requirement import Requirement
 from gateway.core.secret import Secret
-from gateway.core.settings import Access, Address, OnSignedOut, RouteSettings, Settings, parse
+from gateway.core.settings import Access, Address, MachineSettings, OnSignedOut, RouteSettings, Settings, parse
 from gateway.core.settings_keys import ROUTE, SECTIONS
 from gateway.core.settings_values import show
+from gateway.core.token_class import ANY, SESSION_ONLY, Accepts, TokenType
 from gateway.errors import ConfigurationError, Fault
 
 TEST_KEY = PublishableKey.encode(InstanceKind.DEVELOPMENT, "clerk.example.com").value
@@ -98,6 +99,7 @@ def test_a_full_document_is_read() -> None:
             },
             "identity": {"prefix": "X-My-", "claims": {"X-My-Team": "metadata.team", "Plan": "pla"}},
             "refresh": {"enabled": False, "budget_ms": 100, "methods": ["GET", "POST"]},
+            "machines": {"cache_s": 0, "negative_cache_s": 2.5, "budget_ms": 500, "new_tokens_per_s": 0.5},
             "log": {"access": True, "format": "json", "level": "debug"},
             "routes": [
                 {
@@ -122,6 +124,7 @@ def test_a_full_document_is_read() -> None:
     assert settings.server.allowed_hosts == ("app.example.com", "*.example.com", "[::1]")
     assert settings.identity.claims == (("X-My-Team", "metadata.team"), ("Plan", "pla"))
     assert settings.refresh.methods == ("GET", "POST")
+    assert settings.machines == MachineSettings(cache_s=0, negative_cache_s=2.5, budget_ms=500, new_tokens_per_s=0.5)
     (route,) = settings.routes
     assert (route.host, route.upstream) == ("*.example.com", "https://backend:9000")
     assert (route.access, route.on_signed_out) == (Access.OPTIONAL, OnSignedOut.UNAUTHORIZED)
@@ -207,6 +210,72 @@ def test_a_faulty_secret_key_is_never_shown(secret: object, seen: str) -> None:
     assert (fault.setting, fault.seen) == ("instance.secret_key", seen)
 
 
+@pytest.mark.parametrize(
+    ("secret", "problem"),
+    [("ak_a b", "blank"), ("ak_ä", "ASCII"), (TEST_KEY, "publishable"), ("", "empty"), (5, "text")],
+)
+def test_a_faulty_machine_secret_key_is_never_shown(secret: object, problem: str) -> None:
+    fault = the_fault(instance={"machine_secret_key": secret})
+    assert fault.setting == "instance.machine_secret_key"
+    assert problem in fault.problem
+    assert "ak_" not in fault.seen
+
+
+def test_a_machine_secret_key_is_kept_as_a_secret() -> None:
+    settings = parse(document(instance={"machine_secret_key": "ak_GoodEnough"}))
+    assert settings.instance.machine_secret_key == Secret("ak_GoodEnough")
+    assert "GoodEnough" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("any", ANY),
+        ("api_key", (TokenType.API_KEY,)),
+        (["session_token"], SESSION_ONLY),
+        (["m2m_token", "session_token"], (TokenType.M2M_TOKEN, TokenType.SESSION_TOKEN)),
+        (list(TokenType), ANY),
+        (None, SESSION_ONLY),
+    ],
+)
+def test_a_route_accepts_one_type_several_or_any(written: object, read: Accepts) -> None:
+    (route,) = parse(document(routes=[{**ROUTES[0], "accepts": written}])).routes
+    assert route.accepts == read
+
+
+PINNED = {"publishable_key": TEST_KEY, "jwt_key": pem()}
+BY_MACHINE = {**PINNED, "machine_secret_key": "ak_1"}
+
+
+@pytest.mark.parametrize(
+    ("instance", "accepts", "missing"),
+    [
+        (PINNED, ["api_key"], ["api_keys"]),
+        (PINNED, ["m2m_token"], ["m2m_tokens"]),
+        (PINNED, "any", ["api_keys", "m2m_tokens", "oauth_tokens"]),
+        (BY_MACHINE, "any", ["api_keys", "oauth_tokens"]),
+        (BY_MACHINE, ["m2m_token", "session_token"], []),
+        (PINNED, ["session_token"], []),
+        (INSTANCE, "any", []),
+        ({**PINNED, "secret_key_file": "/run/secrets/key"}, "any", []),
+    ],
+)
+def test_tokens_that_nobody_could_verify_are_a_fault(instance: object, accepts: object, missing: list[str]) -> None:
+    try:
+        parse({"instance": instance, "routes": [{**ROUTES[0], "accepts": accepts}]})
+        found = ()
+    except ConfigurationError as error:
+        found = tuple(fault for fault in error.faults if fault.setting == "routes[0].accepts")
+    assert [fault.problem for fault in found] == [f"no key is set that verifies {kind}" for kind in missing]
+    assert all("set instance." in fault.fix for fault in found)
+
+
+@pytest.mark.parametrize("accepts", ["any", ["session_token"]])
+def test_a_public_route_accepts_nothing(accepts: object) -> None:
+    fault = the_fault(routes=[{**ROUTES[0], "access": "public", "accepts": accepts}])
+    assert (fault.setting, "public" in fault.problem) == ("routes[0].accepts", True)
+
+
 def test_a_pinned_key_suffices_with_a_warning() -> None:
     settings = parse({"instance": {"publishable_key": TEST_KEY, "jwt_key": pem()}, "routes": ROUTES})
     assert settings.instance.secret_key is None
@@ -245,7 +314,7 @@ def test_a_key_that_cannot_verify_is_a_fault(key: object, problem: str) -> None:
     assert fault.seen in {f"a text of {len(str(key))} characters", "int"}
 
 
-@pytest.mark.parametrize("name", ["secret_key_file", "jwt_key_file"])
+@pytest.mark.parametrize("name", ["secret_key_file", "machine_secret_key_file", "jwt_key_file"])
 def test_files_are_not_read_here(name: str) -> None:
     assert "loader" in the_fault(instance={name: "/run/secrets/key"}).problem
 
@@ -358,6 +427,12 @@ BAD_ROUTE_VALUES = [
     ("upstream", "http://127.0.0.1:9000/api", "path", '"http://127.0.0.1:9000"'),
     ("upstream", "http://127.0.0.1:9000?", "query", '"http://127.0.0.1:9000"'),
     ("upstream", "http://user:hunter2@Backend", "password", '"http://backend"'),
+    ("accepts", [], "empty", "session_token, api_key, m2m_token, oauth_token"),
+    ("accepts", "all", "element 1", '"any"'),
+    ("accepts", ["any"], "element 1", '"any"'),
+    ("accepts", ["session_token", "session_token"], "repeats", "list"),
+    ("accepts", ["jwt"], "element 1", "api_key"),
+    ("accepts", True, "not a list", "list"),
     ("access", "private", "known", '"public", "optional", "required"'),
     ("require", "org:admin", "not a table", '{ role = "org:admin" }'),
     ("require", [], "not a table", '{ role = "org:admin" }'),
