@@ -144,7 +144,7 @@ async def test_a_change_of_keys_forgets_what_was_verified(authority):
     api = Api(authority)
     settings = Settings(instance=instance(publishable_key=authority.publishable_key, secret_key=authority.secret_key))
     engine = build(settings, Clock(), api)
-    verified = engine.gate.authenticator._verified
+    verified = engine.gate.authenticator.verified
     token = mint()
     verified.put(token, session_claims(parse(token).payload), NOW)
     await engine.keys.warm()

@@ -61,7 +61,7 @@ class Authenticator:
     ) -> None:
         self.rules = rules
         self.keys = keys
-        self._verified = verified
+        self.verified = verified
         self._api = api
         self._refreshing = Refreshing(api, refresh_budget_ms, timer) if api is not None else None
         self._machines = machines
@@ -76,9 +76,9 @@ class Authenticator:
             cookies: its ``Cookie`` headers.
         """
         if facts.bearer is not None:
-            return self._verified.recall(facts.bearer, self._clock())
+            return self.verified.recall(facts.bearer, self._clock())
         if len(cookies) == 1 and rests_on_cookies(facts):
-            return self._verified.recall_cookies(cookies[0], self._clock())
+            return self.verified.recall_cookies(cookies[0], self._clock())
         return None
 
     async def authenticate(
@@ -92,7 +92,7 @@ class Authenticator:
             accepts: the types of tokens that count here.
         """
         now_s = self._clock()
-        machine = decide(facts, self.rules, self._verified, now_s, accepts=accepts)
+        machine = decide(facts, self.rules, self.verified, now_s, accepts=accepts)
         answer: Answer = None
         while True:
             try:
@@ -132,10 +132,10 @@ class Authenticator:
             return verdict
         token = verdict.token.reveal()
         if verdict.how is not How.CACHE:
-            self._verified.put(token, verdict.claims, now_s, self.keys.fresh_for_s())
+            self.verified.put(token, verdict.claims, now_s, self.keys.fresh_for_s())
         is_plain = verdict.how in {How.CACHE, How.SIGNATURE}  # no cookie was set, no browser sent on
         if is_plain and facts.bearer is None and len(cookies) == 1 and rests_on_cookies(facts):
-            self._verified.put_cookies(cookies[0], token)
+            self.verified.put_cookies(cookies[0], token)
         return verdict
 
     async def close(self) -> None:

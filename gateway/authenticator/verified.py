@@ -6,15 +6,14 @@ texts: a look at this memory gives nobody a token.
 
 An entry dies with the token's time, with its key (all are forgotten when a key goes; and none outlives the freshness of
 the key set, since a token that is only ever found here would never let anybody ask for its key again), with its session
-(:meth:`VerifiedTokens.end_session`), or because others were used later.
+(:meth:`VerifiedTokens.end_session`), or because others need its place.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple
 
-from gateway.authenticator.recent import Recent
 from gateway.core.claims import SessionClaims
 from gateway.core.request import Header
 from gateway.core.verdict import How, State, Verdict
@@ -30,19 +29,39 @@ _NEVER = float("-inf")
 COOKIE_ENTRY_BYTES = 400
 """What one ``Cookie`` header takes: two digests and their places (measured, rounded up)."""
 
+COOKIES_PER_TOKEN = 2
+"""``Cookie`` headers that are kept for each token: those of other sites' cookies change, too."""
+
+SECOND_CHANCES = 8
+"""Tokens that are spared in a row, because they were used, when one has to go."""
+
+MAX_ENDED = 10_000
+"""Ended sessions that are remembered: the last ones."""
+
+_NEVER = float("-inf")
+
+COOKIE_ENTRY_BYTES = 400
+"""What one ``Cookie`` header takes: two digests and their places (measured, rounded up)."""
+
+COOKIES_PER_TOKEN = 2
+"""``Cookie`` headers that are kept for each token: those of other sites' cookies change, too."""
+
 # What a token takes beside texts (measured, rounded up): verdict, claims and their texts, digest, place.
-_TOKEN_BYTES = 2000
+_TOKEN_BYTES = 2100
 _HEADER_BYTES = 120
 _PERMISSION_BYTES = 60
 
 IdentityOf = Callable[[SessionClaims], tuple[Header, ...]]
 
 
-class _Known(NamedTuple):
+@dataclass(slots=True)
+class _Known:
     verdict: Verdict
     claims: SessionClaims
     since_s: float
     until_s: float
+    size: int
+    is_used: bool = False
 
 
 class VerifiedTokens:
@@ -65,14 +84,18 @@ class VerifiedTokens:
     ) -> None:
         self._identity_of = identity_of
         self._skew_s = skew_s
-        self._tokens: Recent[_Known] = Recent(max_entries, max_bytes)
-        self._cookies: Recent[bytes] = Recent(2 * max_entries, max_bytes // 4)
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._max_cookies = min(COOKIES_PER_TOKEN * max_entries, max_bytes // COOKIE_ENTRY_BYTES)
+        self._tokens: OrderedDict[bytes, _Known] = OrderedDict()
+        self._cookies: OrderedDict[bytes, bytes] = OrderedDict()
+        self._bytes = 0
         self._ended: OrderedDict[str, float] = OrderedDict()
 
     def get(self, token: str, now_s: float) -> SessionClaims | None:
         """Return the claims of a token that was verified and may still be used, or None."""
-        known = self._tokens.get(_digest(token))
-        return known.claims if known is not None and self._counts(known, now_s) else None
+        known = self._known(_digest(token), now_s)
+        return known.claims if known is not None else None
 
     def recall(self, token: str, now_s: float) -> Verdict | None:
         """Return the verdict on a token that was verified, or None.
@@ -81,10 +104,8 @@ class VerifiedTokens:
             token: as it stands behind ``Bearer``.
             now_s: Unix seconds.
         """
-        known = self._tokens.get(_digest(token))
-        if known is None or not self._counts(known, now_s):
-            return None
-        return known.verdict
+        known = self._known(_digest(token), now_s)
+        return known.verdict if known is not None else None
 
     def recall_cookies(self, header: bytes, now_s: float) -> Verdict | None:
         """Return the verdict on the token that was chosen from this ``Cookie`` header, or None.
@@ -92,10 +113,17 @@ class VerifiedTokens:
         The token must not have expired at all: an expired one changes which cookies are believed (core.family).
         """
         digest = self._cookies.get(sha256(header).digest())
-        known = self._tokens.get(digest) if digest is not None else None
-        if known is None or known.claims.expires_at_s <= now_s or not self._counts(known, now_s):
+        known = self._known(digest, now_s) if digest is not None else None
+        return known.verdict if known is not None and known.claims.expires_at_s > now_s else None
+
+    def _known(self, digest: bytes, now_s: float) -> _Known | None:
+        known = self._tokens.get(digest)
+        if known is None or not known.since_s <= now_s < known.until_s:
             return None
-        return known.verdict
+        if self._ended and self.has_ended(known.claims.session_id, known.claims.issued_at_s):
+            return None
+        known.is_used = True
+        return known
 
     def put(self, token: str, claims: SessionClaims, now_s: float, fresh_for_s: float = MAX_AGE_S) -> None:
         """Remember a token whose signature and claims were checked.
@@ -106,16 +134,41 @@ class VerifiedTokens:
             now_s: Unix seconds.
             fresh_for_s: seconds for which the key that verified it is known to be in use.
         """
-        self._drop_expired(now_s)
         identity = self._identity_of(claims)
         verdict = Verdict(State.SIGNED_IN, claims=claims, how=How.CACHE, identity=identity)
         since_s = max(claims.not_before_s, claims.issued_at_s) - self._skew_s
         until_s = min(claims.expires_at_s + self._skew_s, now_s + min(fresh_for_s, MAX_AGE_S))
-        self._tokens.put(_digest(token), _Known(verdict, claims, since_s, until_s), entry_bytes(claims, identity))
+        known = _Known(verdict, claims, since_s, until_s, entry_bytes(claims, identity))
+        if known.size > self._max_bytes:
+            return
+        digest = _digest(token)
+        if (before := self._tokens.pop(digest, None)) is not None:
+            self._bytes -= before.size
+        self._tokens[digest] = known
+        self._bytes += known.size
+        while len(self._tokens) > self._max_entries or self._bytes > self._max_bytes:
+            self._evict(now_s)
+
+    def _evict(self, now_s: float) -> None:
+        """Forget the oldest token, sparing some that were used since they came or were spared.
+
+        An order of use would be kept by moving an entry with each look-up; with 100,000 entries that costs half as much
+        again as the look-up itself, for the memory that it touches.
+        """
+        for _ in range(SECOND_CHANCES):
+            digest, known = self._tokens.popitem(last=False)
+            if not known.is_used or known.until_s <= now_s or not self._tokens:
+                self._bytes -= known.size
+                return
+            known.is_used = False
+            self._tokens[digest] = known
+        self._bytes -= self._tokens.popitem(last=False)[1].size
 
     def put_cookies(self, header: bytes, token: str) -> None:
         """Remember which token a decision chose from a ``Cookie`` header."""
-        self._cookies.put(sha256(header).digest(), _digest(token), COOKIE_ENTRY_BYTES)
+        self._cookies[sha256(header).digest()] = _digest(token)
+        if len(self._cookies) > self._max_cookies:
+            self._cookies.popitem(last=False)
 
     def end_session(self, session_id: str, issued_before_s: float) -> None:
         """Let a session's tokens count no more.
@@ -136,22 +189,10 @@ class VerifiedTokens:
         """Forget all tokens."""
         self._tokens.clear()
         self._cookies.clear()
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._tokens)
-
-    def _counts(self, known: _Known, now_s: float) -> bool:
-        if not known.since_s <= now_s < known.until_s:
-            return False
-        return not self._ended or not self.has_ended(known.claims.session_id, known.claims.issued_at_s)
-
-    def _drop_expired(self, now_s: float) -> None:
-        """Forget up to two tokens whose time is over: more than come in, so that the dead do not pile up."""
-        for _ in range(2):
-            oldest = self._tokens.oldest()
-            if oldest is None or oldest[1].until_s > now_s:
-                return
-            self._tokens.drop(oldest[0])
 
 
 def entry_bytes(claims: SessionClaims, identity: tuple[Header, ...]) -> int:

@@ -4,7 +4,14 @@ import tracemalloc
 
 import pytest
 
-from gateway.authenticator.verified import MAX_AGE_S, MAX_ENDED, VerifiedTokens, entry_bytes
+from gateway.authenticator.verified import (
+    COOKIES_PER_TOKEN,
+    MAX_AGE_S,
+    MAX_ENDED,
+    SECOND_CHANCES,
+    VerifiedTokens,
+    entry_bytes,
+)
 from gateway.core.claims import SessionClaims, session_claims
 from gateway.core.identity import IdentityHeaders
 from gateway.core.tokens import parse
@@ -89,15 +96,19 @@ def test_a_token_put_in_twice_counts_once():
 
 
 def test_a_token_larger_than_the_whole_cache_is_not_kept_and_does_no_harm():
-    verified = VerifiedTokens(max_bytes=100)
-    put(verified, mint())
-    assert len(verified) == 0
+    small, large = mint(), mint(note="x" * 4000)
+    verified = VerifiedTokens(max_bytes=2 * weight(small))
+    put(verified, small)
+    put(verified, large)
+    assert (verified.get(small, NOW) is None, verified.get(large, NOW) is None) == (False, True)
 
 
 def test_without_room_for_any_token_nothing_is_kept():
     verified = VerifiedTokens(max_entries=0)
-    put(verified, mint())
+    token = put(verified, mint())
+    verified.put_cookies(b"__session=x", token)
     assert len(verified) == 0
+    assert verified.recall_cookies(b"__session=x", NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -119,16 +130,6 @@ def test_an_entry_dies_with_the_freshness_of_the_key_set_that_verified_it(fresh_
     token = put(verified, mint(exp=4_000_000_000), fresh_for_s=fresh_for_s)
     assert verified.get(token, NOW + lives_s - 1) is not None
     assert verified.get(token, NOW + lives_s) is None
-
-
-def test_entries_whose_time_is_over_make_room_when_others_come():
-    verified = VerifiedTokens()
-    for number in range(10):
-        put(verified, mint(jti=str(number)))
-    for number in range(10):
-        token = mint(jti=f"later {number}", exp=4_000_000_000)
-        verified.put(token, claims_of(token), NOW + 100)
-    assert len(verified) == 10
 
 
 def test_cookies_lead_to_the_token_that_was_chosen_from_them():
@@ -210,6 +211,39 @@ def test_no_token_can_be_read_out_of_the_memory():
     verified = VerifiedTokens(IDENTITY.of)
     token = put(verified, mint())
     verified.put_cookies(f"__session={token}".encode(), token)
-    kept = repr([*verified._tokens._entries.items(), *verified._cookies._entries.items()])
+    kept = repr([*verified._tokens.items(), *verified._cookies.items()])
     assert token not in kept
     assert token.rpartition(".")[2] not in kept
+
+
+def test_at_most_some_used_tokens_are_spared_when_one_has_to_go():
+    tokens = [mint(jti=str(number)) for number in range(SECOND_CHANCES + 2)]
+    verified = VerifiedTokens(max_entries=len(tokens))
+    for token in tokens:
+        put(verified, token)
+        verified.get(token, NOW)
+    put(verified, mint(jti="new"))
+    gone = [number for number, token in enumerate(tokens) if verified.get(token, NOW) is None]
+    assert gone == [SECOND_CHANCES]
+
+
+def test_a_used_token_whose_time_is_over_is_not_spared():
+    verified = VerifiedTokens(max_entries=2)
+    old, other = put(verified, mint(jti="old")), mint(jti="other", exp=4_000_000_000)
+    verified.get(old, NOW)
+    verified.put(other, claims_of(other), NOW)
+    new = mint(jti="new", exp=4_000_000_000)
+    verified.put(new, claims_of(new), NOW + 100)
+    assert [verified.get(token, NOW + 100) is None for token in (other, new)] == [False, False]
+    assert verified.get(old, NOW) is None
+
+
+def test_cookies_of_many_headers_are_bounded():
+    verified = VerifiedTokens(max_entries=1)
+    token = put(verified, mint())
+    for number in range(COOKIES_PER_TOKEN + 1):
+        verified.put_cookies(f"n={number}".encode(), token)
+    found = [
+        verified.recall_cookies(f"n={number}".encode(), NOW) is not None for number in range(COOKIES_PER_TOKEN + 1)
+    ]
+    assert found == [False, True, True]

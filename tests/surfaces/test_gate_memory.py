@@ -88,7 +88,7 @@ async def test_a_session_that_ended_is_not_recalled_and_not_verified_again():
     gate = gate_of()
     asked = scope(COOKIES[1], (), b"", KINDS[0])
     assert (await gate.admit(asked)).verdict.state is State.SIGNED_IN
-    gate.authenticator._verified.end_session("sess_1", NOW)
+    gate.authenticator.verified.end_session("sess_1", NOW)
     refused = await gate.admit(asked)
     assert (refused.verdict.reason, refused.answer.status) == ("session-ended", 401)
     bearer = await gate.admit(scope("", BEARERS[1], b"", KINDS[0]))
