@@ -9,10 +9,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
+
 from tests.core.minting import APP, KEYS, NAMES, PRODUCTION, jwk, mint
-from tests.e2e.processes import Command
+
+STRANGER, TRUSTED = "127.0.0.1", "127.0.0.2"
+"""Source addresses: the second is one of ``server.trusted_proxies``."""
 
 SECRET_KEY = "sk_live_never-to-be-seen-anywhere"
 PAGE = (("Accept", "text/html"), ("Sec-Fetch-Dest", "document"))
@@ -30,11 +35,29 @@ def expired_token(key: str = "key_1", **changes: object) -> str:
     return token(key, **{"iat": second - 90, "nbf": second - 100, "exp": second - 30, **changes})
 
 
+def published_keys() -> list[dict[str, object]]:
+    """Two good keys; the others are unsuitable, one for each reason."""
+    return [
+        jwk("key_1"),
+        jwk("cubic"),
+        jwk("for-encryption", use="enc"),
+        jwk("for-wrapping", key_ops=["wrapKey"]),
+        jwk("small"),
+        jwk("says-hs256", alg="HS256"),
+        jwk("leaked", d="AAAA"),
+        jwk("twin"),
+        jwk("other-twin", kid="twin"),
+        jwk("elliptic", kty="EC", crv="P-256", x="AA", y="AA"),
+    ]
+
+
 class Authority(ThreadingHTTPServer):
-    """Publishes a key, hands over handshakes and trades tokens as a test tells it to.
+    """Publishes keys, hands over handshakes and trades tokens as a test tells it to.
 
     Attributes:
         calls: request lines that came in.
+        keys: what it publishes: good keys, and keys that must not be used.
+        secrets: nonces and refresh tokens that it ever saw; they may be nowhere else.
         payloads: directives by nonce.
         refreshed: directives by refresh token.
     """
@@ -44,6 +67,8 @@ class Authority(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _AuthorityHandler)
         self.calls: list[str] = []
+        self.keys = published_keys()
+        self.secrets: set[str] = set()
         self.payloads: dict[str, list[str]] = {}
         self.refreshed: dict[str, list[str]] = {}
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -63,15 +88,18 @@ class _AuthorityHandler(BaseHTTPRequestHandler):
         if self.headers["authorization"] != f"Bearer {SECRET_KEY}":
             self._answer(401, {"errors": [{"code": "clerk_key_invalid"}]})
         elif parts.path == "/v1/jwks":
-            self._answer(200, {"keys": [jwk("key_1")]})
+            self._answer(200, {"keys": self.server.keys})
         else:
-            found = self.server.payloads.pop(parse_qs(parts.query).get("nonce", [""])[0], None)
+            nonce = parse_qs(parts.query).get("nonce", [""])[0]
+            self.server.secrets.add(nonce)
+            found = self.server.payloads.pop(nonce, None)
             self._answer(200 if found else 404, {"directives": found} if found else {"errors": []})
 
     def do_POST(self) -> None:
         assert isinstance(self.server, Authority)
         self.server.calls.append(self.requestline)
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.server.secrets.add(body["refresh_token"])
         found = self.server.refreshed.get(body["refresh_token"])
         if found:
             self._answer(200, {"object": "cookies", "cookies": found})
@@ -190,19 +218,36 @@ class Reply:
         return ", ".join(self.values(name))
 
 
+class Log(Protocol):
+    """What the gateway writes."""
+
+    @property
+    def output(self) -> str: ...
+
+    def wait_for(self, pattern: str) -> re.Match[str]: ...
+
+
+class Recorder(Protocol):
+    """What stands behind the gateway and keeps what it gets: :class:`Upstream`, or an application."""
+
+    requests: list[Recorded]
+    seen: bytearray
+    answers: dict[str, bytes]
+
+
 @dataclass
 class Target:
-    """The gateway under attack with everything around it."""
+    """The gateway under attack with everything around it: the proxy, or the middleware around an application."""
 
     port: int
-    upstream: Upstream
+    upstream: Recorder
     authority: Authority
-    gateway: Command
+    log: Log
 
-    def raw(self, data: bytes, patience_s: float = 5) -> bytes:
+    def raw(self, data: bytes, patience_s: float = 5, source: str = STRANGER) -> bytes:
         """Send bytes as they are, and return all that comes until the gateway closes or nothing more comes."""
         answer = b""
-        with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
+        with self._connected(source) as connection:
             connection.settimeout(patience_s)
             try:
                 connection.sendall(data)
@@ -212,6 +257,14 @@ class Target:
                 pass
         return answer
 
+    def _connected(self, source: str) -> socket.socket:
+        try:
+            return socket.create_connection(("127.0.0.1", self.port), 5, (source, 0))
+        except OSError:
+            if source == STRANGER:
+                raise
+            pytest.skip(f"this machine does not send from {source}")
+
     def get(
         self,
         path: str,
@@ -220,6 +273,7 @@ class Target:
         host: str = "app.example.test",
         bearer: str = "",
         cookies: Mapping[str, str] | None = None,
+        source: str = STRANGER,
     ) -> Reply:
         """Send one request, spelled exactly as given (Latin-1), on a connection of its own."""
         lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close"]
@@ -228,7 +282,7 @@ class Target:
             lines.append(f"Authorization: Bearer {bearer}")
         if cookies:
             lines.append("Cookie: " + "; ".join(f"{name}={value}" for name, value in cookies.items()))
-        return Reply.parse(self.raw("\r\n".join([*lines, "", ""]).encode("latin-1")))
+        return Reply.parse(self.raw("\r\n".join([*lines, "", ""]).encode("latin-1"), source=source))
 
     def arrived(self, since: int) -> list[Recorded]:
         """What the upstream got since it had so many requests."""
@@ -266,6 +320,8 @@ authorized_parties = ["{APP}"]
 
 [server]
 listen = "127.0.0.1:{port}"
+trusted_proxies = ["{TRUSTED}/32"]
+allowed_hosts = ["app.example.test", "*.example.com", "a"]
 {more}
 [identity]
 claims = {{ "X-Session-Nick" = "nick", "X-Team" = "team" }}
@@ -275,3 +331,34 @@ access = true
 
 {tables}
 """
+
+
+_TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.eyJ")
+
+
+def scan_upstream(target: Target) -> None:
+    """Nothing that belongs to the session alone ever went on: not a byte of any request of the whole run."""
+    seen = target.upstream.seen.decode("latin-1")
+    ours = (NAMES.session, NAMES.refresh, NAMES.client_uat, "__refresh=", "__client=", "__clerk_handshake")
+    for secret in (SECRET_KEY, "sk_live", "sk_test", *ours, *_kept(target)):
+        assert secret not in seen, f"{secret} went to the upstream"
+    for request in target.upstream.requests:
+        told = [value for name, value in request.headers if name.lower() != "cookie"]
+        assert not any(map(_TOKEN.search, told)), request.line
+        pairs = [pair for value in request.values("cookie") for pair in value.split(";")]
+        assert not {pair.partition("=")[0].strip() for pair in pairs} & NAMES.private, request.line
+
+
+def scan_log(target: Target) -> None:
+    """Each line is one line, printable and bounded, and holds nothing secret, whatever was sent in the whole run."""
+    for line in target.log.output.splitlines():
+        assert line.isprintable(), line.encode()
+        assert len(line) < 1500, f"{line[:200]}..."
+        assert not _TOKEN.search(line), "a token was logged"
+        assert "Traceback" not in line
+        for secret in (SECRET_KEY, "sk_live", "__session=", "__refresh", "__clerk_handshake", *_kept(target)):
+            assert secret not in line, f"{secret} was logged"
+
+
+def _kept(target: Target) -> list[str]:
+    return [secret for secret in target.authority.secrets if len(secret) > 7]

@@ -43,12 +43,12 @@ SMUGGLED = b"GET /admin HTTP/1.1\r\nHost: a\r\n\r\n"
         b"POST /health HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ],
 )
-def test_a_request_with_two_readings_is_refused_and_nothing_behind_it_is_read(target: Target, request_: bytes) -> None:
-    before = target.count
-    answer = target.raw(request_ + SMUGGLED)
+def test_a_request_with_two_readings_is_refused_and_nothing_behind_it_is_read(proxy: Target, request_: bytes) -> None:
+    before = proxy.count
+    answer = proxy.raw(request_ + SMUGGLED)
     assert answer.startswith(b"HTTP/1.1 400")
     assert answer.count(b"HTTP/1.1 ") == 1
-    assert target.arrived(before) == []
+    assert proxy.arrived(before) == []
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ def test_a_refused_upload_is_not_waited_for(target: Target) -> None:
 
 
 @pytest.mark.parametrize("upgrade", ["h2c", "foo", "websocket, h2c", "TLS/1.2"])
-def test_no_upgrade_goes_on(target: Target, upgrade: str) -> None:
+def test_no_upgrade_goes_on(proxy: Target, upgrade: str) -> None:
     lines = ["GET /health HTTP/1.1", "Host: a", "Connection: Upgrade, HTTP2-Settings, close", f"Upgrade: {upgrade}"]
-    answer = target.raw("\r\n".join([*lines, "HTTP2-Settings: AAMAAABk", "", ""]).encode(), 1)
+    answer = proxy.raw("\r\n".join([*lines, "HTTP2-Settings: AAMAAABk", "", ""]).encode(), 1)
     assert not answer.startswith(b"HTTP/1.1 101")
-    arrived = target.upstream.requests[-1]
+    arrived = proxy.upstream.requests[-1]
     assert [arrived.values(name) for name in ("upgrade", "http2-settings", "connection")] == [[], [], []]
 
 
@@ -118,7 +118,7 @@ def test_a_websocket_is_refused_and_the_worker_lives(target: Target, protocol: b
     assert target.get("/health").status == 200
 
 
-@pytest.mark.parametrize("headers", [b"X: " + b"a" * 200_000, b"X: a\r\n" * 400 + b"X: a"], ids=["large", "many"])
+@pytest.mark.parametrize("headers", [b"X: " + b"a" * 500_000, b"X: a\r\n" * 400 + b"X: a"], ids=["large", "many"])
 def test_too_many_header_bytes_are_refused_before_any_work(target: Target, headers: bytes) -> None:
     calls = len(target.authority.calls)
     answer = target.raw(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + headers + b"\r\n\r\n")

@@ -35,16 +35,16 @@ def refreshing(target: Target, refresh: str) -> dict[str, str]:
         "__session =evil",
     ],
 )
-def test_an_upstream_cannot_set_a_cookie_of_ours(target: Target, cookie: str) -> None:
-    target.upstream.answers["/maybe/set"] = answer("Set-Cookie: theme=dark", f"Set-Cookie: {cookie}")
-    assert target.get("/maybe/set").values("set-cookie") == ["theme=dark"]
+def test_an_upstream_cannot_set_a_cookie_of_ours(proxy: Target, cookie: str) -> None:
+    proxy.upstream.answers["/maybe/set"] = answer("Set-Cookie: theme=dark", f"Set-Cookie: {cookie}")
+    assert proxy.get("/maybe/set").values("set-cookie") == ["theme=dark"]
 
 
-def test_orders_to_proxies_stay_inside(target: Target) -> None:
-    target.upstream.answers["/health/orders"] = answer(
+def test_orders_to_proxies_stay_inside(proxy: Target) -> None:
+    proxy.upstream.answers["/health/orders"] = answer(
         "X-Accel-Redirect: /etc/passwd", "X-Middleware-Next: 1", "Connection: x-private", "X-Private: 1", "Trailer: a"
     )
-    names = {name for name, _ in target.get("/health/orders").headers}
+    names = {name for name, _ in proxy.get("/health/orders").headers}
     assert not names & {"x-accel-redirect", "x-middleware-next", "x-private", "trailer"}
 
 
@@ -64,9 +64,9 @@ def test_an_answer_that_depends_on_the_session_is_for_one_browser(target: Target
         [],
     ],
 )
-def test_a_renewed_session_is_never_cached_whatever_the_upstream_allows(target: Target, orders: list[str]) -> None:
-    target.upstream.answers["/maybe/public"] = answer(*orders)
-    reply = target.get("/maybe/public", cookies=refreshing(target, f"rt_{len(str(orders))}"))
+def test_a_renewed_session_is_never_cached_whatever_the_upstream_allows(proxy: Target, orders: list[str]) -> None:
+    proxy.upstream.answers["/maybe/public"] = answer(*orders)
+    reply = proxy.get("/maybe/public", cookies=refreshing(proxy, f"rt_{len(str(orders))}"))
     assert reply.status == 200
     assert any(value.startswith(f"{NAMES.session}=") for value in reply.values("set-cookie"))
     assert reply.values("cache-control") == ["no-store"]
@@ -143,21 +143,21 @@ def test_an_unsigned_expired_token_causes_no_call(target: Target) -> None:
     ],
     ids=["101", "two lengths", "length and chunks", "long", "many", "interim", "bare CR", "not HTTP", "nothing"],
 )
-def test_an_answer_that_cannot_be_believed_is_a_502(target: Target, raw: bytes) -> None:
-    target.upstream.answers["/health/broken"] = raw
-    assert target.get("/health/broken").status == 502
+def test_an_answer_that_cannot_be_believed_is_a_502(proxy: Target, raw: bytes) -> None:
+    proxy.upstream.answers["/health/broken"] = raw
+    assert proxy.get("/health/broken").status == 502
 
 
-def test_an_answer_that_breaks_off_is_not_passed_on_as_whole(target: Target) -> None:
-    target.upstream.answers["/health/cut"] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"
-    assert not target.get("/health/cut").raw.endswith(b"0\r\n\r\n")
-    target.upstream.answers["/health/short"] = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"
-    assert target.get("/health/short").body in {b"ab", b""}
+def test_an_answer_that_breaks_off_is_not_passed_on_as_whole(proxy: Target) -> None:
+    proxy.upstream.answers["/health/cut"] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"
+    assert not proxy.get("/health/cut").raw.endswith(b"0\r\n\r\n")
+    proxy.upstream.answers["/health/short"] = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"
+    assert proxy.get("/health/short").body in {b"ab", b""}
 
 
-def test_bytes_behind_an_answer_reach_nobody_else(target: Target) -> None:
+def test_bytes_behind_an_answer_reach_nobody_else(proxy: Target) -> None:
     smuggled = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
-    target.upstream.answers["/health/split"] = answer() + smuggled
+    proxy.upstream.answers["/health/split"] = answer() + smuggled
     for _ in range(5):
-        assert target.get("/health/split").body == b"up"
-        assert target.get("/health").body == b"up"
+        assert proxy.get("/health/split").body == b"up"
+        assert proxy.get("/health").body == b"up"

@@ -17,13 +17,13 @@ def test_no_token_cookie_nonce_or_key_is_ever_written(target: Target) -> None:
         target.get("/.gateway/readyz"),
     ]
     target.get("/last-of-the-secrets")
-    target.gateway.wait_for("/last-of-the-secrets")
+    target.log.wait_for("/last-of-the-secrets")
     for secret in (session, session[:60], session[-40:], old[-40:], refresh, nonce, SECRET_KEY):
-        assert secret not in target.gateway.output
+        assert secret not in target.log.output
     for answer in answers:
         assert SECRET_KEY.encode() not in answer.raw
         assert refresh.encode() not in answer.raw
-    assert "Traceback" not in target.gateway.output
+    assert "Traceback" not in target.log.output
 
 
 def test_no_request_writes_a_line_or_a_colour_of_its_own(target: Target) -> None:
@@ -33,8 +33,8 @@ def test_no_request_writes_a_line_or_a_colour_of_its_own(target: Target) -> None
     target.get("/health/" + "forged-long" * 400)
     target.get("/forged", method="FORGED-METHOD" * 20)
     target.get("/last-of-the-forged")
-    target.gateway.wait_for("/last-of-the-forged")
-    assert "\x1b[31m" not in target.gateway.output
-    for line in target.gateway.output.splitlines():
+    target.log.wait_for("/last-of-the-forged")
+    assert "\x1b[31m" not in target.log.output
+    for line in target.log.output.splitlines():
         assert not line.startswith("200 GET /forged")
         assert len(line) < 1500

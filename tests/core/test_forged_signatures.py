@@ -20,6 +20,7 @@ from gateway.core.tokens import TokenError, check_signature, parse
 from tests.core.forging import (
     FORGERIES,
     SIZE,
+    SPELLINGS,
     bleichenbacher,
     cube_root,
     digest_info,
@@ -250,34 +251,6 @@ def respelled(part: int, change: Callable[[str], str]) -> str:
     parts = mint().split(".")
     parts[part] = change(parts[part])
     return ".".join(parts)
-
-
-SPELLINGS: dict[str, Callable[[str], str]] = {
-    "one padding sign": lambda text: f"{text}=",
-    "two padding signs": lambda text: f"{text}==",
-    "three padding signs": lambda text: f"{text}===",
-    "padding inside": lambda text: f"{text[:4]}={text[4:]}",
-    "blank in front": lambda text: f" {text}",
-    "blank behind": lambda text: f"{text} ",
-    "blank inside": lambda text: f"{text[:5]} {text[5:]}",
-    "tab inside": lambda text: f"{text[:5]}\t{text[5:]}",
-    "line end inside": lambda text: f"{text[:5]}\n{text[5:]}",
-    "line ends as in MIME": lambda text: f"{text[:5]}\r\n{text[5:]}",
-    "vertical tab inside": lambda text: f"{text[:5]}\v{text[5:]}",
-    "null inside": lambda text: f"{text[:5]}\x00{text[5:]}",
-    "null behind": lambda text: f"{text}\x00",
-    "no-break space behind": lambda text: f"{text}\u00a0",
-    "zero-width space inside": lambda text: f"{text[:5]}\u200b{text[5:]}",
-    "byte order mark in front": lambda text: f"\ufeff{text}",
-    "wide letter": lambda text: chr(ord(text[0]) - 0x20 + 0xFF00) + text[1:],
-    "letter of another script": lambda text: f"\u0435{text[1:]}",
-    "escaped letter": lambda text: f"%{ord(text[0]):02X}{text[1:]}",
-    "a letter more": lambda text: f"{text}A",
-    "standard alphabet, plus": lambda text: f"{text[:8]}+{text[8:]}",
-    "standard alphabet, slash": lambda text: f"{text[:8]}/{text[8:]}",
-    "quoted-printable": lambda text: f"=3D{text}",
-    "minus in front": lambda text: f"-{text}",
-}
 
 
 @pytest.mark.parametrize("part", [0, 1, 2], ids=["header", "payload", "signature"])
