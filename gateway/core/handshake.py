@@ -83,12 +83,17 @@ def clean_url(url: PublicUrl) -> str:
     The rest of the query keeps its bytes: a signature over it stays good (unlike in the reference, quirk Q8). Bytes
     that a URL may not have (RFC 3986 section 2) are percent-encoded, each by itself.
     """
-    query = url.query
-    if "__" in query or "%5" in query:
-        query = "&".join(pair for pair in query.split("&") if _name(pair) not in _RESULT_PARAMETERS)
+    query = clean_query(url.query)
     if not (query.isascii() and query.isprintable()) or " " in query:
         query = escape(query)
     return str(PublicUrl(url.scheme, url.host, url.path, query))
+
+
+def clean_query(query: str) -> str:
+    """Return a query without the parameters that a handshake leaves behind; the rest keeps its bytes."""
+    if "__" not in query and "%5" not in query:
+        return query
+    return "&".join(pair for pair in query.split("&") if _name(pair) not in _RESULT_PARAMETERS)
 
 
 def escape(text: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
 
+from gateway.core.handshake import clean_query
 from gateway.core.headers import RequestHeaders, for_one_browser, response_headers, with_cache_rules
 from gateway.core.machine import type_in
 from gateway.core.reasons import Reason
@@ -144,7 +145,7 @@ class Proxy:
         ours = (*_forwarded(facts), *admission.identity)
         headers = destination.headers.build(scope["headers"], ours, drop_bearer=self._is_ours(facts, route, admission))
         kept = [header for header in headers if header[0] not in _WRITTEN_ANEW]
-        request = Outgoing(facts.method, _target(facts), kept, length)
+        request = Outgoing(facts.method, _target(facts, route.settings.keep_credentials), kept, length)
         added = set_cookie_headers(admission.verdict.cookies)
         sink = _Sink(send, self._private_cookies, added, depends=route.settings.access is not Access.PUBLIC)
         await forward(destination.pool, request, receive, sink)
@@ -194,10 +195,13 @@ class _Sink:
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
 
 
-def _target(facts: RequestFacts) -> bytes:
+def _target(facts: RequestFacts, keep_credentials: bool) -> bytes:
     path, query = facts.url.path.encode("ascii"), facts.url.query
     if not _QUERY(query):
         raise UpstreamError(Reason.REQUEST_TARGET_INVALID, "the query holds a blank or a control character")
+    if not keep_credentials:
+        # What a handshake brings is a session; where it was not taken, it is still none of the upstream's business.
+        query = clean_query(query)
     return path + b"?" + query.encode("latin-1") if query else path
 
 

@@ -97,6 +97,22 @@ async def test_kept_credentials_go_along_and_foreign_authorization_always_does()
         assert world.got(b"authorization") == [b"Basic YTpi"]
 
 
+@pytest.mark.parametrize(
+    ("sent", "forwarded"),
+    [
+        (b"a=1&__clerk_handshake=x.y.z&b=%20", b"?a=1&b=%20"),
+        (b"__clerk_handshake_nonce=n", b""),
+        (b"%5f%5Fclerk_db_jwt=d&a", b"?a"),
+        (b"__other=1&a=__clerk_handshake", b"?__other=1&a=__clerk_handshake"),
+    ],
+)
+async def test_what_a_handshake_left_in_the_query_stays_unless_the_route_keeps_credentials(sent, forwarded):
+    async with proxied() as world:
+        for path, query in ((b"/public", forwarded), (b"/kept", b"?" + sent)):
+            await world.ask(path + b"?" + sent, method=b"POST")
+            assert world.line == b"POST " + path + query + b" HTTP/1.1"
+
+
 async def test_a_bearer_token_that_is_no_session_token_is_the_upstreams_business():
     async with proxied() as world:
         for token in (b"ak_opaque", b"two.parts"):
