@@ -1,8 +1,10 @@
 """Who the upstream is told to serve: nobody but the gateway may say so."""
 
+from urllib.parse import unquote
+
 import pytest
 
-from tests.attacks.attack_kit import SECRET_KEY, Target, browser, expired_token, token
+from tests.attacks.attack_kit import SECRET_KEY, STRANGER, TRUSTED, Target, browser, expired_token, token
 from tests.core.minting import NAMES
 
 EVIL = "user_evil"
@@ -124,6 +126,94 @@ def test_forwarding_headers_of_a_stranger_never_arrive(proxy: Target, name: str)
 def test_a_bearer_token_stays_at_the_gateway_however_it_is_spelled(proxy: Target, value: str) -> None:
     proxy.get("/health", ("Authorization", value.format(token(jti="stays"))))
     assert proxy.upstream.requests[-1].values("authorization") == []
+
+
+CLAIMS = {
+    "line ends": "a\r\nX-Session-User-Id: user_evil\r\n\r\nGET /admin HTTP/1.1",
+    "line feed": "a\nX-Session-User-Id: user_evil",
+    "carriage return": "a\rX-Session-User-Id: user_evil",
+    "Unicode line ends": "a\u0085b\u2028X-Session-User-Id: user_evil\u2029c",
+    "null": "a\x00b",
+    "delete": "a\x7fb",
+    "escape sequence": "\x1b[31mred\x1b]0;title\x07",
+    "tab and form feed": "a\tb\x0bc\x0cd",
+    "emoji": "\U0001f600\U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "right to left": "\u202eresu\u202c \u0645\u0631\u062d\u0628\u0627",
+    "Latin-1": "Zo\u00eb \u00ff",
+    "letters that fold to line ends": "a\u560d\u560ab\u010d\u010ac",
+    "escapes": "%0d%0aX-Evil: 1 %25 %",
+    "blanks around": "  a  ",
+    "commas and semicolons": "a, b; c=d",
+    "quotes": "\"a\" 'b' \\",
+    "markup": "<script>alert(1)</script>",
+}
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS.keys())
+def test_a_claim_arrives_as_one_clean_header_and_decodes_to_itself(target: Target, claim: str) -> None:
+    assert target.get("/", bearer=token(nick=claim, sub=f"user_{claim}")).status == 200
+    arrived = target.upstream.requests[-1]
+    for name, told in (("x-session-nick", claim), ("x-session-user-id", f"user_{claim}")):
+        (value,) = arrived.values(name)
+        assert value.isascii()
+        assert value.isprintable()
+        assert unquote(value) == told
+    assert arrived.values("x-evil") == []
+    assert target.upstream.requests[-1] is arrived
+
+
+@pytest.mark.parametrize("text", ["n" * 5000, "\u00e9" * 700, "\U0001f600" * 400, "\r\n" * 900])
+def test_a_claim_that_is_too_long_is_left_out_and_named(target: Target, text: str) -> None:
+    assert target.get("/", bearer=token(nick=text, team="red")).status == 200
+    arrived = target.upstream.requests[-1]
+    assert arrived.values("x-session-nick") == []
+    assert arrived.values("x-session-truncated") == ["x-session-nick"]
+    assert arrived.values("x-team") == ["red"]
+    assert arrived.values("x-session-user-id") == ["user_1"]
+
+
+def test_a_claim_of_64_kib_makes_no_token(target: Target) -> None:
+    before = target.count
+    assert target.get("/", bearer=token(nick="n" * 65_536)).status in {401, 431}
+    assert target.get("/", cookies=browser(token(nick="\U0001f600" * 8_000))).status in {401, 431}
+    assert target.arrived(before) == []
+
+
+def test_forwarding_headers_of_a_trusted_proxy_are_rewritten_from_what_it_said(proxy: Target) -> None:
+    said = (
+        ("X-Forwarded-For", "6.6.6.6, 203.0.113.9"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "x.example.com, evil.example"),
+        ("X-Forwarded-Port", "1"),
+        ("X-Forwarded-Prefix", "/evil"),
+        ("Forwarded", "for=6.6.6.6"),
+    )
+    assert proxy.get("/health", *said, source=TRUSTED).status == 200
+    told = {
+        name.lower(): value
+        for name, value in proxy.upstream.requests[-1].headers
+        if name.lower().startswith(("x-forwarded", "forwarded"))
+    }
+    assert told == {
+        "x-forwarded-for": "203.0.113.9",
+        "x-forwarded-proto": "https",
+        "x-forwarded-host": "x.example.com",
+    }
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["evil", "6.6.6.6\x0b", "1.2.3.4.5", "::1%evil", "fe80::1%x y", "unknown", "_hidden", "", ",", "0x7f.1", "127.1"],
+)
+def test_an_address_that_is_none_is_not_passed_on(proxy: Target, entry: str) -> None:
+    reply = proxy.get("/health", ("X-Forwarded-For", f"6.6.6.6, {entry}"), source=TRUSTED)
+    if reply.status == 200:
+        assert proxy.upstream.requests[-1].values("x-forwarded-for") == [TRUSTED]
+
+
+def test_a_stranger_behind_the_same_machine_is_a_stranger(proxy: Target) -> None:
+    proxy.get("/health", ("X-Forwarded-For", "6.6.6.6"), source=STRANGER)
+    assert proxy.upstream.requests[-1].values("x-forwarded-for") == [STRANGER]
 
 
 def test_claims_cannot_write_headers_of_their_own(target: Target) -> None:
