@@ -180,6 +180,8 @@ def _first(values: Sequence[bytes], default: bytes) -> bytes:
 
 def _address(entry: bytes) -> str | None:
     text = entry.decode("latin-1").strip(" \t")
+    if "%" in text:
+        return None  # a zone means something on one machine only (RFC 4007 section 11), and may be any text
     match = _WITH_PORT.fullmatch(text)
     try:
         return str(ip_address((match["v6"] or match["v4"]) if match else text))

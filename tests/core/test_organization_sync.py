@@ -53,10 +53,32 @@ def test_what_is_beyond_the_documented_patterns_is_refused(text: str) -> None:
         Pattern.parse(text)
 
 
-@given(st.text())
-def test_no_text_raises_anything_else(text: str) -> None:
+PATHS = st.text(max_size=20).map(lambda text: f"/{text}") | st.text("/a:%", max_size=20).map(lambda text: f"/{text}")
+
+
+@given(st.text() | st.text("/:aid(.*)", max_size=20).map(lambda text: f"/{text}"), PATHS)
+def test_no_text_raises_anything_else(text: str, path: str) -> None:
     with contextlib.suppress(PatternError):
-        Pattern.parse(text).match("/a/b")
+        found = Pattern.parse(text).match(path)
+        assert found is None or all(value and "/" not in value for value in found.values())
+
+
+def test_a_pattern_takes_a_look_at_each_segment_and_no_more() -> None:
+    """There is nothing to back-track: a long path that almost matches costs what a short one does for each segment."""
+
+    class Counted(str):
+        __slots__ = ()
+        looks = 0
+
+        def startswith(self, *arguments: object) -> bool:
+            Counted.looks += 1
+            return super().startswith(*arguments)
+
+    pattern = Pattern(tuple(map(Counted, ("a", ":b") * 50)), has_rest=True)
+    assert pattern.match("/a/x" * 2000) is not None
+    assert Counted.looks == 100
+    assert pattern.match("/a/x" * 49 + "/b" * 4000) is None
+    assert Counted.looks < 200
 
 
 @pytest.mark.parametrize(

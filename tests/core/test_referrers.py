@@ -1,6 +1,8 @@
 """Coming from another site: which pages are the instance's own, and when it matters."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.core.reasons import Reason
 from gateway.core.referrers import KnownPages, comes_from_elsewhere
@@ -89,3 +91,19 @@ def test_bearer_token_from_elsewhere_is_signed_in() -> None:
     facts = request(bearer=mint(), headers=coming_from("https://www.other.test/"))
 
     assert judge(facts, rules(known_pages=OWN)).state is State.SIGNED_IN
+
+
+URL = st.text(max_size=30) | st.text("htps:/@[]#?\\.%0a1 \t", max_size=30).map(lambda text: f"https://{text}")
+
+
+@given(URL, st.sampled_from([OWN, DEVELOPMENT]))
+def test_any_referer_can_be_read(referer: str, known: KnownPages) -> None:
+    assert comes_from_elsewhere(request(headers=coming_from(referer)), known) in {True, False}
+
+
+@given(st.text(max_size=20), st.sampled_from(["/", "\\", "@", "#", "?", ".", ":8443/", "%2f@", ":443@"]))
+def test_no_decoration_makes_another_site_an_own_page(text: str, mark: str) -> None:
+    """As a browser reads it: whatever stands in front of ``@`` or behind ``/`` is no host (WHATWG URL section 4.4)."""
+    for own in (HOST, "accounts.example.test", "app.example.test"):
+        referer = f"https://evil.example/{mark}{own}{text}"
+        assert comes_from_elsewhere(request(headers=coming_from(referer)), OWN)

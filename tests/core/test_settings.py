@@ -672,3 +672,23 @@ def test_any_value_is_read_or_a_fault(key: tuple[str, str], value: object) -> No
     except ConfigurationError as error:
         found = error.faults
     assert all(fault.setting and fault.problem and fault.fix for fault in found)
+
+
+DOCUMENTS = st.dictionaries(
+    st.sampled_from([*(section.name for section in SECTIONS), "routes", "x"]),
+    values
+    | st.dictionaries(st.sampled_from([name for section in SECTIONS for name in section.keys]), values, max_size=4),
+    max_size=6,
+)
+
+
+@given(DOCUMENTS, st.booleans())
+def test_any_document_is_settings_or_faults_that_name_the_fix(
+    anything: dict[str, object], needs_upstream: bool
+) -> None:
+    faults: tuple[Fault, ...] = ()
+    try:
+        assert isinstance(parse(anything, needs_upstream=needs_upstream), Settings)
+    except ConfigurationError as error:
+        faults = error.faults
+    assert all(fault.setting and fault.problem and fault.fix for fault in faults)

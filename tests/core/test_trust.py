@@ -1,6 +1,7 @@
 """Whom the gateway believes."""
 
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -130,6 +131,9 @@ def test_trust_goes_by_network(peer: str, is_trusted: bool) -> None:
         ((b"_hidden",), PROXY),
         ((b"",), PROXY),
         ((b"1.1.1.1\xff",), PROXY),
+        ((b"fe80::1%eth0",), PROXY),
+        ((b"203.0.113.5, fe80::1%a b, 10.0.0.8",), "10.0.0.8"),
+        ((b"[fe80::1%25x]:80",), PROXY),
     ],
 )
 def test_the_client_is_the_first_from_the_right_that_is_no_proxy(values: tuple[bytes, ...], expected: str) -> None:
@@ -155,6 +159,39 @@ def test_only_allowed_hosts_are_served() -> None:
 def test_a_pattern_covers_what_is_below_it_only() -> None:
     assert is_host_allowed("a.example.com", ["*.example.com"])
     assert not is_host_allowed("example.com", ["*.example.com"])
+
+
+ENTRIES = st.binary(max_size=40) | st.text("0123456789abcdef.:[]% ,x_\t", max_size=60).map(str.encode)
+
+
+@given(st.sampled_from([PROXY, STRANGER, "", "fd00::1", "nonsense"]), st.lists(ENTRIES, max_size=4))
+def test_whatever_stands_in_forwarded_for_the_client_is_an_address_or_the_peer(peer: str, values: list[bytes]) -> None:
+    found = TRUST.client_address(peer, Forwarded(client=values))
+    assert found == peer or str(ip_address(found)) == found
+    assert found == peer or TRUST.is_trusted(peer)
+    assert found == peer or "%" not in found
+
+
+@given(
+    st.sampled_from([PROXY, STRANGER]),
+    st.sampled_from(["http", "https", "ws", "wss", "ftp", ""]),
+    st.lists(ENTRIES | st.just(b"app.example.com"), max_size=2),
+    st.lists(ENTRIES | st.just(b"x.example.com"), max_size=2),
+    st.lists(ENTRIES | st.sampled_from([b"http", b"https", b"javascript"]), max_size=2),
+)
+def test_whatever_host_and_scheme_are_sent_the_origin_is_clean_or_refused(
+    peer: str, scheme: str, hosts: list[bytes], host: list[bytes], proto: list[bytes]
+) -> None:
+    try:
+        origin = TRUST.public_origin(peer, scheme, hosts, Forwarded(host, proto))
+    except HostError:
+        return
+    assert origin.scheme in {"http", "https"}
+    assert canonical_host(origin.host)[0] == origin.hostname
+    parts = urlsplit(f"{origin.scheme}://{origin.host}/")
+    assert (parts.hostname, parts.username, parts.path) == (origin.hostname.strip("[]"), None, "/")
+    if peer == STRANGER:
+        assert origin == TRUST.public_origin(peer, scheme, hosts)
 
 
 @given(st.text(max_size=40))
