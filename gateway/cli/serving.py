@@ -21,14 +21,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.cli.console import print_error
 from gateway.cli.exit_codes import ExitCode
+from gateway.core.headers import MAX_HEAD_BYTES
 from gateway.core.settings_model import Address
 from gateway.errors import GatewayError
 
 # Granian applies one time-out to slow heads and to idle keep-alive connections. Short enough for the first, and long
 # enough that a load balancer's pool does not meet closed connections all the time.
 HEAD_TIMEOUT_S = 30
-# Request line and headers together; more is answered 431. A browser's cookies fit many times over.
-MAX_HEAD_BYTES = 128 * 1024
 _BACKLOG = 2048
 # Requests in the application at once, per worker; more wait in the server.
 _MAX_CONCURRENT = 16_384

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 
 from gateway.core.request import Header, bearer
 
+MAX_HEAD_BYTES = 128 * 1024
+"""Request line and headers together; more is answered 431. A browser's cookies fit many times over."""
+
 HOP_BY_HOP = frozenset(
     {
         b"connection",

@@ -73,6 +73,7 @@ class Reason(StrEnum):
     REQUEST_TARGET_INVALID = "request-target-invalid"
     REQUEST_HOST_INVALID = "request-host-invalid"
     REQUEST_FRAMING_INVALID = "request-framing-invalid"
+    REQUEST_HEADERS_TOO_LARGE = "request-headers-too-large"
     REQUEST_TIMEOUT = "request-timeout"
     ROUTE_NOT_FOUND = "route-not-found"
     METHOD_NOT_ALLOWED = "method-not-allowed"
@@ -234,6 +235,9 @@ TABLE: dict[str, Meaning] = {
     Reason.REQUEST_TARGET_INVALID: _BAD_REQUEST,
     Reason.REQUEST_HOST_INVALID: _BAD_REQUEST,
     Reason.REQUEST_FRAMING_INVALID: _BAD_REQUEST,
+    Reason.REQUEST_HEADERS_TOO_LARGE: Meaning(
+        431, "", "warning", "The request's headers are too large. Deleting this site's cookies may help."
+    ),
     Reason.REQUEST_TIMEOUT: Meaning(408, "", "info", "The request did not arrive in time."),
     Reason.ROUTE_NOT_FOUND: Meaning(404, "", "info", "There is nothing at this address."),
     Reason.METHOD_NOT_ALLOWED: Meaning(405, "", "info", "This address does not take this kind of request."),

@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from gateway.authenticator.driver import Authenticator
 from gateway.core.claims import SessionClaims
+from gateway.core.headers import MAX_HEAD_BYTES
 from gateway.core.identity import IdentityHeaders
 from gateway.core.machine_claims import MachineClaims
 from gateway.core.policy import Pass, Redirect, SignIn, act
@@ -91,6 +92,10 @@ class Gate:
     async def admit(self, scope: Scope) -> Admission:
         """Judge one request; never raises for anything that a client can send."""
         scanned = Scanned(scope["headers"])
+        if scanned.size > MAX_HEAD_BYTES:
+            # The server bounds its buffer, and may go beyond that by one read.
+            detail = f"{scanned.size} bytes, {MAX_HEAD_BYTES} are allowed"
+            return _unreadable(scope, scanned, Reason.REQUEST_HEADERS_TOO_LARGE, detail)
         try:
             origin = origin_of(scope, scanned, self.trust)
             facts = facts_of(scope, scanned, origin, self.trust, self._cookie_names)

@@ -23,16 +23,23 @@ class Scanned(Mapping[str, str]):
     """The headers of one request that anybody here reads: gone over once, decoded when they are asked for.
 
     As a mapping it holds those of :data:`READ_HEADERS` as text; of several with one name the first.
+
+    Attributes:
+        forwarded: the forwarding headers, not believed yet.
+        size: bytes of all values together.
     """
 
-    __slots__ = ("_found", "forwarded")
+    __slots__ = ("_found", "forwarded", "size")
 
     def __init__(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         found: dict[bytes, tuple[bytes, ...]] = {}
+        size = 0
         for name, value in headers:
+            size += len(value)
             if name in _COLLECTED:
                 found[name] = (*found[name], value) if name in found else (value,)
         self._found = found
+        self.size = size
         self.forwarded = NOT_FORWARDED if found.keys().isdisjoint(_FORWARDING) else self._forwarded()
 
     def _forwarded(self) -> Forwarded:

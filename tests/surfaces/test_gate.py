@@ -10,6 +10,7 @@ import pytest
 
 from gateway.adapters.jwks import COOL_DOWN_S, LIFETIME_S, STALE_S, RemoteKeys, public_jwks
 from gateway.authenticator.verified import VerifiedTokens
+from gateway.core.headers import MAX_HEAD_BYTES
 from gateway.core.reasons import Reason
 from gateway.core.requirement import Requirement
 from gateway.core.settings_model import Access, RouteSettings
@@ -378,3 +379,15 @@ async def test_old_keys_serve_new_tokens_through_an_outage_and_then_it_is_503_an
     clock.advance(COOL_DOWN_S + 1)
     admission = await gate.admit(signed_in(token=mint(iat=fresh, nbf=fresh, exp=fresh + 61)))
     assert (status_of(admission), reason_of(admission)) == (503, Reason.JWK_REMOTE_TIMEOUT)
+
+
+async def test_headers_beyond_the_limit_are_refused_before_anything_is_asked():
+    keys = Keys()
+    gate = gate_of(keys=keys)
+    fits = scope_of("/", ("x-large", "y" * (MAX_HEAD_BYTES - 100)), ("authorization", "Bearer x"))
+    assert status_of(await gate.admit(fits)) == 401
+    too_large = scope_of("/", ("x-large", "y" * MAX_HEAD_BYTES), ("authorization", f"Bearer {mint()}"))
+    admission = await gate.admit(too_large)
+    assert (status_of(admission), reason_of(admission)) == (431, Reason.REQUEST_HEADERS_TOO_LARGE)
+    assert admission.detail.endswith(f" bytes, {MAX_HEAD_BYTES} are allowed")
+    assert keys.found == []
