@@ -12,16 +12,20 @@ from gateway.version import __version__
 if TYPE_CHECKING:
     from gateway.adapters.config import load as load_settings
     from gateway.assemble import SessionMiddleware, proxy_app
+    from gateway.core.authorization import Reverification
     from gateway.core.claims import Organization, SessionClaims
     from gateway.core.settings import Settings
     from gateway.core.settings import parse as parse_settings
     from gateway.errors import ConfigurationError, GatewayError, SessionsApiError
     from gateway.sessions.client import SessionsClient
+    from gateway.surfaces.require import AccessDenied, require
 
 __all__ = [
+    "AccessDenied",
     "ConfigurationError",
     "GatewayError",
     "Organization",
+    "Reverification",
     "SessionClaims",
     "SessionMiddleware",
     "SessionsApiError",
@@ -31,12 +35,15 @@ __all__ = [
     "load_settings",
     "parse_settings",
     "proxy_app",
+    "require",
 ]
 
 _HOMES = {
+    "AccessDenied": ("gateway.surfaces.require", "AccessDenied"),
     "ConfigurationError": ("gateway.errors", "ConfigurationError"),
     "GatewayError": ("gateway.errors", "GatewayError"),
     "Organization": ("gateway.core.claims", "Organization"),
+    "Reverification": ("gateway.core.authorization", "Reverification"),
     "SessionClaims": ("gateway.core.claims", "SessionClaims"),
     "SessionMiddleware": ("gateway.assemble", "SessionMiddleware"),
     "SessionsApiError": ("gateway.errors", "SessionsApiError"),
@@ -45,6 +52,7 @@ _HOMES = {
     "load_settings": ("gateway.adapters.config", "load"),
     "parse_settings": ("gateway.core.settings", "parse"),
     "proxy_app": ("gateway.assemble", "proxy_app"),
+    "require": ("gateway.surfaces.require", "require"),
 }
 
 

@@ -8,9 +8,11 @@ import gateway
 
 def test_the_public_names_are_these() -> None:
     assert gateway.__all__ == [
+        "AccessDenied",
         "ConfigurationError",
         "GatewayError",
         "Organization",
+        "Reverification",
         "SessionClaims",
         "SessionMiddleware",
         "SessionsApiError",
@@ -20,6 +22,7 @@ def test_the_public_names_are_these() -> None:
         "load_settings",
         "parse_settings",
         "proxy_app",
+        "require",
     ]
     assert all(getattr(gateway, name) is not None for name in gateway.__all__)
 

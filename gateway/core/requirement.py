@@ -39,6 +39,11 @@ class Requirement:
         return {field.name: value for field in fields(self) if (value := getattr(self, field.name))}
 
     @property
+    def is_of_sessions(self) -> bool:
+        """Whether something is asked for that no machine's token has."""
+        return any(name in _OF_SESSIONS for name in self.asked)
+
+    @property
     def reverification_config(self) -> str | Mapping[str, object]:
         """The asked reverification as Clerk's front end writes it: a preset, or ``{level, afterMinutes}``."""
         match self.reverification:

@@ -18,6 +18,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from gateway.core.instance import InstanceKind
+from gateway.core.requirement import Requirement
 from gateway.core.routes import spellings
 from gateway.core.secret import Secret
 from gateway.core.settings_keys import ROUTE, SECTIONS, Key, Section
@@ -37,7 +38,7 @@ from gateway.core.settings_model import (
     Settings,
 )
 from gateway.core.settings_values import BadTableError, BadValueError, show
-from gateway.core.token_class import SESSION_ONLY, Accepts, TokenType
+from gateway.core.token_class import SESSION_ONLY, Accepts, TokenType, has_machines
 from gateway.errors import ConfigurationError, Fault
 
 __all__ = [
@@ -85,6 +86,7 @@ def parse(document: Mapping[str, object], *, needs_upstream: bool = True) -> Set
     reading.faults += _instance_faults(sections["instance"], given=_names(document.get("instance")))
     reading.faults += _identity_faults(sections["identity"])
     reading.faults += _accepts_faults(routes, _names(document.get("instance")))
+    reading.faults += _require_faults((where, route) for where, route in routes if where not in faulty)
     reading.faults += _duplicate_faults((where, route) for where, route in routes if where not in faulty)
     if reading.faults:
         raise ConfigurationError(reading.faults)
@@ -150,12 +152,6 @@ class _Reading:
         if needs_upstream and isinstance(table, Mapping) and table.get("upstream") is None:
             fix = 'say where requests go, like upstream = "http://127.0.0.1:9000"'
             self.faults.append(Fault(f"{where}.upstream", "", "it is missing", fix))
-        access = found.get("access", RouteSettings().access)
-        if "require" in found and access is not Access.REQUIRED:
-            # Whoever does not meet it would only have to sign out to pass.
-            problem = f"it is asked of sessions, and a route with access {access} lets people pass without one"
-            fix = 'write access = "required", or leave require out'
-            self.faults.append(Fault(f"{where}.require", str(found["require"]), problem, fix))
         return where, found
 
 
@@ -216,6 +212,30 @@ def _accepts_faults(routes: Iterable[tuple[str, Mapping[str, Any]]], given: froz
             if kind is not TokenType.SESSION_TOKEN and not (by_instance or (is_m2m and by_machine)):
                 keys = "instance.secret_key or instance.machine_secret_key" if is_m2m else "instance.secret_key"
                 yield Fault(f"{where}.accepts", show(accepts), f"no key is set that verifies {kind}s", f"set {keys}")
+
+
+def _require_faults(routes: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterable[Fault]:
+    """Say which routes ask for something that nobody has to meet, or that nobody could."""
+    for where, values in routes:
+        require: Requirement | None = values.get("require")
+        access = values.get("access", Access.REQUIRED)
+        accepts: Accepts = values.get("accepts", SESSION_ONLY)
+        if require is None:
+            continue
+        if access is not Access.REQUIRED:
+            # Whoever does not meet it would only have to sign out to pass.
+            problem = f"it is asked of sessions, and a route with access {access} lets people pass without one"
+            fix = 'write access = "required", or leave require out'
+            yield Fault(f"{where}.require", str(require), problem, fix)
+        if require.scopes and not has_machines(accepts):
+            problem = "only machine tokens have scopes, and the route accepts none"
+            yield Fault(
+                f"{where}.require.scopes", show(require.scopes), problem, 'add accepts, such as ["oauth_token"]'
+            )
+        if require.is_of_sessions and TokenType.SESSION_TOKEN not in accepts:
+            problem = "only sessions have this, and the route accepts none"
+            fix = 'ask for scopes, or add "session_token" to accepts'
+            yield Fault(f"{where}.require", str(require), problem, fix)
 
 
 def _duplicate_faults(routes: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Fault]:

@@ -1,6 +1,7 @@
 """Sending answers over ASGI, and watching what is sent for the access log."""
 
 import time
+from dataclasses import dataclass, replace
 
 from starlette.types import Message, Scope, Send
 
@@ -23,7 +24,13 @@ async def send_refused_websocket(scope: Scope, send: Send, answer: Answer) -> No
         await send({"type": "websocket.http.response.start", "status": answer.status, "headers": list(answer.headers)})
         await send({"type": "websocket.http.response.body", "body": answer.body})
     else:
-        await send({"type": "websocket.close", "code": 4401, "reason": "not signed in"})
+        await send(_close(answer))
+
+
+def _close(answer: Answer) -> Message:
+    """Return the end of a WebSocket for which there is no answer any more; 44xx like the status of HTTP."""
+    code, reason = (4403, "forbidden") if answer.status == 403 else (4401, "not signed in")
+    return {"type": "websocket.close", "code": code, "reason": reason}
 
 
 def adding_headers(send: Send, headers: tuple[Header, ...]) -> Send:
@@ -56,21 +63,71 @@ def guarding_caches(send: Send, *, has_cookies: bool) -> Send:
     return send_guarded
 
 
-class Watch:
-    """Remembers the status that went out and writes the entry of the access log."""
+_START = frozenset({"http.response.start", "websocket.http.response.start"})
+_WRITTEN_ANEW = frozenset({b"www-authenticate", b"cache-control", b"retry-after"})
 
-    __slots__ = ("_journal", "_started_s", "status")
+
+@dataclass(slots=True)
+class Refusal:
+    """The answer to a request that was let through and that the application refuses by an exception.
+
+    A framework makes an answer of the exception, with its headers and a body of its own kind. The headers name the
+    reason; by it that answer is known and replaced. An application that answers without it is left alone.
+
+    Attributes:
+        reason: why.
+        answer: ours.
+        scope: of the request.
+        is_sent: whether it went out.
+    """
+
+    reason: str
+    answer: Answer
+    scope: Scope
+    is_sent: bool = False
+
+    def is_named_in(self, message: Message) -> bool:
+        """Return whether this is the start of an answer with our reason."""
+        named = (b"x-clerk-auth-reason", self.reason.encode())
+        return message["type"] in _START and named in (
+            (name.lower(), value) for name, value in message.get("headers", ())
+        )
+
+    def in_place_of(self, message: Message) -> Answer:
+        """Return our answer, with what others on the way have added to theirs, such as CORS headers."""
+        ours = self.answer.headers
+        theirs = ((name.lower(), value) for name, value in message.get("headers", ()))
+        kept = [
+            pair
+            for pair in theirs
+            if pair not in ours and pair[0] not in _WRITTEN_ANEW and not pair[0].startswith((b"content-", b"x-clerk-"))
+        ]
+        return replace(self.answer, headers=(*ours, *kept))
+
+
+class Watch:
+    """Remembers the status that went out and writes the entry of the access log.
+
+    Attributes:
+        status: that went out; 0 while none did.
+        refusal: that waits for its turn, or took it.
+    """
+
+    __slots__ = ("_journal", "_started_s", "refusal", "status")
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._started_s = time.perf_counter()
         self.status = 0
+        self.refusal: Refusal | None = None
 
     def wrap(self, send: Send) -> Send:
         """Return a ``send`` that notes the status."""
 
         async def noting(message: Message) -> None:
-            if message["type"] in {"http.response.start", "websocket.http.response.start"}:
+            if self.refusal is not None and await self._replaces(self.refusal, message, noting):
+                return
+            if message["type"] in _START:
                 self.status = message["status"]
             elif message["type"] == "websocket.accept":
                 self.status = 101
@@ -79,6 +136,30 @@ class Watch:
             await send(message)
 
         return noting
+
+    async def _replaces(self, refusal: Refusal, message: Message, send: Send) -> bool:
+        if not refusal.is_sent and refusal.is_named_in(message):
+            await self.refuse(refusal, refusal.in_place_of(message), send)
+            return True
+        return refusal.is_sent  # what is left of the other answer
+
+    async def refuse(self, refusal: Refusal, answer: Answer, send: Send) -> None:
+        """Send the answer of a refusal; nothing that comes later goes out.
+
+        Args:
+            refusal: by which it is known.
+            answer: of the refusal.
+            send: made by :meth:`wrap`.
+        """
+        self.refusal = None
+        if refusal.scope["type"] != "websocket":
+            await send_answer(send, answer)
+        elif self.status:
+            await send(_close(answer))
+        else:
+            await send_refused_websocket(refusal.scope, send, answer)
+        refusal.is_sent = True
+        self.refusal = refusal
 
     def write(self, scope: Scope, admission: Admission, reason: str = "", detail: str = "") -> None:
         """Write the entry.
@@ -90,6 +171,8 @@ class Watch:
             detail: overrides the admission's detail.
         """
         facts, verdict = admission.facts, admission.verdict
+        if self.refusal is not None and self.refusal.is_sent:
+            reason = self.refusal.reason
         self._journal.record(
             Entry(
                 status=self.status,

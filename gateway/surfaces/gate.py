@@ -130,30 +130,29 @@ class Gate:
             case Redirect(location):
                 return Admission(answers.redirect(location, verdict), facts, route, verdict, detail=verdict.message)
             case refused:
-                can_sign_in = TokenType.SESSION_TOKEN in terms.accepts
-                answer = self.refusal(facts, verdict, refused.reason, terms.require, can_sign_in=can_sign_in)
+                answer = self.refusal(facts, route, verdict, refused.reason, terms.require)
                 # The log names the reason for a refusal also where somebody is signed in.
                 return Admission(answer, facts, route, replace(verdict, reason=refused.reason), detail=verdict.message)
 
     def refusal(
         self,
-        facts: RequestFacts,
+        facts: RequestFacts | None,
+        route: Route | None,
         verdict: Verdict,
         reason: str,
         requirement: Requirement | None,
-        *,
-        can_sign_in: bool = True,
     ) -> Answer:
         """Return the answer to a request whose session, or the lack of one, does not do.
 
         Args:
             facts: the request.
+            route: that takes it; where it asks for a machine, nobody is offered to sign in.
             verdict: who is signed in, or why nobody is.
             reason: why the request is refused.
             requirement: what was asked for beyond a session.
-            can_sign_in: a session would do here; where a machine is asked for, nobody is offered to sign in.
         """
-        sign_in = self._sign_in.location(facts.url, verdict.dev_browser.reveal()) if can_sign_in else ""
+        can_sign_in = route is not None and TokenType.SESSION_TOKEN in route.settings.accepts
+        sign_in = self._sign_in.location(facts.url, verdict.dev_browser.reveal()) if facts and can_sign_in else ""
         return answers.refusal(facts, reason, verdict=verdict, sign_in=sign_in, requirement=requirement)
 
     def _identity(self, verdict: Verdict) -> tuple[Header, ...]:

@@ -23,6 +23,7 @@ from gateway.surfaces.exchange import (
     send_refused_websocket,
 )
 from gateway.surfaces.gate import Admission, Gate
+from gateway.surfaces.require import PASSAGE, AccessDenied
 
 
 class GateMiddleware:
@@ -61,19 +62,26 @@ class GateMiddleware:
         watch = Watch(self._journal)
         admission = await self._gate.admit(scope)
         try:
-            await self._serve(scope, receive, watch.wrap(send), admission)
+            await self._serve(scope, receive, watch.wrap(send), admission, watch)
         finally:
             watch.write(scope, admission)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, admission: Admission) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, admission: Admission, watch: Watch) -> None:
         if admission.answer is None:
             headers = [*self._namespace.strip(scope["headers"]), *admission.identity]
             state = {**scope.get("state", {}), "session": admission.session, "machine": admission.machine}
-            inner = {**scope, **_judged_path(scope, admission), "headers": headers, "state": state}
+            passage = (self._gate, admission, watch)
+            inner = {**scope, **_judged_path(scope, admission), "headers": headers, "state": state, PASSAGE: passage}
             cookies = set_cookie_headers(admission.verdict.cookies)
             if admission.route is not None and admission.route.settings.access is not Access.PUBLIC:
                 send = guarding_caches(send, has_cookies=bool(cookies))
-            await self.app(inner, receive, adding_headers(send, cookies))
+            try:
+                await self.app(inner, receive, adding_headers(send, cookies))
+            except AccessDenied:
+                # No framework was there to answer.
+                if watch.refusal is None or watch.status not in {0, 101}:
+                    raise
+                await watch.refuse(watch.refusal, watch.refusal.answer, send)
         elif scope["type"] == "websocket":
             await send_refused_websocket(scope, send, admission.answer)
         else:

@@ -466,7 +466,6 @@ def test_a_bad_value_of_a_route_is_named_with_its_fix(key: str, value: object, p
             {"reverification": Reverification("multi_factor", 0.5)},
             Requirement(reverification=Reverification("multi_factor", 0.5)),
         ),
-        ({"scopes": ["read:users", "write"]}, Requirement(scopes=("read:users", "write"))),
         ({"no_impersonation": True}, Requirement(no_impersonation=True)),
         (Requirement(role="org:admin"), Requirement(role="org:admin")),
     ],
@@ -474,6 +473,36 @@ def test_a_bad_value_of_a_route_is_named_with_its_fix(key: str, value: object, p
 def test_a_requirement_is_read(table: object, requirement: Requirement) -> None:
     (route,) = parse(document(routes=[{**ROUTES[0], "require": table}])).routes
     assert route.require == requirement
+
+
+def test_scopes_are_asked_where_machines_are_accepted() -> None:
+    (route,) = parse(
+        document(routes=[{**ROUTES[0], "accepts": ["oauth_token"], "require": {"scopes": ["read:users", "write"]}}])
+    ).routes
+    assert route.require == Requirement(scopes=("read:users", "write"))
+
+
+@pytest.mark.parametrize(
+    ("accepts", "require", "setting", "problem"),
+    [
+        (["session_token"], {"scopes": ["read"]}, "routes[0].require.scopes", "only machine tokens have scopes"),
+        (["api_key"], {"role": "org:admin"}, "routes[0].require", "only sessions have this"),
+        (["api_key", "session_token"], {"role": "org:admin"}, "", ""),
+        (["api_key", "session_token"], {"scopes": ["read"]}, "", ""),
+        (["api_key"], {"no_impersonation": True}, "", ""),
+        (["api_keys"], {"scopes": ["read"]}, "routes[0].accepts", "element 1"),
+    ],
+)
+def test_what_no_accepted_token_could_have_is_a_fault(
+    accepts: list[str], require: dict[str, object], setting: str, problem: str
+) -> None:
+    routes = [{**ROUTES[0], "accepts": accepts, "require": require}]
+    if not setting:
+        assert parse(document(routes=routes)).routes[0].require
+        return
+    fault = the_fault(routes=routes)
+    assert fault.setting == setting
+    assert problem in fault.problem
 
 
 BAD_REQUIREMENTS = [

@@ -9,6 +9,7 @@ import httpx
 
 from gateway.assemble import proxy_app
 from gateway.cli.serving import reserve, serve_embedded
+from gateway.core.requirement import Requirement
 from gateway.core.secret import Secret
 from gateway.core.settings_model import Access, Address, InstanceSettings, OnSignedOut, RouteSettings, Settings
 from gateway.surfaces.proxy import Proxy
@@ -108,6 +109,7 @@ ROUTES = (
     RouteSettings(path="/public", access=Access.PUBLIC),
     RouteSettings(path="/optional", access=Access.OPTIONAL),
     RouteSettings(path="/kept", access=Access.OPTIONAL, keep_credentials=True),
+    RouteSettings(path="/admin", require=Requirement(role="org:admin", reverification="strict")),
     RouteSettings(path="/form", access=Access.PUBLIC, methods=("POST", "PUT")),
 )
 

@@ -13,6 +13,7 @@ from starlette.routing import Mount
 
 from gateway.assemble import SessionMiddleware
 from gateway.core.instance import InstanceKind
+from gateway.core.requirement import Requirement
 from gateway.core.settings_model import Access, OnSignedOut, RefreshSettings, RouteSettings
 from gateway.surfaces.middleware import GateMiddleware
 from tests.authenticator.engine_kit import mint
@@ -322,6 +323,32 @@ async def test_a_post_is_never_redirected(make_world):
 
 
 # Identity headers
+
+# What a route asks for
+
+
+async def test_a_route_asks_for_a_role_of_the_active_organization(make_world):
+    world = make_world(RouteSettings(), RouteSettings(path="/admin", require=Requirement(role="org:admin")))
+    browser = await world.signed_in()
+    refused = await browser.visit("/admin")
+    assert (refused.status_code, refused.headers["x-clerk-auth-reason"]) == (403, "missing-role")
+    assert refused.headers["content-type"].startswith("text/html")
+    assert "Switch to another organization" in refused.text
+    assert [hop.status_code for hop in browser.hops] == [403]
+
+    other = world.other
+    page = await other.visit("/admin")
+    answer = await other.sign_in(page, world.ada, world.organization())
+    assert (Seen.of(answer).path, Seen.of(answer).identity["x-session-org-role"]) == ("/admin", "org:admin")
+
+
+async def test_the_application_sees_who_impersonates_the_user():
+    app = middleware_of(echo_app(), gate_of())
+    headers = {"authorization": f"Bearer {mint(act={'sub': 'user_9'})}", "x-session-actor": "nobody"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://app.example.test") as client:
+        seen = Seen.of(await client.get("/page", headers=headers))
+    assert (seen.user, seen.identity["x-session-actor"]) == ("user_1", "user_9")
+
 
 FORGED = [
     ("x-session-user-id", "user_admin"),

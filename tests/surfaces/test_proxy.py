@@ -62,6 +62,43 @@ async def test_identity_headers_are_ours_alone(target, identity):
         assert dict(folded) == identity
 
 
+async def test_whoever_impersonates_the_user_is_named_to_the_upstream():
+    async with proxied() as world:
+        token = b"Authorization: Bearer " + mint(act={"sub": "user_9"}).encode() + b"\r\n"
+        await world.raw(b"GET / HTTP/1.1\r\n" + HOST + token + b"X-Session-Actor: mallory\r\n\r\n")
+        assert world.got(b"x-session-actor") == [b"user_9"]
+        await world.ask(b"/", b"X-Session-Actor: mallory\r\n")
+        assert world.got(b"x-session-actor") == []
+
+
+async def test_what_a_route_asks_for_is_asked_before_the_upstream_is():
+    async with proxied() as world:
+        admin = {"o": {"id": "org_1", "slg": "acme", "rol": "admin"}}
+        cases = [
+            ({**admin, "fva": [1, -1]}, 200, ""),
+            (admin, 403, "reverification-required"),
+            ({"fva": [1, -1]}, 403, "missing-role"),
+            ({**admin, "fva": [1, -1], "sts": "pending"}, 401, "session-pending"),
+        ]
+        for claims, status, reason in cases:
+            before = len(world.served.requests)
+            bearer = b"Authorization: Bearer " + mint(**claims).encode() + b"\r\n"
+            answer = await world.raw(b"DELETE /admin/users/1 HTTP/1.1\r\n" + HOST + bearer + b"\r\n")
+            assert (answer.status, "".join(answer.all("x-clerk-auth-reason"))) == (status, reason)
+            assert len(world.served.requests) == before + (status == 200)
+        assert [entry.reason for entry in world.journal.entries] == [reason for _, _, reason in cases]
+
+
+async def test_the_reverification_refusal_is_what_clerks_front_end_reads():
+    async with proxied() as world:
+        token = mint(o={"id": "org_1", "rol": "admin"}, fva=[10, -1]).encode()
+        answer = await world.raw(b"GET /admin HTTP/1.1\r\n" + HOST + b"Authorization: Bearer " + token + b"\r\n\r\n")
+        error = {"type": "forbidden", "reason": "reverification-error", "metadata": {"reverification": "strict"}}
+        assert (answer.status, answer["content-type"]) == (403, "application/json")
+        assert json.loads(answer.body) == {"clerk_error": error}
+        assert answer["x-clerk-auth-status"] == "signed-in"
+
+
 async def test_identity_in_trailers_does_not_arrive():
     async with proxied() as world:
         body = b"3\r\nabc\r\n0\r\nX-Session-User-Id: mallory\r\n\r\n"
