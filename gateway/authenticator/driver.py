@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from cachetools import TTLCache
 
+from gateway.authenticator.explaining import ToldApi, ToldKeys
 from gateway.authenticator.machines import Machines
 from gateway.authenticator.refreshing import Refreshing
 from gateway.authenticator.verified import VerifiedTokens
@@ -14,6 +15,7 @@ from gateway.core.reasons import Reason, RefreshFailure
 from gateway.core.request import RequestFacts
 from gateway.core.shortcut import rests_on_cookies
 from gateway.core.token_class import SESSION_ONLY, Accepts
+from gateway.core.trace import NO_TRACE, Trace
 from gateway.core.verdict import (
     Answer,
     How,
@@ -45,6 +47,7 @@ class Authenticator:
         machines: knows opaque machine tokens; None where no route takes any.
         clock: Unix seconds.
         timer: seconds; only differences count.
+        trace: takes notes of how requests are decided.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of the engine, one each
@@ -58,6 +61,7 @@ class Authenticator:
         machines: Machines | None = None,
         clock: Clock = time.time,
         timer: Clock = time.monotonic,
+        trace: Trace = NO_TRACE,
     ) -> None:
         self.rules = rules
         self.keys = keys
@@ -67,6 +71,25 @@ class Authenticator:
         self._machines = machines
         self._spent_nonces: TTLCache[str, bool] = TTLCache(10_000, NONCE_MEMORY_S, timer)
         self._clock = clock
+        self._trace = trace
+
+    def explaining(self, trace: Trace, *, live: bool = False) -> "Authenticator":
+        """Return an authenticator that decides alike and says how: it remembers no token, so every check is made.
+
+        Args:
+            trace: takes the notes.
+            live: the Sessions API is asked where it has to be; otherwise nothing is spent, and what would have been
+                asked is noted. Keys are loaded in either case.
+        """
+        return Authenticator(
+            self.rules,
+            ToldKeys(self.keys, trace),
+            self.verified.without_tokens(),
+            ToldApi(self._api, trace, live=live) if self._api is not None else None,
+            machines=self._machines,
+            clock=self._clock,
+            trace=trace,
+        )
 
     def recall(self, facts: RequestFacts, cookies: Sequence[bytes] = ()) -> Verdict | None:
         """Return the verdict on credentials of a session that were decided before, or None; never waits.
@@ -92,7 +115,7 @@ class Authenticator:
             accepts: the types of tokens that count here.
         """
         now_s = self._clock()
-        machine = decide(facts, self.rules, self.verified, now_s, accepts=accepts)
+        machine = decide(facts, self.rules, self.verified, now_s, self._trace, accepts)
         answer: Answer = None
         while True:
             try:

@@ -92,6 +92,12 @@ class VerifiedTokens:
         self._bytes = 0
         self._ended: OrderedDict[str, float] = OrderedDict()
 
+    def without_tokens(self) -> "VerifiedTokens":
+        """Return one that keeps no token and knows the same ended sessions: for judging a token anew."""
+        other = VerifiedTokens(max_entries=0, max_bytes=0)
+        other._ended = self._ended
+        return other
+
     def get(self, token: str, now_s: float) -> SessionClaims | None:
         """Return the claims of a token that was verified and may still be used, or None."""
         known = self._known(_digest(token), now_s)

@@ -33,6 +33,7 @@ SUBCOMMANDS = {
     "authority": Subcommand("gateway.cli.authority", "Try it", "Run the embedded session authority alone."),
     "serve": Subcommand("gateway.cli.serve", "Run it", "Run the authenticating reverse proxy."),
     "check": Subcommand("gateway.cli.check", "Run it", "Name every fault of a configuration, or show its routes."),
+    "explain": Subcommand("gateway.cli.explain", "Operate it", "Say why a request is let in or refused."),
     "sessions": Subcommand("gateway.cli.sessions", "Operate it", "List, inspect, revoke and mint sessions."),
 }
 

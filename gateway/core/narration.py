@@ -9,7 +9,7 @@ from typing import Protocol
 from gateway.core.case import Case
 from gateway.core.claims import SessionClaims
 from gateway.core.cookies import CLIENT_UAT, DEV_BROWSER, HANDSHAKE, HANDSHAKE_NONCE, SESSION
-from gateway.core.evidence import Evidence
+from gateway.core.evidence import Evidence, Peeked, peek
 from gateway.core.handshake import query_value, redirect_count
 from gateway.core.reasons import Reason
 from gateway.core.secret import Secret
@@ -53,6 +53,7 @@ def tell_source(case: Case) -> None:
     if facts.bearer is not None:
         trace.note("token", Mark.CHOSEN, "Authorization: Bearer, {}", Secret(facts.bearer))
         trace.note("cookies", Mark.SKIPPED, "a Bearer token is judged alone")
+        tell_clock(case, peek(facts.bearer, case.verified, case.now_s))
         return
     trace.note("token", Mark.SKIPPED, "no Authorization: Bearer")
     names = ", ".join(f"{name} x{len(values)}" if len(values) > 1 else name for name, values in facts.cookies.items())
@@ -73,6 +74,7 @@ def tell_evidence(case: Case, evidence: Evidence) -> None:
         trace.note("session cookie", Mark.CHOSEN, "{}, {}", session, Secret(evidence.token))
     else:
         trace.note("session cookie", Mark.NO, "no {}", session)
+    tell_clock(case, evidence.peeked)
     if evidence.client_uat_s:
         trace.note("client", Mark.OK, "{}: changed {:.0f} s ago", uat, case.now_s - evidence.client_uat_s)
     else:
@@ -86,6 +88,14 @@ def tell_evidence(case: Case, evidence: Evidence) -> None:
     count = redirect_count(case.facts)
     if count:
         trace.note("handshakes", Mark.OK, "{} within the last seconds", count)
+
+
+def tell_clock(case: Case, peeked: Peeked | SessionClaims | None) -> None:
+    """Tell of a token that comes from the future, which no right pair of clocks makes."""
+    ahead_s = peeked.issued_at_s - case.now_s if peeked is not None else 0
+    if ahead_s > 1:
+        text = "the token was issued {:.0f} s in the future: this machine's clock is behind, or the issuer's ahead"
+        case.trace.note("clock", Mark.NO, text, ahead_s)
 
 
 def tell_rows(trace: Trace, rows: Iterable[Row], evidence: Evidence) -> None:

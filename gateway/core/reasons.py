@@ -123,6 +123,11 @@ def expired_reason(tail: str) -> str:
     return f"{_EXPIRED_PREFIX}{safe}"
 
 
+def refresh_failure(reason: str) -> str | None:
+    """Return the tail of a reason made by :func:`expired_reason`, or None for any other reason."""
+    return reason.removeprefix(_EXPIRED_PREFIX) if reason.startswith(_EXPIRED_PREFIX) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Meaning:
     """What a reason is on the wire and for a person.

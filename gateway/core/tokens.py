@@ -238,11 +238,18 @@ def check_claims(payload: Mapping[str, Any], expected: Expectations, now_s: floa
 
 def _check_each_time(times: Mapping[str, float], now_s: float, skew_s: float, trace: Trace) -> None:
     check_times(times["exp"], 0, 0, now_s, skew_s)
-    trace.note("exp", Mark.OK, "{:.0f} s left", times["exp"] - now_s)
+    _note_time(trace, "exp", times["exp"] - now_s)
     check_times(math.inf, times["nbf"], 0, now_s, skew_s)
-    trace.note("nbf", Mark.OK, "{:.0f} s ago", now_s - times["nbf"])
+    _note_time(trace, "nbf", times["nbf"] - now_s)
     check_times(math.inf, 0, times["iat"], now_s, skew_s)
-    trace.note("iat", Mark.OK, "{:.0f} s ago", now_s - times["iat"])
+    _note_time(trace, "iat", times["iat"] - now_s)
+
+
+def _note_time(trace: Trace, what: str, ahead_s: float) -> None:
+    if ahead_s >= 0:
+        trace.note(what, Mark.OK, "{:.0f} s ahead", ahead_s)
+    else:
+        trace.note(what, Mark.OK, "{:.0f} s ago", -ahead_s)
 
 
 def _text(claim: object) -> str:

@@ -100,18 +100,19 @@ class Recording(Trace):
 
     def note(self, what: str, mark: Mark, detail: str = "", *values: Value) -> None:
         """Note a step."""
-        text = detail.format(*map(self._shown, values)) if values else detail
+        text = detail.format(*map(self.show, values)) if values else detail
         self._steps.append(Step(what, mark, self._masked(text)))
+
+    def show(self, value: Value, limit: int = MAX_SHOWN) -> str | int | float:
+        """Return a value as it may be printed, a text with at most so many characters."""
+        if isinstance(value, Secret):
+            return fingerprint(value)
+        return shown(self._masked(value), limit) if isinstance(value, str) else value
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Mask these texts, the longest first: one may hold another."""
         kept = {*self._hidden, *(text for text in secrets if len(text) >= MIN_MASKED)}
         self._hidden = tuple(sorted(kept, key=len, reverse=True))
-
-    def _shown(self, value: Value) -> str | int | float:
-        if isinstance(value, Secret):
-            return fingerprint(value)
-        return shown(self._masked(value)) if isinstance(value, str) else value
 
     def _masked(self, text: str) -> str:
         for secret in self._hidden:
@@ -126,9 +127,16 @@ def fingerprint(secret: Secret) -> str:
     return f"#{digest[:6]} ({len(text)} characters)"
 
 
-def shown(text: str) -> str:
+def shown(text: str, limit: int = MAX_SHOWN) -> str:
     """Return a text from outside as it may be printed: no control characters, and not too long."""
-    head = text[:MAX_SHOWN]
+    head = text[:limit]
     if not (head.isascii() and head.isprintable()):
-        head = head.encode("unicode_escape").decode("ascii")[:MAX_SHOWN]
-    return head if len(text) <= MAX_SHOWN else f"{head}..."
+        head = head.encode("unicode_escape").decode("ascii")[:limit]
+    return head if len(text) <= limit else f"{head}..."
+
+
+def bare_url(url: str) -> str:
+    """Return a URL with the values of its query left out: tokens travel there."""
+    address, mark, query = url.partition("?")
+    names = (name if equals else "" for name, equals, _ in (pair.partition("=") for pair in query.split("&")))
+    return address + mark + "&".join(f"{name}=..." if name else "..." for name in names) if query else address

@@ -22,6 +22,7 @@ from gateway.core.routes import Route, RouteTable
 from gateway.core.settings_model import Access
 from gateway.core.target import TargetError
 from gateway.core.token_class import TokenType
+from gateway.core.trace import Trace
 from gateway.core.trust import HostError, PublicOrigin, Trust
 from gateway.core.verdict import State, Verdict
 from gateway.surfaces import answers
@@ -88,6 +89,11 @@ class Gate:
         self.routes = routes
         self._sign_in = sign_in
         self._cookie_names = authenticator.rules.names.read
+
+    def explaining(self, trace: Trace, *, live: bool) -> "Gate":
+        """Return a gate that judges alike and says how; see :meth:`Authenticator.explaining`."""
+        authenticator = self.authenticator.explaining(trace, live=live)
+        return Gate(authenticator, self.routes, self.trust, self.identity, self._sign_in)
 
     async def admit(self, scope: Scope) -> Admission:
         """Judge one request; never raises for anything that a client can send."""

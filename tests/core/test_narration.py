@@ -73,7 +73,7 @@ def test_a_good_bearer_token_is_told_check_by_check():
     ]
     assert detail(steps, "key") == "kid key_1"
     assert detail(steps, "azp") == APP
-    assert detail(steps, "exp") == "54 s left"
+    assert detail(steps, "exp") == "54 s ahead"
     assert detail(steps, "iat") == "6 s ago"
     assert detail(steps, "session") == "sess_1 of user_1, personal account"
 
