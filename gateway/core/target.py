@@ -11,7 +11,7 @@ what comes                                  single stated result
 ``/a%3ab``                                  other escapes stay, in upper case: ``/a%3Ab`` (routes match both spellings)
 ``/a[1]|x``                                 characters that a path may not hold raw are escaped: ``/a%5B1%5D%7Cx``
 ``//a///b``, ``//evil.example/x``           slashes are merged: ``/a/b``, ``/evil.example/x``; never read as a host
-``/a/../b``, ``/./``, ``/%2e%2e/``, ``..;`` refused: ``dot-segment``
+``/a/../b``, ``/./``, ``/%2e%2e/``, ``..;`` refused: ``dot-segment``; also ``..%3B`` and ``..%253B``
 ``/a%2fb``, ``/a%5cb``, ``/a\\b``            refused: ``encoded-slash``, ``backslash``
 ``/%00``, ``/a%0d%0a``, ``/%7f``            refused: ``control-character``
 ``/%252e``, ``/%25252f``, ``/%255c``        refused: ``double-encoding`` (a second decoding would yield what is refused)
@@ -44,7 +44,8 @@ _SLASHES = re.compile(rb"//+")
 _MUST_ESCAPE = re.compile(rb'["<>^`{|}\[\]]')
 _CONTROL = re.compile(rb"%(?:[01][0-9A-F]|7F)").search
 _TWICE = re.compile(rb"%25(?:25)*(?:2[EFef]|5[Cc]|[01][0-9A-Fa-f]|7[Ff])").search
-_DOT_SEGMENT = re.compile(rb"/\.\.?(?:;[^/]*)?(?:/|\Z)").search
+# A parameter after the dots is cut off by some programs, also where its semicolon is escaped once or twice.
+_DOT_SEGMENT = re.compile(rb"/\.\.?(?:(?:;|%(?:25)*3[Bb])[^/]*)?(?:/|\Z)").search
 
 
 class TargetError(ValueError):
