@@ -74,6 +74,7 @@ TABLE: dict[str, str] = {
     Reason.REQUEST_TARGET_INVALID: "Correct the address that the client asks for; the detail says what is odd in it.",
     Reason.REQUEST_HOST_INVALID: "Send one Host, and add its name to server.allowed_hosts if it is yours.",
     Reason.REQUEST_FRAMING_INVALID: "Send one Content-Length, or Transfer-Encoding: chunked.",
+    Reason.REQUEST_HEADERS_TOO_LARGE: "Find out what fills the headers; as a rule cookies that nobody removes.",
     Reason.REQUEST_TIMEOUT: "Send the request faster, or look for what stands between client and gateway.",
     Reason.ROUTE_NOT_FOUND: "Add a route for this host and path, [[routes]]; gateway check shows those there are.",
     Reason.METHOD_NOT_ALLOWED: "Add the method to routes[].methods if it should be served.",
