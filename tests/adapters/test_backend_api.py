@@ -6,9 +6,13 @@ import json
 import httpx
 import pytest
 
-from gateway.adapters.backend_api import BackendApi
+from gateway.adapters.backend_api import BackendApi, BackendMachines
+from gateway.core.secret import Secret
+from gateway.core.token_class import TokenType
 from gateway.errors import ApiFailed, ApiRefused, ApiUnreachable
-from tests.sessions.sessions_kit import Tape, client_of, error_body, json_answer
+from gateway.sessions.machine_tokens import MachineTokensClient
+from gateway.sessions.wire import BadArgument
+from tests.sessions.sessions_kit import KEY, Tape, client_of, error_body, json_answer
 
 FIELDS = {
     "expired_token": "expired",
@@ -68,3 +72,38 @@ async def test_both_calls_end_within_the_time_given():
         with pytest.raises(ApiUnreachable) as caught:
             await call
         assert caught.value.cause == "timeout"
+
+
+RECORD = {
+    "id": "id_1",
+    "subject": "mch_1",
+    "scopes": [],
+    "claims": None,
+    "name": "ci",
+    "client_id": "client_1",
+    "revoked": False,
+    "expired": False,
+    "expiration": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "tag", "path"),
+    [
+        (TokenType.API_KEY, "api_key", "/api_keys/verify"),
+        (TokenType.M2M_TOKEN, "machine_to_machine_token", "/m2m_tokens/verify"),
+        (TokenType.OAUTH_TOKEN, "clerk_idp_oauth_access_token", "/oauth_applications/access_tokens/verify"),
+    ],
+)
+async def test_each_kind_of_machine_token_has_its_own_call(kind, tag, path):
+    tape = Tape(json_answer({"object": tag, **RECORD}))
+    api = BackendMachines(MachineTokensClient(Secret(KEY), transport=tape))
+    record = await api.verify(kind, "the token")
+    assert (record.type, tape.request.url.path) == (kind, path)
+
+
+async def test_session_tokens_are_not_the_api_s_business():
+    tape = Tape()
+    with pytest.raises(BadArgument):
+        await BackendMachines(MachineTokensClient(Secret(KEY), transport=tape)).verify(TokenType.SESSION_TOKEN, "x")
+    assert tape.requests == []

@@ -214,6 +214,28 @@ def test_a_secret_file_that_everybody_can_read_is_a_warning(folder: Folder) -> N
     assert "chmod 600" in warning.fix
 
 
+def machine_key_of(settings: Settings) -> str:
+    assert settings.instance.machine_secret_key
+    return settings.instance.machine_secret_key.reveal()
+
+
+def test_a_machine_s_key_comes_from_the_environment_or_a_file(folder: Folder) -> None:
+    file = folder.secret("machine", "ak_named\n")
+    named = GOOD.replace("[instance]\n", '[instance]\nmachine_secret_key_file = "machine"\n')
+    assert machine_key_of(folder.load(CLERK_MACHINE_SECRET_KEY="ak_env")) == "ak_env"
+    assert machine_key_of(folder.load(CLERK_MACHINE_SECRET_KEY_FILE=str(file))) == "ak_named"
+    assert machine_key_of(folder.load(GATEWAY_INSTANCE_MACHINE_SECRET_KEY="ak_over")) == "ak_over"
+    assert machine_key_of(folder.load(named, CLERK_MACHINE_SECRET_KEY="ak_env")) == "ak_named"
+    (fault,) = folder.faults(named, CLERK_MACHINE_SECRET_KEY="x", GATEWAY_INSTANCE_MACHINE_SECRET_KEY="ak_a b")
+    assert fault.setting == "instance.machine_secret_key (from GATEWAY_INSTANCE_MACHINE_SECRET_KEY)"
+
+
+def test_a_machine_s_key_that_everybody_can_read_is_a_warning(folder: Folder) -> None:
+    folder.secret("machine", "ak_named", 0o604)
+    settings = folder.load(GOOD.replace("[instance]\n", '[instance]\nmachine_secret_key_file = "machine"\n'))
+    assert [warning.setting for warning in settings.warnings] == ["instance.machine_secret_key_file"]
+
+
 def test_a_syntax_error_names_the_line(folder: Folder) -> None:
     (fault,) = folder.faults("[instance]\nsecret_key = sk_live_Private\n")
     assert "line 2" in fault.problem

@@ -5,8 +5,11 @@ import asyncio
 import pytest
 
 from gateway.authenticator.driver import NONCE_MEMORY_S, Authenticator
+from gateway.authenticator.machines import Machines
 from gateway.authenticator.verified import VerifiedTokens
+from gateway.core.machine_claims import MachineRecord
 from gateway.core.reasons import Reason
+from gateway.core.token_class import TokenType
 from gateway.core.verdict import How, State
 from gateway.errors import ApiErrorItem, ApiFailed, ApiRefused, ApiUnreachable, KeysUnavailable
 from tests.authenticator.engine_kit import (
@@ -192,3 +195,79 @@ async def test_the_clock_is_asked_once_for_each_request():
 
     await engine(clock=clock).authenticate(bearer_request(mint()))
     assert len(asked) == 1
+
+
+# Machines
+
+
+class Vault:
+    """Knows one API key."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.calls: list[str] = []
+
+    async def verify(self, kind: TokenType, token: str) -> MachineRecord:
+        self.calls.append(token)
+        if self.error is not None:
+            raise self.error
+        return MachineRecord(type=kind, id="id_1", subject="user_1", scopes=("read",))
+
+
+MACHINES_ONLY = (TokenType.API_KEY,)
+
+
+async def test_a_machine_is_signed_in_by_the_api_and_then_from_the_cache():
+    vault = Vault()
+    authenticator = engine(machines=Machines(vault))
+    verdicts = [await authenticator.authenticate(bearer_request("ak_1"), accepts=MACHINES_ONLY) for _ in range(2)]
+    assert [(verdict.state, verdict.how) for verdict in verdicts] == [
+        (State.SIGNED_IN, How.API),
+        (State.SIGNED_IN, How.CACHE),
+    ]
+    assert {verdict.machine.subject for verdict in verdicts} == {"user_1"}
+    assert [verdict.claims for verdict in verdicts] == [None, None]
+    assert vault.calls == ["ak_1"]
+
+
+async def test_a_machine_is_nothing_where_sessions_alone_count():
+    vault = Vault()
+    authenticator = engine(machines=Machines(vault))
+    await authenticator.authenticate(bearer_request("ak_1"), accepts=MACHINES_ONLY)
+    verdict = await authenticator.authenticate(bearer_request("ak_1"))
+    assert (verdict.state, verdict.reason, verdict.machine) == (State.SIGNED_OUT, Reason.TOKEN_INVALID, None)
+
+
+async def test_an_api_that_does_not_say_is_unknown_and_not_signed_out():
+    authenticator = engine(machines=Machines(Vault(ApiUnreachable("connect", "refused"))))
+    verdict = await authenticator.authenticate(bearer_request("ak_1"), accepts=MACHINES_ONLY)
+    assert (verdict.state, verdict.reason, verdict.retry_after_s) == (State.UNKNOWN, Reason.MACHINE_API_UNREACHABLE, 5)
+
+
+async def test_without_a_key_to_ask_with_nothing_can_be_said():
+    verdict = await engine().authenticate(bearer_request("ak_1"), accepts=MACHINES_ONLY)
+    assert (verdict.state, verdict.reason) == (State.UNKNOWN, Reason.SECRET_KEY_INVALID)
+
+
+async def test_a_machine_s_jwt_waits_for_keys_out_of_reach():
+    keys = Keys(error=KeysUnavailable(Reason.JWK_REMOTE_DNS, "no such name"))
+    token = mint(sub="mch_1", header={"cat": "cl_B7d4PD333AAA"})
+    verdict = await engine(keys).authenticate(bearer_request(token), accepts=(TokenType.M2M_TOKEN,))
+    assert (verdict.state, verdict.reason) == (State.UNKNOWN, Reason.JWK_REMOTE_DNS)
+
+
+async def test_a_machine_s_jwt_is_never_remembered_as_a_session():
+    authenticator = engine()
+    facts = bearer_request(mint(sub="mch_1", header={"cat": "cl_B7d4PD333AAA"}))
+    for _ in range(2):
+        verdict = await authenticator.authenticate(facts, accepts=(TokenType.M2M_TOKEN,))
+        assert (verdict.state, verdict.how) == (State.SIGNED_IN, How.SIGNATURE)
+        assert authenticator.recall(facts) is None
+        assert (await authenticator.authenticate(facts)).reason == Reason.TOKEN_TYPE_MISMATCH
+
+
+async def test_closing_ends_calls_about_machines():
+    vault = Vault()
+    authenticator = engine(machines=Machines(vault))
+    await authenticator.authenticate(bearer_request("ak_1"), accepts=MACHINES_ONLY)
+    await authenticator.close()
