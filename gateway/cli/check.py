@@ -13,7 +13,8 @@ from gateway.adapters.config import CONFIG_VARIABLE, load
 from gateway.cli.console import errors, output, print_faults, print_warnings
 from gateway.cli.exit_codes import ExitCode
 from gateway.core.routes import Route, RouteTable
-from gateway.core.settings_model import Access, Settings
+from gateway.core.settings_model import Access, RouteSettings, Settings
+from gateway.core.token_class import ANY, SESSION_ONLY
 from gateway.errors import ConfigurationError
 
 CONFIG_OPTION = click.option(
@@ -86,8 +87,16 @@ def _row(route: Route) -> tuple[str, ...]:
     settings = route.settings
     signed_out = str(settings.on_signed_out) if settings.access is Access.REQUIRED else "-"
     methods = ",".join(settings.methods) or "any"
-    terms = str(settings.access), str(settings.require or "-"), signed_out
+    terms = _access(settings), str(settings.require or "-"), signed_out
     return settings.host or "any", settings.path, methods, *terms, settings.upstream or "-"
+
+
+def _access(settings: RouteSettings) -> str:
+    if settings.accepts == SESSION_ONLY:
+        return str(settings.access)
+    return (
+        f"{settings.access}, by {'any token' if set(settings.accepts) == set(ANY) else ' or '.join(settings.accepts)}"
+    )
 
 
 def _loosened_text(inner: Route, outer: Route) -> str:

@@ -37,7 +37,7 @@ BAD = GOOD.replace('"public"', '"private"') + "[server]\nworkers = 0\nlistn = 1\
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SECRET_KEY", "PUBLISHABLE_KEY", "JWT_KEY"):
+    for name in ("SECRET_KEY", "MACHINE_SECRET_KEY", "PUBLISHABLE_KEY", "JWT_KEY"):
         monkeypatch.delenv(f"CLERK_{name}", raising=False)
 
 
@@ -65,6 +65,18 @@ def test_a_good_configuration_is_shown_as_routes(config: Path, capsys: pytest.Ca
     assert "notice: *.example.com/health [GET,POST] is public, inside /, which is required" in shown.err
     assert "good: 4 routes, development instance at clerk.example.com, to listen on 127.0.0.1:8000" in shown.err
     assert "Private" not in shown.out + shown.err
+
+
+def test_a_route_of_machines_is_shown_as_one(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    machines = GOOD.replace('path = "/admin/users"', 'path = "/admin/users"\naccepts = ["api_key", "m2m_token"]')
+    config.write_text(machines + '[[routes]]\npath = "/any"\naccepts = "any"\nupstream = "http://127.0.0.1:9000"\n')
+    assert run(["check", "--config", str(config)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "/admin/users any required, by api_key or m2m_token - auto" in shown
+    assert "/any any required, by any token - auto" in shown
+    assert run(["check", "--config", str(config), "--json"]) == 0
+    routes = json.loads(capsys.readouterr().out)["routes"]
+    assert [route["accepts"] for route in routes[1:3]] == [["session_token"], ["api_key", "m2m_token"]]
 
 
 def test_every_fault_is_named_at_once(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
