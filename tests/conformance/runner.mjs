@@ -17,10 +17,10 @@ for (const level of ['debug', 'info', 'log', 'warn', 'error']) console[level] = 
 const { createClerkClient } = await import('@clerk/backend');
 const clients = new Map();
 
-function clientOf({ publishableKey, secretKey, apiUrl }) {
-  const name = `${publishableKey} ${secretKey} ${apiUrl}`;
+function clientOf({ publishableKey, secretKey, apiUrl, jwtKey }) {
+  const name = `${publishableKey} ${secretKey} ${apiUrl} ${jwtKey}`;
   if (!clients.has(name)) {
-    clients.set(name, createClerkClient({ publishableKey, secretKey, apiUrl, telemetry: { disabled: true } }));
+    clients.set(name, createClerkClient({ publishableKey, secretKey, apiUrl, jwtKey, telemetry: { disabled: true } }));
   }
   return clients.get(name);
 }
@@ -36,7 +36,13 @@ function identityOf(state) {
   );
 }
 
-async function answer({ id, nowMs, instance, options, request }) {
+// What the session may do: one answer to each question that is asked.
+function grantsOf(state, questions) {
+  const auth = state.toAuth();
+  return questions.map((question) => auth.has(question));
+}
+
+async function answer({ id, nowMs, instance, options, request, questions }) {
   now = nowMs;
   try {
     const { url, method, headers } = request;
@@ -48,6 +54,7 @@ async function answer({ id, nowMs, instance, options, request }) {
       location: state.headers.get('location') ?? '',
       cookies: state.headers.getSetCookie(),
       identity: identityOf(state),
+      ...(questions && { grants: grantsOf(state, questions) }),
     };
   } catch (error) {
     return { id, state: 'threw', reason: String(error?.message ?? error), location: '', cookies: [], identity: null };
