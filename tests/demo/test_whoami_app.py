@@ -90,6 +90,13 @@ async def test_prefix_of_the_identity_headers_can_be_another(authority):
     assert "X-Who-User-Id: somebody" in page
 
 
+async def test_page_says_who_impersonates_the_user(client):
+    page = (await client.get("/", headers=[PAGE, *SIGNED_IN, ("x-session-actor", "user_9")])).text
+    assert "Impersonated by" in page
+    assert "user_9" in page
+    assert "Impersonated by" not in (await client.get("/", headers=[PAGE, *SIGNED_IN])).text
+
+
 async def test_browser_gets_a_page_that_says_who_is_signed_in(client):
     response = await client.get("/orders?x=1", headers=[PAGE, *SIGNED_IN, *FORWARDED])
     assert response.headers["content-type"] == "text/html; charset=utf-8"
