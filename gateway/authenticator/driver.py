@@ -13,7 +13,7 @@ from gateway.core.case import Rules
 from gateway.core.decision import decide
 from gateway.core.reasons import Reason, RefreshFailure
 from gateway.core.request import RequestFacts
-from gateway.core.shortcut import rests_on_cookies
+from gateway.core.shortcut import brings_handshake, rests_on_cookies
 from gateway.core.token_class import SESSION_ONLY, Accepts
 from gateway.core.trace import NO_TRACE, Trace
 from gateway.core.verdict import (
@@ -100,7 +100,7 @@ class Authenticator:
         """
         if facts.bearer is not None:
             return self.verified.recall(facts.bearer, self._clock())
-        if len(cookies) == 1 and rests_on_cookies(facts):
+        if len(cookies) == 1 and rests_on_cookies(facts, self.rules):
             return self.verified.recall_cookies(cookies[0], self._clock())
         return None
 
@@ -156,10 +156,15 @@ class Authenticator:
         token = verdict.token.reveal()
         if verdict.how is not How.CACHE:
             self.verified.put(token, verdict.claims, now_s, self.keys.fresh_for_s())
-        is_plain = verdict.how in {How.CACHE, How.SIGNATURE}  # no cookie was set, no browser sent on
-        if is_plain and facts.bearer is None and len(cookies) == 1 and rests_on_cookies(facts):
+        if self._is_for_next_time(verdict, facts, cookies):
             self.verified.put_cookies(cookies[0], token)
         return verdict
+
+    def _is_for_next_time(self, verdict: Verdict, facts: RequestFacts, cookies: Sequence[bytes]) -> bool:
+        """Return whether the next request with the same cookies gets the same verdict, where cookies decide."""
+        if facts.bearer is not None or len(cookies) != 1 or verdict.how not in {How.CACHE, How.SIGNATURE}:
+            return False  # a cookie was set, or the browser sent on
+        return rests_on_cookies(facts, self.rules) and not brings_handshake(facts)
 
     async def close(self) -> None:
         """Finish running refreshes, and stop whatever else runs."""

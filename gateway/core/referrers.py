@@ -41,6 +41,8 @@ def comes_from_elsewhere(facts: RequestFacts, known: KnownPages) -> bool:
     referer = facts.header("referer")
     if not referer or facts.method != "GET" or facts.header("sec-fetch-dest") != "document":
         return False
+    if referer.startswith(f"{facts.url.origin}/"):
+        return False  # as a rule it is a page of this site
     place = _place(referer)
     if place is None or place[1] == facts.url.origin:
         return False

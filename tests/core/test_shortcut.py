@@ -2,9 +2,13 @@
 
 import pytest
 
+from gateway.core.organization_sync import OrganizationPatterns, Pattern
+from gateway.core.referrers import KnownPages
 from gateway.core.request import PublicUrl, RequestFacts
-from gateway.core.shortcut import rests_on_cookies
+from gateway.core.shortcut import brings_handshake, rests_on_cookies
+from tests.core.minting import rules
 
+RULES = rules()
 FETCH = {"sec-fetch-dest": "empty"}
 
 
@@ -15,7 +19,7 @@ def facts(query: str = "", method: str = "GET", **headers: str) -> RequestFacts:
 
 @pytest.mark.parametrize("query", ["", "page=2", "q=a+b&r", "x=__session"])
 def test_requests_of_scripts_rest_on_their_cookies(query):
-    assert rests_on_cookies(facts(query))
+    assert rests_on_cookies(facts(query), RULES)
 
 
 @pytest.mark.parametrize(
@@ -31,12 +35,41 @@ def test_requests_of_scripts_rest_on_their_cookies(query):
     ],
 )
 def test_parameters_that_may_bring_a_session_take_the_long_way(query):
-    assert not rests_on_cookies(facts(query))
+    assert not rests_on_cookies(facts(query), RULES)
+
+
+PAGES = [{"sec_fetch_dest": "document"}, {"sec_fetch_dest": "iframe"}, {"accept": "text/html"}]
+
+
+@pytest.mark.parametrize("headers", PAGES)
+def test_pages_rest_on_their_cookies_where_there_is_nothing_to_follow(headers):
+    assert rests_on_cookies(facts(**headers), RULES)
+    assert rests_on_cookies(facts(**headers), rules(known_pages=KnownPages("clerk.example.test")))
+
+
+@pytest.mark.parametrize("headers", PAGES)
+def test_pages_take_the_long_way_where_an_organization_follows_the_url(headers):
+    patterns = OrganizationPatterns((Pattern.parse("/orgs/:slug"),))
+    assert not rests_on_cookies(facts(**headers), rules(organizations=patterns))
+    assert rests_on_cookies(facts(method="POST", **headers), rules(organizations=patterns))
 
 
 @pytest.mark.parametrize(
-    "headers", [{"sec_fetch_dest": "document"}, {"sec_fetch_dest": "iframe"}, {"accept": "text/html"}]
+    ("referer", "rests"),
+    [
+        ("https://app.example.test/before", True),
+        ("https://clerk.example.test/x", True),
+        ("https://elsewhere.test/x", False),
+        ("https://app.example.test.elsewhere.test/", False),
+        ("https://app.example.test@elsewhere.test/", False),
+    ],
 )
-def test_pages_that_are_opened_take_the_long_way(headers):
-    assert not rests_on_cookies(facts(**headers))
-    assert rests_on_cookies(facts(method="POST", **headers))
+def test_pages_that_another_site_opened_take_the_long_way(referer, rests):
+    opened = facts(sec_fetch_dest="document", referer=referer)
+    assert rests_on_cookies(opened, rules(known_pages=KnownPages("clerk.example.test"))) is rests
+
+
+@pytest.mark.parametrize("name", ["__clerk_handshake", "__clerk_handshake_nonce"])
+def test_cookies_of_a_handshake_are_told(name):
+    assert brings_handshake(facts()._replace(cookies={name: ("x",)}))
+    assert not brings_handshake(facts()._replace(cookies={"__session": ("x",)}))

@@ -18,6 +18,7 @@ from gateway.assemble import SessionMiddleware
 from gateway.authenticator.driver import Authenticator
 from gateway.authenticator.verified import VerifiedTokens
 from gateway.authority import Authority
+from gateway.core.case import Rules
 from gateway.core.headers import IdentityNamespace
 from gateway.core.identity import IdentityHeaders
 from gateway.core.instance import InstanceKind
@@ -297,10 +298,11 @@ def gate_of(
     trust: Trust = Trust(),  # noqa: B008 - frozen
     clock: Clock | None = None,
     verified: VerifiedTokens | None = None,
+    instance: Rules | None = None,
 ) -> Gate:
     """A gate over scripted ports."""
     authenticator = Authenticator(
-        rules(),
+        instance or rules(),
         keys or Keys("key_1"),
         verified if verified is not None else VerifiedTokens(),
         api,
