@@ -60,6 +60,7 @@ class Authority(ThreadingHTTPServer):
         secrets: nonces and refresh tokens that it ever saw; they may be nowhere else.
         payloads: directives by nonce.
         refreshed: directives by refresh token.
+        codes: by refresh token, the error code of a refusal.
     """
 
     daemon_threads = True
@@ -71,6 +72,7 @@ class Authority(ThreadingHTTPServer):
         self.secrets: set[str] = set()
         self.payloads: dict[str, list[str]] = {}
         self.refreshed: dict[str, list[str]] = {}
+        self.codes: dict[str, str] = {}
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     @property
@@ -104,7 +106,8 @@ class _AuthorityHandler(BaseHTTPRequestHandler):
         if found:
             self._answer(200, {"object": "cookies", "cookies": found})
         else:
-            self._answer(401, {"errors": [{"code": "refresh_token_not_found"}]})
+            code = self.server.codes.get(body["refresh_token"], "refresh_token_not_found")
+            self._answer(401, {"errors": [{"code": code, "message": code, "long_message": code}]})
 
     def _answer(self, status: int, document: object) -> None:
         body = json.dumps(document).encode()

@@ -1,6 +1,7 @@
 """The doors under attack: ``gateway serve`` as it is shipped, and the middleware on the server that is shipped."""
 
 import asyncio
+import json
 import logging
 import re
 import threading
@@ -15,7 +16,7 @@ from urllib.parse import unquote
 import httpx
 from starlette.types import Receive, Scope, Send
 
-from gateway.adapters.journal import TextJournal
+from gateway.adapters.journal import JsonJournal
 from gateway.assemble import build
 from gateway.cli.serving import serve_embedded
 from gateway.core.settings import parse
@@ -131,7 +132,7 @@ def middleware_door() -> Iterator[Target]:
 
     async def serve() -> None:
         engine = build(parse(document, needs_upstream=False), transport=httpx.AsyncHTTPTransport(trust_env=False))
-        app = GateMiddleware(application, engine.gate, engine.namespace, TextJournal(written), engine.close)
+        app = GateMiddleware(application, engine.gate, engine.namespace, JsonJournal(written), engine.close)
         await serve_embedded([(app, Address("127.0.0.1", port))], is_ready.set, stop)
 
     faults = logging.StreamHandler(written)
@@ -150,4 +151,5 @@ def middleware_door() -> Iterator[Target]:
     authority.shutdown()
     authority.server_close()
     scan_log(target)
+    assert all(isinstance(json.loads(line), dict) for line in written.output.splitlines())
     assert application.misled == []

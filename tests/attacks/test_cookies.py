@@ -1,8 +1,10 @@
 """Cookies of several browsers, sites and decoders in one header."""
 
+import time
+
 import pytest
 
-from tests.attacks.attack_kit import Target, browser, token
+from tests.attacks.attack_kit import Target, browser, expired_token, token
 from tests.core.minting import NAMES
 
 UAT = f"{NAMES.client_uat}=1000000000"
@@ -55,6 +57,46 @@ def test_cookies_of_two_sessions_are_nobody_and_are_cleared(target: Target, is_f
     assert cleared == {"__session", NAMES.session}
 
 
+def test_another_instances_token_beside_ours_under_the_plain_name_hides_nothing(target: Target) -> None:
+    """Two instances on one parent domain: the other's cookie has a ``Domain``, so nobody can clear it for good."""
+    foreign = token("mallory", iss="https://clerk.other.test", sid="sess_9")
+    for pair in ([token(), foreign], [foreign, token()]):
+        cookie = "; ".join(["__client_uat=1000000000", *(f"__session={text}" for text in pair)])
+        assert target.get("/", ("Cookie", cookie)).status == 200
+        assert target.upstream.requests[-1].values("x-session-user-id") == ["user_1"]
+
+
+def test_tokens_of_two_people_are_never_taken_for_one_session(target: Target) -> None:
+    before = target.count
+    for changes in ({"sid": "sess_1"}, {"sid": ...}, {"sid": ""}, {"sid": 7}):
+        pair = [token(**changes), token(**changes, sub="user_2", iat=int(time.time()) - 1)]
+        for values in (pair, pair[::-1]):
+            cookie = "; ".join([UAT, *(f"{NAMES.session}={text}" for text in values)])
+            assert target.get("/", ("Cookie", cookie)).status == 401
+    assert target.arrived(before) == []
+
+
+@pytest.mark.parametrize("name", [NAMES.client_uat, NAMES.refresh, "__client_uat", "__clerk_redirect_count"])
+@pytest.mark.parametrize("value", ["0", "x", "9999999999", "1"])
+def test_another_cookie_that_was_tossed_signs_nobody_else_in(target: Target, name: str, value: str) -> None:
+    pairs = [f"{key}={text}" for key, text in browser(token()).items()]
+    for several in ([f"{name}={value}", *pairs], [*pairs, f"{name}={value}"]):
+        reply = target.get("/", ("Cookie", "; ".join(several)))
+        assert reply.status in {200, 401}
+        if reply.status == 200:
+            assert target.upstream.requests[-1].values("x-session-user-id") == ["user_1"]
+
+
+def test_very_many_cookies_of_our_name_cost_little_and_sign_nobody_in(target: Target) -> None:
+    """Each a value of its own; read one against all others they would take a third of a second."""
+    many = "; ".join(f"{NAMES.session}={number:x}" for number in range(4500))
+    start_s = time.perf_counter()
+    reply = target.get("/", ("Cookie", f"{UAT}; {NAMES.session}={token()}; {many}"))
+    assert reply.status == 401
+    assert b"duplicate-session-cookies" in reply.body
+    assert time.perf_counter() - start_s < 5
+
+
 def test_of_two_tokens_of_one_session_the_newest_counts(target: Target) -> None:
     old, new = token(nick="old", iat=1_600_000_000), token(nick="new")
     for pair in ([old, new], [new, old]):
@@ -76,6 +118,9 @@ def test_a_malformed_cookie_is_never_let_in_and_never_an_error_of_ours(target: T
 
 def test_a_jar_that_is_too_large_is_refused_before_any_work(target: Target) -> None:
     calls = len(target.authority.calls)
+    worthy = browser(expired_token(), refresh="rt_too-large").items()
+    jar = [f"{name}={value}" for name, value in worthy]
+    assert target.get("/", ("Cookie", "; ".join([*jar, "x" * 400_000]))).status == 431
     reply = target.get("/", ("Cookie", "; ".join(f"c{number}={'x' * 4000}" for number in range(100))))
     assert reply.status == 431
     assert target.authority.calls[calls:] == []

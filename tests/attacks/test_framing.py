@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.attacks.attack_kit import Target, token
+from tests.attacks.attack_kit import Target, browser, expired_token, token
 
 START = b"POST /health HTTP/1.1\r\nHost: app.example.test\r\nConnection: close\r\n"
 CHUNKED = START + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -121,6 +121,11 @@ def test_a_websocket_is_refused_and_the_worker_lives(target: Target, protocol: b
 @pytest.mark.parametrize("headers", [b"X: " + b"a" * 500_000, b"X: a\r\n" * 400 + b"X: a"], ids=["large", "many"])
 def test_too_many_header_bytes_are_refused_before_any_work(target: Target, headers: bytes) -> None:
     calls = len(target.authority.calls)
+    # Either would cost a call of the authority, were it read.
+    for worthy in (token("mallory", header={"kid": "unknown"}), expired_token()):
+        cookies = "; ".join(f"{name}={value}" for name, value in browser(worthy, refresh="rt_unread").items())
+        head = f"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nCookie: {cookies}\r\n".encode()
+        assert target.raw(head + headers + b"\r\n\r\n").startswith(b"HTTP/1.1 431")
     answer = target.raw(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + headers + b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 431")
     assert target.authority.calls[calls:] == []

@@ -4,7 +4,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.attacks.attack_kit import PAGE, Reply, Target, browser, token
+from tests.attacks.attack_kit import PAGE, TRUSTED, Reply, Target, browser, expired_token, token
 from tests.core.minting import M2M, NAMES, TEMPLATE, handshake_token
 
 NO_SESSION = {NAMES.client_uat: "1000000000"}
@@ -39,6 +39,33 @@ def delivering(target: Target, nonce: str, session: str) -> str:
         "/x?%0d%0aLocation:%20https://evil.example",
         "http://evil.example/x",
         "/x?\xe2\x80\xa8",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "/%5cevil.example",
+        "/%2f%2fevil.example",
+        "/%09/evil.example",
+        "/\t/evil.example",
+        "/.//evil.example",
+        "/;//evil.example",
+        "////evil.example//..",
+        "https:evil.example",
+        "https:/evil.example",
+        "https:///evil.example",
+        "https://app.example.test@evil.example",
+        "https://evil.example#@app.example.test",
+        "https://app.example.test.evil.example/",
+        "https://evil.example%00.app.example.test",
+        "https://app.example.test:443@evil.example",
+        "https://[::1]/",
+        "javascript:alert(1)//evil.example",
+        "data:text/html,evil.example",
+        "/javascript:alert(1)",
+        "/%E3%80%82evil.example",
+        "/x?" + "q" * 4000,
+        "/" + "evil" * 1000,
+        "/x?redirect_url=//evil.example&return_to=/\\evil.example",
+        "/x?__clerk_handshake_nonce=useless&redirect_url=https://evil.example",
+        "/x?__clerk_synced=false&__clerk_redirect_url=javascript:alert(1)",
         '/x?"><script>alert(1)</script>',
     ],
 )
@@ -52,8 +79,66 @@ def test_a_redirect_leads_to_our_own_places_and_back_to_this_host(
         (location,) = reply.values("location")
         assert urlsplit(location).netloc == ("clerk.example.test" if cookies else "accounts.example.test")
         assert urlsplit(returns_to(reply)).netloc == "app.example.test"
+        assert returns_to(reply).startswith("http://app.example.test/")
+        assert not set(location) & set('\\ \t<>"')
         assert reply.header("cache-control") == "no-store"
         assert b"<script>" not in reply.raw
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["//evil.example", "///evil.example/", "/%2e/x", "http://evil.example/x", "/@evil.example", "/evil.example:80"],
+)
+def test_after_a_handshake_the_browser_comes_back_to_this_host(target: Target, path: str) -> None:
+    nonce = delivering(target, f"nonce-back-{abs(hash(path))}", token())
+    reply = target.get(f"{path}?__clerk_handshake_nonce={nonce}&a=//evil.example", *PAGE)
+    assert reply.status in {307, 400}
+    if reply.status == 307:
+        assert reply.header("location").startswith("http://app.example.test/")
+        assert urlsplit(reply.header("location")).query == "a=//evil.example"
+
+
+@pytest.mark.parametrize(("scheme", "is_secure"), [("https", True), ("http", False), ("HTTPS", True), ("wss", True)])
+def test_a_trusted_proxy_says_whether_cookies_are_secure(target: Target, scheme: str, is_secure: bool) -> None:
+    headers = (*PAGE, ("X-Forwarded-Proto", scheme), ("X-Forwarded-Host", "app.example.test"))
+    reply = target.get("/x", *headers, cookies=NO_SESSION, source=TRUSTED)
+    assert returns_to(reply).startswith("https://" if is_secure else "http://")
+    assert all(("Secure" in value) is is_secure for value in reply.values("set-cookie"))
+
+
+@pytest.mark.parametrize("scheme", ["javascript", "data", "https://evil.example/", "file", "htt ps", "ftp", "\x00"])
+def test_another_scheme_is_refused_from_a_trusted_proxy_and_ignored_from_a_stranger(
+    target: Target, scheme: str
+) -> None:
+    header = ("X-Forwarded-Proto", scheme)
+    assert target.get("/x", *PAGE, header, cookies=NO_SESSION, source=TRUSTED).status == 400
+    reply = target.get("/x", *PAGE, header, cookies=NO_SESSION)
+    assert reply.status == 400 or returns_to(reply) == "http://app.example.test/x"
+
+
+@pytest.mark.parametrize(
+    "referer", ["https://accounts.attacker.example/", "https://accounts.evil.accounts.dev/", "https://evil.example/"]
+)
+def test_a_page_that_calls_itself_accounts_is_no_page_of_ours(target: Target, referer: str) -> None:
+    """The freshness check is not skipped for whoever begins with ``accounts.``."""
+    assert is_handshake(target.get("/", *PAGE, ("Referer", referer), cookies=browser(token())))
+    assert target.get("/", *PAGE, ("Referer", "http://app.example.test/"), cookies=browser(token())).status == 200
+
+
+def test_every_answer_of_ours_is_kept_by_no_cache(target: Target) -> None:
+    bad = browser(token("mallory", header={"kid": "key_1"}))
+    for reply in (
+        target.get("/", *PAGE),
+        target.get("/", *PAGE, cookies=NO_SESSION),
+        target.get("/", cookies=bad),
+        target.get("/", bearer="x"),
+        target.get("/health/.."),
+        target.get("/", host="evil.example"),
+        target.get("/", method="TRACE"),
+        target.get("/", cookies=browser(expired_token(), refresh="rt_useless-one")),
+    ):
+        assert reply.status >= 300
+        assert reply.values("cache-control") == ["no-store"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from starlette.websockets import WebSocket
 from gateway.assemble import SessionMiddleware
 from gateway.core.settings import parse
 from tests.attacks.attack_kit import Authority, browser, config_of, expired_token, token
-from tests.core.minting import NAMES
+from tests.core.minting import NAMES, jwk
 
 Answer = tuple[int, dict[str, list[str]], bytes]
 
@@ -122,6 +122,53 @@ async def test_websockets_are_judged_before_they_are_accepted(app: SessionMiddle
     assert (await send(app, b"/ws", type="websocket", extensions=extensions))[0] == 401
     assert (await send(app, b"/ws", type="websocket"))[0] == 0
     assert (await send(app, b"/ws", cookie(browser(token())), type="websocket"))[0] == 101
+
+
+@pytest.mark.parametrize("peer", ["192.0.2.1", "127.0.0.2"])
+async def test_a_stranger_does_not_take_https_away(app: SessionMiddleware, peer: str) -> None:
+    """Where the server itself speaks TLS: only a trusted proxy can say that the browser did not."""
+    headers = [("X-Forwarded-Proto", "http"), ("Sec-Fetch-Dest", "document"), cookie({NAMES.client_uat: "1000000000"})]
+    status, found, _ = await send(app, b"/x", *headers, scheme="https", client=(peer, 1))
+    is_secure = peer == "192.0.2.1"
+    assert status == 307
+    assert ("redirect_url=https%3A" in found["location"][0]) is is_secure
+    assert all(("Secure" in value) is is_secure for value in found["set-cookie"])
+
+
+async def test_keys_of_two_instances_are_kept_apart_even_under_one_id(app: SessionMiddleware) -> None:
+    other = Authority()
+    other.keys = [jwk("mallory", kid="key_1")]
+    ours, theirs = token(), token("mallory", header={"kid": "key_1"})
+    async with httpx.AsyncHTTPTransport(trust_env=False) as transport:
+        document = tomllib.loads(config_of(other, "http://127.0.0.1:9", 8000))
+        document["log"] = {"access": False}
+        second = SessionMiddleware(
+            Starlette(routes=[Route("/{rest:path}", show)]),
+            settings=parse(document, needs_upstream=False),
+            transport=transport,
+        )
+        for _ in range(2):  # the second time from the memory of verified tokens
+            for door, good, bad in ((app, ours, theirs), (second, theirs, ours)):
+                assert (await send(door, b"/x", ("Authorization", f"Bearer {good}")))[0] == 200
+                assert (await send(door, b"/x", ("Authorization", f"Bearer {bad}")))[0] == 401
+    other.shutdown()
+    other.server_close()
+
+
+async def test_while_the_authority_is_down_nobody_is_let_in_whatever_is_sent(app: SessionMiddleware) -> None:
+    """Cannot know is 503 and never a way in (CVE-2026-25748)."""
+    async with httpx.AsyncHTTPTransport(trust_env=False) as transport:
+        nobody = Authority()
+        nobody.shutdown()
+        nobody.server_close()
+        document = tomllib.loads(config_of(nobody, "http://127.0.0.1:9", 8000))
+        document["log"] = {"access": False}
+        second = SessionMiddleware(app.app, settings=parse(document, needs_upstream=False), transport=transport)
+        for value in (token(), "%", "x" * 60_000, "\x80\xff", "AAAA.%00.BBBB", "null", expired_token()):
+            status, _, _ = await send(second, b"/x", cookie(browser(value, refresh="rt_down")))
+            assert status in {401, 503}
+            assert status == 503 or value.count(".") != 2 or "%" in value
+        assert (await send(second, b"/x", ("Authorization", f"Bearer {token()}")))[0] == 503
 
 
 @pytest.mark.parametrize("method", ["TRACE", "CONNECT"])
