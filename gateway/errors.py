@@ -10,6 +10,9 @@
     │   └── ApiUnreachable      there was no usable answer at all
     └── UpstreamError           the service behind the gateway did not answer as HTTP asks
 
+:class:`gateway.surfaces.require.AccessDenied` stands beside the tree: it is Starlette's ``HTTPException``, so that
+frameworks answer it.
+
 Evidence is carried in attributes. The texts never repeat what a client sent, a token or a secret.
 """
 

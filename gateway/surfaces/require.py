@@ -93,7 +93,7 @@ class Require(Generic[_Caller]):
     @property
     def __signature__(self) -> inspect.Signature:
         """What FastAPI is to give, and what it is to write in its documents."""
-        return signature()
+        return signature(of_machines=self._requirement is not None and bool(self._requirement.scopes))
 
     @property
     def __wrapped__(self) -> object:

@@ -516,6 +516,23 @@ async def test_the_document_names_both_ways_to_send_a_session():
     assert "requestBody" not in operations["/typed"]
 
 
+def test_the_document_names_the_token_of_a_machine():
+    app = FastAPI()
+
+    @app.get("/", dependencies=[Depends(require(scopes=["read"]))])
+    async def endpoint() -> None: ...
+
+    document = app.openapi()
+    assert document["paths"]["/"]["get"]["security"] == [{"MachineToken": []}]
+    assert document["components"]["securitySchemes"] == {
+        "MachineToken": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key, an M2M token or an OAuth access token.",
+        }
+    }
+
+
 def test_an_application_without_fastapi_does_not_get_it():
     code = (
         "import sys, inspect; from gateway import require; found = inspect.signature(require());"
