@@ -109,6 +109,7 @@ class Entry:
         state, reason, how: of the decision.
         duration_ms: milliseconds from the first byte of the decision to the last byte of the answer.
         detail: for the operator; never holds a token.
+        cause: of a redirect loop that was stopped (:class:`gateway.core.loop_causes.LoopCause`); empty for none.
     """
 
     status: int
@@ -120,6 +121,7 @@ class Entry:
     how: str
     duration_ms: float
     detail: str = ""
+    cause: str = ""
 
 
 class Journal(Protocol):

@@ -46,6 +46,8 @@ class TextJournal:
             f"{entry.duration_ms:.1f}ms",
         )
         line = "  ".join(fields)
+        if entry.cause:
+            line += f"  loop={entry.cause}"
         _write(self._stream, f"{line}  {_plain(entry.detail)}" if entry.detail else line)
 
 
@@ -69,6 +71,8 @@ class JsonJournal:
             "how": entry.how,
             "duration_ms": round(entry.duration_ms, 3),
         }
+        if entry.cause:
+            document["cause"] = entry.cause
         if entry.detail:
             document["detail"] = entry.detail[:MAX_FIELD]
         _write(self._stream, json.dumps(document))

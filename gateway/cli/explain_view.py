@@ -41,6 +41,8 @@ def _answer(explanation: Explanation) -> list[tuple[str, str]]:
     lines = [("decision", " ".join(filter(None, (explanation.state, explanation.reason))))]
     if explanation.message:
         lines.append(("message", explanation.message))
+    if explanation.cause:
+        lines.append(("loop", explanation.cause))
     lines.append(("answer", _outcome(explanation)))
     if explanation.location:
         lines.append(("location", explanation.location))

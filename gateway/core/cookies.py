@@ -111,6 +111,10 @@ class CookieError(ValueError):
     """A directive that may not be set; the message never holds the value."""
 
 
+class OversizedCookieError(CookieError):
+    """A directive that browsers would drop for its size."""
+
+
 @dataclass(frozen=True, slots=True)
 class SetCookie:
     """One cookie to set, made by us.
@@ -153,7 +157,8 @@ def remake(directives: Sequence[str], names: CookieNames, *, secure: bool) -> tu
         secure: whether browsers reach us by https.
 
     Raises:
-        CookieError: when one of them is not ours, has no value, is not ASCII, or is more than a browser keeps.
+        CookieError: when one of them is not ours, has no value, or is not ASCII.
+        OversizedCookieError: when one of them is more than a browser keeps.
     """
     if len(directives) > 16:
         raise CookieError(f"{len(directives)} cookies in one answer, 16 are allowed")
@@ -181,7 +186,8 @@ def _remake_one(directive: str, names: CookieNames, secure: bool) -> SetCookie:
         same_site=same_site,
     )
     if len(cookie.header()) > MAX_BYTES:
-        raise CookieError(f"{name} is larger than the {MAX_BYTES} bytes that browsers keep; use fewer custom claims")
+        message = f"{name} is larger than the {MAX_BYTES} bytes that browsers keep; use fewer custom claims"
+        raise OversizedCookieError(message)
     return cookie
 
 

@@ -12,6 +12,7 @@ from gateway.core import cookies as cookie
 from gateway.core.case import Case, Rules
 from gateway.core.claims import SessionClaims
 from gateway.core.cookies import removal
+from gateway.core.diagnosis import with_cause
 from gateway.core.evidence import Evidence, VerifiedTokens
 from gateway.core.machine import judge_machine
 from gateway.core.narration import tell_evidence, tell_following, tell_rows, tell_source
@@ -133,17 +134,20 @@ def decide(
         if verdict is not None:
             return verdict
     if facts.bearer is not None:
-        return (yield from _judge(case, facts.bearer, None))
-    resolved = yield from resolve(case)
-    if isinstance(resolved, Verdict):
-        return resolved
-    verdict = yield from _judge_cookies(case)
-    # Without this a wrong setting would send people from handshake to sign-in and back with no word of why.
-    return replace(verdict, message=resolved) if resolved and not verdict.message else verdict
-
-
-def _judge_cookies(case: Case) -> Steps:
+        verdict = yield from _judge(case, facts.bearer, None)
+        return verdict if verdict.loop is None else with_cause(case, verdict, None, case.evidence())
+    unused = yield from resolve(case)
+    if isinstance(unused, Verdict):
+        return unused
     evidence = case.evidence()
+    verdict = yield from _judge_cookies(case, evidence)
+    if verdict.loop is not None:
+        verdict = with_cause(case, verdict, unused, evidence)
+    # Without this a wrong setting would send people from handshake to sign-in and back with no word of why.
+    return replace(verdict, message=unused.message) if unused and not verdict.message else verdict
+
+
+def _judge_cookies(case: Case, evidence: Evidence) -> Steps:
     if case.trace.is_on:
         tell_evidence(case, evidence)
         tell_rows(case.trace, COOKIE_ROWS, evidence)

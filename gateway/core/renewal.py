@@ -11,12 +11,16 @@ from gateway.core.case import Case
 from gateway.core.cookies import CookieError, remake
 from gateway.core.evidence import Evidence, peek
 from gateway.core.instance import API_VERSION
+from gateway.core.loop_causes import Finding, LoopCause
 from gateway.core.reasons import RefreshFailure
 from gateway.core.secret import Secret
 from gateway.core.tokens import TokenError
 from gateway.core.trace import Mark
 from gateway.core.verdict import Answer, How, Need, NeedRefresh, State, Verdict
 from gateway.core.verification import signed_in, verify
+
+STOPPED = Finding(LoopCause.UNKNOWN)
+"""A loop was stopped here; why is found when all is known (:mod:`gateway.core.diagnosis`)."""
 
 REFRESH_HEADERS = ("accept-language", "origin", "user-agent")
 """What the API learns about the browser; never cookies or credentials."""
@@ -31,7 +35,7 @@ def ask_for_handshake(case: Case, reason: str, message: str, evidence: Evidence)
     count = handshake.redirect_count(case.facts)
     if count >= handshake.MAX_REDIRECTS:
         case.trace.note("handshake", Mark.NO, "a loop: it would be number {} within seconds", count + 1)
-        return Verdict(State.SIGNED_OUT, reason, message, is_loop=True, dev_browser=dev_browser)
+        return Verdict(State.SIGNED_OUT, reason, message, loop=STOPPED, dev_browser=dev_browser)
     case.trace.note(
         "handshake", Mark.CHOSEN, "for {}; number {} of {} in a row", reason, count + 1, handshake.MAX_REDIRECTS
     )

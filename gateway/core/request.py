@@ -50,6 +50,7 @@ class RequestFacts(NamedTuple):
         cookies: the instance's cookies, by name, each with all of its distinct values.
         headers: the few headers that decisions read, lower-case name to value (see :data:`READ_HEADERS`).
         client: the client's address after the trust decision; for the refresh call and the log.
+        head_bytes: what the request's headers came to.
     """
 
     method: str
@@ -58,6 +59,7 @@ class RequestFacts(NamedTuple):
     cookies: Mapping[str, Sequence[str]] = _NOTHING
     headers: Mapping[str, str] = _NOTHING
     client: str = ""
+    head_bytes: int = 0
 
     def __repr__(self) -> str:
         return f"RequestFacts({self.method} {self.url!r})"  # the rest holds tokens
@@ -97,6 +99,7 @@ READ_HEADERS = frozenset(
         b"sec-fetch-site",
         b"user-agent",
         b"accept-language",
+        b"x-forwarded-proto",
     }
 )
 

@@ -6,8 +6,10 @@ from dataclasses import replace
 from gateway.core import cookies as cookie
 from gateway.core import handshake
 from gateway.core.case import Case
-from gateway.core.cookies import CookieError, SetCookie, remake, removal
+from gateway.core.cookies import CookieError, OversizedCookieError, SetCookie, remake, removal
+from gateway.core.evidence import peek
 from gateway.core.instance import InstanceKind
+from gateway.core.loop_causes import Unused, Use
 from gateway.core.reasons import Reason
 from gateway.core.request import RequestFacts
 from gateway.core.secret import Secret
@@ -20,15 +22,15 @@ DEVELOPMENT_SKEW_S = 86_400.0
 """A developer's clock may be wrong by this much right after a handshake."""
 
 
-def resolve(case: Case) -> Generator[Need, Answer, Verdict | str]:
+def resolve(case: Case) -> Generator[Need, Answer, Verdict | Unused | None]:
     """Apply what a handshake brought back, if anything; a useless one changes nothing.
 
     Returns:
-        the verdict, or what is to be said to the operator about an answer that could not be used; empty for nothing.
+        the verdict, or the answer that could not be used; None where there was no answer.
     """
     facts, rules = case.facts, case.rules
     if not handshake.takes_answer(facts):
-        return ""
+        return None
     nonce, nonce_in_url = _handshake_value(facts, cookie.HANDSHAKE_NONCE)
     token, token_in_url = _handshake_value(facts, cookie.HANDSHAKE)
     directives: Answer = None
@@ -37,22 +39,41 @@ def resolve(case: Case) -> Generator[Need, Answer, Verdict | str]:
         directives = yield NeedPayload(Secret(nonce))
     elif token:
         case.trace.note("handshake answer", Mark.CHOSEN, "token {}", Secret(token))
-        directives = yield from _handshake_directives(token, case.trace)
+        read = yield from _handshake_directives(token, case.trace)
+        if isinstance(read, TokenError):
+            return _useless(case, _refused_token(case, "the handshake's token was refused", token, read))
+        directives = read
     if not isinstance(directives, tuple) or not directives:
-        return _useless(case, "the handshake brought nothing that can be used") if nonce or token else ""
+        return (
+            _useless(case, Unused(Use.EMPTY, "the handshake brought nothing that can be used"))
+            if nonce or token
+            else None
+        )
     try:
         cookies = remake(directives, rules.names, secure=case.is_secure)
     except CookieError as error:
-        return _useless(case, f"the handshake's cookies were refused: {error}")
+        why = Use.OVERSIZED if isinstance(error, OversizedCookieError) else Use.COOKIES
+        return _useless(case, Unused(why, f"the handshake's cookies were refused: {error}"))
     used = [name for name in (cookie.HANDSHAKE, cookie.HANDSHAKE_NONCE) if facts.cookie(name)]
     cookies += tuple(removal(name, secure=case.is_secure) for name in used)
     location = handshake.clean_url(facts.url) if nonce_in_url or token_in_url else ""
     return (yield from _apply_handshake(case, cookies, location))
 
 
-def _useless(case: Case, message: str) -> str:
-    case.trace.note("handshake answer", Mark.NO, "{}", message)
-    return message
+def _useless(case: Case, unused: Unused) -> Unused:
+    case.trace.note("handshake answer", Mark.NO, "{}", unused.message)
+    return unused
+
+
+def _refused_token(case: Case, what: str, token: str, error: TokenError) -> Unused:
+    peeked = peek(token, case.verified, case.now_s)
+    return Unused(
+        Use.TOKEN,
+        f"{what}: {error.reason}, {error.message}",
+        error.reason,
+        peeked.issuer if peeked is not None else "",
+        case.now_s - peeked.issued_at_s if peeked is not None else 0.0,
+    )
 
 
 def _handshake_value(facts: RequestFacts, name: str) -> tuple[str, bool]:
@@ -60,13 +81,13 @@ def _handshake_value(facts: RequestFacts, name: str) -> tuple[str, bool]:
     return (in_url, True) if in_url else (facts.cookie(name), False)
 
 
-def _handshake_directives(token: str, trace: Trace) -> Generator[Need, Answer, tuple[str, ...] | None]:
+def _handshake_directives(token: str, trace: Trace) -> Generator[Need, Answer, tuple[str, ...] | TokenError | None]:
     try:
         parsed = parse_session(token, trace)
         yield from check_signature_of(parsed, trace)
     except TokenError as error:
         trace.note(error.check, Mark.NO, "{}", error.message)
-        return None
+        return error
     listed = parsed.payload.get("handshake")
     if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
         return None
@@ -75,7 +96,7 @@ def _handshake_directives(token: str, trace: Trace) -> Generator[Need, Answer, t
 
 def _apply_handshake(
     case: Case, cookies: tuple[SetCookie, ...], location: str
-) -> Generator[Need, Answer, Verdict | str]:
+) -> Generator[Need, Answer, Verdict | Unused]:
     token = handshake.delivered_session(cookies, case.rules.names)
     names = ", ".join(each.name for each in cookies)
     case.trace.note("handshake answer", Mark.OK, "it sets {}", names)
@@ -89,5 +110,6 @@ def _apply_handshake(
     try:
         claims, _ = yield from verify(case, token, expected)
     except TokenError as error:
-        return _useless(case, f"the session that the handshake brought was refused: {error.reason}, {error.message}")
+        what = "the session that the handshake brought was refused"
+        return _useless(case, _refused_token(case, what, token, error))
     return signed_in(claims, token, How.HANDSHAKE, cookies, location)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from gateway.core.claims import SessionClaims
 from gateway.core.cookies import SetCookie
 from gateway.core.keys import VerificationKey
+from gateway.core.loop_causes import Finding
 from gateway.core.machine_claims import MachineClaims, Refusal
 from gateway.core.request import Header
 from gateway.core.secret import NO_SECRET, Secret
@@ -47,7 +48,7 @@ class Verdict:
         cookies: to set on the answer, whatever the answer is.
         location: where the browser has to go before anything else; empty for nowhere.
         how: what the decision rests on.
-        is_loop: a redirect loop was stopped here.
+        loop: the likeliest cause of a redirect loop that was stopped here; None where there was none.
         dev_browser: the development browser's token, for the sign-in address.
         retry_after_s: for :attr:`State.UNKNOWN`, seconds after which trying again makes sense.
         identity: header pairs of the session, where they are at hand from an earlier request.
@@ -62,11 +63,16 @@ class Verdict:
     cookies: tuple[SetCookie, ...] = ()
     location: str = field(default="", repr=False)
     how: How = How.NOTHING
-    is_loop: bool = False
+    loop: Finding | None = None
     dev_browser: Secret = NO_SECRET
     retry_after_s: int = 0
     identity: tuple[Header, ...] = field(default=(), repr=False)
     machine: MachineClaims | None = None
+
+    @property
+    def is_loop(self) -> bool:
+        """Whether a redirect loop was stopped here."""
+        return self.loop is not None
 
 
 @dataclass(frozen=True, slots=True)

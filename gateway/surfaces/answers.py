@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from gateway.core.cookies import SetCookie
 from gateway.core.handshake import escape
+from gateway.core.loop_causes import Finding
 from gateway.core.reasons import Reason, meaning
 from gateway.core.request import Header, RequestFacts
 from gateway.core.requirement import Requirement
@@ -36,10 +37,9 @@ _HEADINGS = {
 
 RETRY_AFTER_S = 5
 
-LOOP_TEXT = (
+_STOPPED = (
     "Your browser was sent to renew your session several times in a row and came back without one, so the loop was "
-    "stopped. The usual causes: a clock that is wrong, keys of another instance, or cookies that the browser does not "
-    "keep. Wait a few seconds and try again; if it stays so, tell the people who run this site the reason below."
+    "stopped."
 )
 
 
@@ -111,7 +111,7 @@ def refusal(
         body = _reverification(requirement)
         kind = ((b"content-type", b"application/json"),)
     else:
-        body = _problem(what.status, reason, what.text)
+        body = _problem(what.status, reason, what.text, verdict.loop if verdict is not None else None)
         kind = ((b"content-type", b"application/problem+json"),)
     length = (b"content-length", str(len(body)).encode())
     answer = Answer(what.status, (*kind, length, *extra), b"" if facts and facts.method == "HEAD" else body)
@@ -135,8 +135,10 @@ def challenge(reason: str, scopes: Sequence[str] = ()) -> Header:
     return b"www-authenticate", text.encode("ascii", "replace")
 
 
-def _problem(status: int, reason: str, text: str) -> bytes:
+def _problem(status: int, reason: str, text: str, loop: Finding | None = None) -> bytes:
     document = {"type": "about:blank", "title": _HEADINGS[status], "status": status, "detail": text, "reason": reason}
+    if loop is not None:
+        document["cause"] = loop.cause
     return json.dumps(document, separators=(",", ":")).encode()
 
 
@@ -149,13 +151,17 @@ def _reverification(requirement: Requirement) -> bytes:
 
 def _page(facts: RequestFacts, reason: str, verdict: Verdict | None, sign_in: str) -> bytes:
     what = meaning(reason)
-    is_loop = verdict is not None and verdict.is_loop
-    actions = [("Sign in", sign_in)] if what.status == 401 and sign_in else []
-    if facts.method == "GET" and (what.status == 403 or what.status >= 500):
+    loop = verdict.loop if verdict is not None else None
+    actions = [("Sign in", sign_in)] if what.status == 401 and sign_in and loop is None else []
+    if facts.method == "GET" and (what.status == 403 or what.status >= 500 or loop is not None):
         actions.append(("Try again", facts.url.path))
-    heading = "We could not renew your session" if is_loop else _HEADINGS[what.status]
     page = error_page.render(
-        status=what.status, heading=heading, text=LOOP_TEXT if is_loop else what.text, reason=reason, actions=actions
+        status=what.status,
+        heading=_HEADINGS[what.status] if loop is None else "We could not renew your session",
+        text=what.text if loop is None else f"{loop.words.person}\n\n{_STOPPED}",
+        reason=reason,
+        facts=() if loop is None else (("Cause", loop.cause), *loop.facts, ("To do", loop.words.operator)),
+        actions=actions,
     )
     return page.encode()
 

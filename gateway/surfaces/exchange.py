@@ -184,5 +184,6 @@ class Watch:
                 how=verdict.how,
                 duration_ms=(time.perf_counter() - self._started_s) * 1000,
                 detail=detail or admission.detail,
+                cause=verdict.loop.cause if verdict.loop is not None else "",
             )
         )

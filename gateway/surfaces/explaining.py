@@ -42,6 +42,7 @@ class Explanation:
         identity: headers that whoever is behind the gate gets.
         upstream: where it would go on to; empty inside an application.
         steps: what was looked at, in order.
+        cause: of a redirect loop that is stopped here; empty for none.
         what_to_do: one sentence for the operator.
     """
 
@@ -59,6 +60,7 @@ class Explanation:
     identity: tuple[tuple[str, str], ...]
     upstream: str
     steps: tuple[Step, ...]
+    cause: str
     what_to_do: str
 
     @property
@@ -86,6 +88,11 @@ async def explain(gate: Gate, scope: Scope, *, live: bool = False) -> Explanatio
         _tell_route(gate, scope, origin, trace)
     admission = await gate.explaining(trace, live=live).admit(scope)
     _tell_requirement(admission, trace)
+    loop = admission.verdict.loop
+    if loop is not None:
+        trace.note(
+            "loop", Mark.CHOSEN, "{}: {}", loop.cause, "; ".join(f"{label}: {value}" for label, value in loop.facts)
+        )
     return _explanation(scope, admission, trace)
 
 
@@ -180,8 +187,16 @@ def _explanation(scope: Scope, admission: Admission, trace: Recording) -> Explan
         identity=tuple((name.decode("ascii"), show(value.decode("ascii"))) for name, value in admission.identity),
         upstream=_upstream(route) if answer is None else "",
         steps=trace.steps,
-        what_to_do=advice(verdict.reason if answer is not None else ""),
+        cause=verdict.loop.cause if verdict.loop is not None else "",
+        what_to_do=_what_to_do(admission),
     )
+
+
+def _what_to_do(admission: Admission) -> str:
+    loop = admission.verdict.loop
+    if loop is not None:
+        return loop.words.operator
+    return advice(admission.verdict.reason if admission.answer is not None else "")
 
 
 def _upstream(route: Route | None) -> str:

@@ -138,7 +138,7 @@ class Gate:
             case refused:
                 answer = self.refusal(facts, route, verdict, refused.reason, terms.require)
                 # The log names the reason for a refusal also where somebody is signed in.
-                return Admission(answer, facts, route, replace(verdict, reason=refused.reason), detail=verdict.message)
+                return Admission(answer, facts, route, replace(verdict, reason=refused.reason), detail=_detail(verdict))
 
     def refusal(
         self,
@@ -173,6 +173,12 @@ class Gate:
         reason = Reason.METHOD_NOT_ALLOWED if methods else Reason.ROUTE_NOT_FOUND
         allow = [(b"allow", ", ".join(methods).encode())] if methods else []
         return Admission(answers.refusal(facts, reason, headers=allow), facts, None, _refused(reason))
+
+
+def _detail(verdict: Verdict) -> str:
+    """Return what the log says beside the reason."""
+    known = verdict.loop.facts if verdict.loop is not None else ()
+    return "; ".join(filter(None, (verdict.message, *(f"{label}: {value}" for label, value in known))))
 
 
 def _refused(reason: Reason) -> Verdict:

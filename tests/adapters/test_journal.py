@@ -149,3 +149,12 @@ def test_text_goes_to_standard_error_and_json_to_standard_output(capsys):
     out, err = capsys.readouterr()
     assert json.loads(out)["status"] == 401
     assert err.startswith("401")
+
+
+def test_the_cause_of_a_stopped_loop_is_named_in_both_forms() -> None:
+    entry = replace(ENTRY, cause="clock-difference", detail="why")
+    text, document = io.StringIO(), io.StringIO()
+    TextJournal(text).record(entry)
+    JsonJournal(document).record(entry)
+    assert text.getvalue().rstrip().endswith("loop=clock-difference  why")
+    assert json.loads(document.getvalue())["cause"] == "clock-difference"

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from gateway.core.claims import session_claims
+from gateway.core.loop_causes import Finding, LoopCause
 from gateway.core.policy import Pass, Redirect, Refuse, SignIn, accounts_portal, act
 from gateway.core.reasons import TABLE, Reason
 from gateway.core.request import PublicUrl
@@ -20,7 +21,7 @@ IN = Verdict(State.SIGNED_IN)
 NOBODY = Verdict(State.SIGNED_OUT, Reason.SESSION_TOKEN_AND_UAT_MISSING)
 MISSING = Verdict(State.SIGNED_OUT, Reason.SESSION_TOKEN_MISSING)
 BAD = Verdict(State.SIGNED_OUT, Reason.TOKEN_INVALID_SIGNATURE)
-LOOP = Verdict(State.SIGNED_OUT, Reason.SESSION_TOKEN_AND_UAT_MISSING, is_loop=True)
+LOOP = Verdict(State.SIGNED_OUT, Reason.SESSION_TOKEN_AND_UAT_MISSING, loop=Finding(LoopCause.UNKNOWN))
 AWAY = Verdict(State.HANDSHAKE, Reason.SESSION_TOKEN_NBF, location="https://clerk.example.test/handshake")
 BACK = Verdict(State.SIGNED_IN, location="https://app.example.test/page")
 UNKNOWN = Verdict(State.UNKNOWN, Reason.JWK_REMOTE_DNS)
@@ -102,7 +103,7 @@ def test_on_a_required_route_nobody_but_the_signed_in_ever_passes():
     for state, reason, terms, method, headers, location, loop in product(
         states, [*TABLE, "", "new"], OnSignedOut, ["GET", "POST", "HEAD", "X"], [PAGE, FETCH], ["", "https://x"], [0, 1]
     ):
-        verdict = Verdict(state, reason, location=location, is_loop=bool(loop))
+        verdict = Verdict(state, reason, location=location, loop=Finding(LoopCause.UNKNOWN) if loop else None)
         settings = RouteSettings(on_signed_out=terms)
         action = act(verdict, request(method=method, headers=headers), settings, SIGN_IN)
         assert not isinstance(action, Pass), (state, reason, terms, method)

@@ -5,7 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.secret import Secret
-from gateway.core.trace import MASK, MAX_SHOWN, MIN_MASKED, NO_TRACE, Mark, Recording, Step, fingerprint, shown
+from gateway.core.trace import (
+    MASK,
+    MAX_SHOWN,
+    MIN_MASKED,
+    NO_TRACE,
+    Mark,
+    Recording,
+    Step,
+    bare_url,
+    fingerprint,
+    shown,
+)
 
 TOKEN = "eyJhbGciOiJub25lIn0.e30.c2lnbmF0dXJl"
 
@@ -72,3 +83,15 @@ def test_nothing_hidden_is_ever_told(secret: str, before: str, after: str):
     trace.note("x", Mark.OK, "{}", Secret(secret))
     told = " ".join(step.detail for step in trace.steps)
     assert secret not in told.replace(MASK, "") or secret in fingerprint(Secret(secret))
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://a.test/x", "https://a.test/x"),
+        ("https://a.test/x?", "https://a.test/x"),
+        ("/x?a=1&b=&secret&c=2=3", "/x?a=...&b=...&...&c=..."),
+    ],
+)
+def test_a_url_is_shown_without_the_values_of_its_query(url: str, expected: str):
+    assert bare_url(url) == expected

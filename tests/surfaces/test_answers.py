@@ -1,6 +1,7 @@
 """What the gateway answers itself: complete, uncacheable, honest about the reason and silent about anything else."""
 
 import json
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.core.authorization import Reverification
 from gateway.core.cookies import SetCookie, removal
+from gateway.core.loop_causes import Finding, LoopCause
 from gateway.core.reasons import TABLE, Reason, meaning
 from gateway.core.request import PublicUrl, RequestFacts
 from gateway.core.requirement import Requirement
@@ -200,12 +202,29 @@ def test_a_path_cannot_write_into_a_page():
     assert "javascript:" not in page
 
 
-def test_a_stopped_loop_is_explained():
-    verdict = Verdict(State.SIGNED_OUT, Reason.DEV_BROWSER_MISSING, is_loop=True)
+def test_a_stopped_loop_names_its_cause_to_person_operator_and_program():
+    known = (("This clock", "about 600 s behind the clock that issues tokens"), ("Setting", "instance.clock_skew_s"))
+    loop = Finding(LoopCause.CLOCK_DIFFERENCE, known)
+    verdict = Verdict(State.SIGNED_OUT, Reason.SESSION_TOKEN_IAT_IN_THE_FUTURE, loop=loop)
+    page = refusal(PERSON, verdict.reason, verdict=verdict, sign_in="https://accounts.test/").body.decode()
+    for shown in ("We could not renew your session", "A clock of this site is wrong", "the loop was stopped"):
+        assert shown in page
+    for shown in ("clock-difference", "about 600 s behind", "instance.clock_skew_s", "(NTP)"):
+        assert shown in page
+    assert ">Try again<" in page
+    assert "accounts.test" not in page
+    problem = problem_of(refusal(PROGRAM, verdict.reason, verdict=verdict))
+    assert (problem["reason"], problem["cause"]) == ("session-token-iat-in-the-future", "clock-difference")
+    assert "cause" not in problem_of(refusal(PROGRAM, verdict.reason, verdict=replace(verdict, loop=None)))
+
+
+@pytest.mark.parametrize("cause", LoopCause)
+def test_every_cause_of_a_loop_has_a_page(cause: LoopCause):
+    verdict = Verdict(State.SIGNED_OUT, Reason.DEV_BROWSER_MISSING, loop=Finding(cause, (("<b>", "<i>"),)))
     page = refusal(PERSON, verdict.reason, verdict=verdict).body.decode()
-    assert "We could not renew your session" in page
-    assert "the loop was stopped" in page
-    assert problem_of(refusal(PROGRAM, verdict.reason, verdict=verdict))["reason"] == "dev-browser-missing"
+    assert cause in page
+    assert "<b><" not in page
+    assert "&lt;i&gt;" in page
 
 
 def test_a_fault_of_ours_says_nothing_of_its_cause():
