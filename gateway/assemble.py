@@ -6,6 +6,7 @@ The only place that knows which adapter stands behind which port; owns their clo
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,7 +15,9 @@ from starlette.types import ASGIApp
 
 from gateway.adapters.backend_api import BackendApi, BackendMachines
 from gateway.adapters.journal import JsonJournal, NoJournal, TextJournal
-from gateway.adapters.jwks import PinnedKeys, RemoteKeys, public_jwks
+from gateway.adapters.jwks import PinnedKeys, RemoteKeys
+from gateway.adapters.key_file import KeyFile
+from gateway.adapters.key_load import Load, public_jwks
 from gateway.authenticator.driver import Authenticator
 from gateway.authenticator.machines import Limits, Machines
 from gateway.authenticator.verified import VerifiedTokens
@@ -108,13 +111,19 @@ def issuers(instance: InstanceSettings) -> frozenset[str]:
     return frozenset(own)
 
 
-def build(settings: Settings, clock: Clock = time.time, transport: httpx.AsyncBaseTransport | None = None) -> Engine:
+def build(
+    settings: Settings,
+    clock: Clock = time.time,
+    transport: httpx.AsyncBaseTransport | None = None,
+    timer: Clock = time.monotonic,
+) -> Engine:
     """Build the engine; nothing is connected before the first request.
 
     Args:
         settings: judged by :func:`gateway.core.settings.parse`.
         clock: Unix seconds.
         transport: carries the calls to the Backend API and the Frontend API; closed with the engine.
+        timer: seconds; only differences count.
     """
     instance = settings.instance
     transport = transport or httpx.AsyncHTTPTransport(trust_env=False)
@@ -130,12 +139,17 @@ def build(settings: Settings, clock: Clock = time.time, transport: httpx.AsyncBa
         if instance.secret_key
         else None
     )
-    keys = _keys(instance, client, transport, verified)
-    budget_ms = settings.refresh.budget_ms
-    api = BackendApi(client, budget_ms / 1000) if client is not None else None
-    machines = _machines(settings, transport, clock)
+    load = client.jwks if client else public_jwks(f"{frontend_api_url(instance)}/.well-known/jwks.json", transport)
+    keys = _keys(settings, load, verified.clear, clock, timer)
     authenticator = Authenticator(
-        rules(settings), keys, verified, api, refresh_budget_ms=budget_ms, machines=machines, clock=clock
+        rules(settings),
+        keys,
+        verified,
+        BackendApi(client, settings.refresh.budget_ms / 1000) if client else None,
+        refresh=settings.refresh,
+        machines=_machines(settings, transport, clock),
+        clock=clock,
+        timer=timer,
     )
     address = instance.sign_in_url or accounts_portal(instance.publishable_key.frontend_api)
     gate = Gate(
@@ -155,17 +169,17 @@ def build(settings: Settings, clock: Clock = time.time, transport: httpx.AsyncBa
 
 
 def _keys(
-    instance: InstanceSettings,
-    client: SessionsClient | None,
-    transport: httpx.AsyncBaseTransport,
-    verified: VerifiedTokens,
+    settings: Settings, load: Load, on_loss: Callable[[], None], clock: Clock, timer: Clock
 ) -> RemoteKeys | PinnedKeys:
-    if instance.jwt_key is not None:
-        return PinnedKeys(pinned_key(instance.jwt_key))
-    if client is not None:
-        return RemoteKeys(client.jwks, verified.clear)
-    url = f"{frontend_api_url(instance)}/.well-known/jwks.json"
-    return RemoteKeys(public_jwks(url, transport), verified.clear)
+    if settings.instance.jwt_key is not None:
+        return PinnedKeys(pinned_key(settings.instance.jwt_key))
+    return RemoteKeys(load, on_loss, timer, settings=settings.keys, file=key_file(settings, clock))
+
+
+def key_file(settings: Settings, clock: Clock = time.time) -> KeyFile | None:
+    """Return the file that keeps the keys, or None where the settings name none."""
+    path, instance = settings.keys.cache_file, settings.instance.publishable_key.value
+    return KeyFile(Path(path), instance, settings.keys.stale_s, clock) if path is not None else None
 
 
 def _machines(settings: Settings, transport: httpx.AsyncBaseTransport, clock: Clock) -> Machines | None:

@@ -21,12 +21,29 @@ class KeysStatus:
         is_stale: the keys are older than their lifetime because the source is out of reach.
         reason: why not ready or stale; empty otherwise.
         detail: for the operator.
+        age_s: seconds since the source gave the keys; None where there are none, or the settings hold them.
+        usable_for_s: seconds for which they may be used yet, should the source be down.
+        is_from_file: they are of an earlier run, and the source has not answered yet.
     """
 
     is_ready: bool
     is_stale: bool = False
     reason: str = ""
     detail: str = ""
+    age_s: float | None = None
+    usable_for_s: float = 0.0
+    is_from_file: bool = False
+
+    @property
+    def state(self) -> str:
+        """In a word: ``missing``, ``pinned``, ``from-file``, ``stale`` or ``fresh``."""
+        if not self.is_ready:
+            return "missing"
+        if self.age_s is None:
+            return "pinned"
+        if self.is_from_file:
+            return "from-file"
+        return "stale" if self.is_stale else "fresh"
 
 
 class KeySource(Protocol):

@@ -9,24 +9,24 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.adapters.journal import JsonJournal, NoJournal, TextJournal
 from gateway.adapters.jwks import PinnedKeys, RemoteKeys
-from gateway.assemble import build, frontend_api_url, issuers, journal_of, proxy_app, rules
+from gateway.assemble import build, frontend_api_url, issuers, journal_of, key_file, proxy_app, rules
 from gateway.authority import Authority, AuthorityConfig
-from gateway.core.claims import session_claims
 from gateway.core.instance import InstanceKind, PublishableKey
+from gateway.core.keys import key_set
 from gateway.core.secret import Secret
 from gateway.core.settings_model import (
     Access,
     IdentitySettings,
     InstanceSettings,
+    KeysSettings,
     LogSettings,
     RefreshSettings,
     RouteSettings,
     ServerSettings,
     Settings,
 )
-from gateway.core.tokens import parse
 from gateway.core.verdict import State
-from tests.authenticator.engine_kit import HOST, ISSUER, KEY, NOW, Clock, mint, signer
+from tests.authenticator.engine_kit import HOST, ISSUER, KEY, Clock, jwks, mint, signer
 from tests.surfaces.surfaces_kit import PAGE, Api, Wire, scope_of
 
 
@@ -140,16 +140,17 @@ async def test_without_a_transport_of_their_own_calls_go_by_the_network():
     await engine.close()
 
 
-async def test_a_change_of_keys_forgets_what_was_verified(authority):
-    api = Api(authority)
-    settings = Settings(instance=instance(publishable_key=authority.publishable_key, secret_key=authority.secret_key))
-    engine = build(settings, Clock(), api)
-    verified = engine.gate.authenticator.verified
-    token = mint()
-    verified.put(token, session_claims(parse(token).payload), NOW)
-    await engine.keys.warm()
-    assert verified.get(token, NOW) is None
+async def test_a_key_file_belongs_to_the_instance_and_counts_as_long_as_the_settings_say(tmp_path):
+    path = tmp_path / "keys.json"
+    settings = Settings(instance=instance(), keys=KeysSettings(cache_file=str(path), stale_s=1000))
+    clock = Clock()
+    await key_file(settings, clock).keep(key_set(jwks("key_1")))
+    engine = build(settings, clock, NoNetwork())
+    assert (engine.keys.status().state, round(engine.keys.status().usable_for_s)) == ("from-file", 1000)
     await engine.close()
+    clock.advance(1001)
+    assert build(settings, clock, NoNetwork()).keys.status().state == "missing"
+    assert key_file(Settings(instance=instance())) is None
 
 
 # The gate

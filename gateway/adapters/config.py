@@ -113,7 +113,11 @@ class _Sources:
             document["instance"] = {**table, **given}
 
     def resolve_files(self, document: dict[str, Any], folder: Path) -> None:
-        """Put the content of secret files in the place of their names."""
+        """Put the content of secret files in the place of their names; find the others from the file's folder."""
+        keys = _table(document, "keys")
+        cache_file = keys.get("cache_file")
+        if isinstance(cache_file, str) and cache_file.strip():
+            keys["cache_file"] = str(folder / cache_file.strip())
         table = _table(document, "instance")
         for name in _SECRETS:
             file = table.get(f"{name}_file")

@@ -2,23 +2,27 @@
 
 A request waits for the network only when there is no usable set at all, when the set is past its lifetime and nothing
 is known against the source, or when its ``kid`` is unknown and the last load is longer ago than the cool-down; all that
-wait share one load. During an outage the keys at hand are used at once, and the source is tried in the background.
-A key that left the set is refused from the next load on, and ``on_change`` lets the caller drop what it had verified.
+wait share one load. During an outage the keys at hand are used at once, and the source is tried in the background; so
+are keys from the file of an earlier run (:mod:`gateway.adapters.key_file`) until the source has answered.
+A key that left the set is refused from the next load on, and ``on_loss`` lets the caller drop what it had verified.
 """
 
 import asyncio
-import json
 import logging
+import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from hashlib import blake2b
 
-import httpx
+from cachetools import TTLCache
 
-from gateway.core.keys import KeyMaterialError, KeySet, VerificationKey, key_set
+from gateway.adapters.key_file import KeyFile
+from gateway.adapters.key_load import LOAD_TIMEOUT_S, Load, unavailable
+from gateway.core.keys import KeyMaterialError, KeySet, VerificationKey, key_set, loses_any
 from gateway.core.reasons import Reason
-from gateway.errors import ApiFailed, ApiRefused, ApiUnreachable, KeysUnavailable, SessionsApiError
+from gateway.core.settings_model import KeysSettings
+from gateway.errors import KeysUnavailable, SessionsApiError
 from gateway.ports import Clock, KeysStatus
-from gateway.sessions.transfer import exchange
 
 _log = logging.getLogger(__name__)
 
@@ -26,26 +30,23 @@ LIFETIME_S = 300.0
 """Seconds after which a set has to be loaded again (Sessions API section 4)."""
 
 EARLY_S = 60.0
-"""Seconds before that at which the background load starts."""
+"""Seconds before that at which the background load starts; up to half of it later, so that workers that started
+together do not ask together for ever."""
 
-STALE_S = 3600.0
-"""Seconds for which the last good set is used while the source is out of reach."""
+UNKNOWN_COOL_DOWNS = 3
+"""Cool-downs for which an id that a load did not bring causes no further load: a client that keeps sending tokens of a
+key that is gone asks less often than new ids do. Loads for other causes bring it none the less."""
 
-COOL_DOWN_S = 10.0
-"""Seconds between loads that unknown key ids may cause."""
+MAX_UNKNOWN = 1024
+"""Unknown ids that are remembered; beyond that the cool-down alone bounds the loads."""
 
-LOAD_TIMEOUT_S = 5.0
+RETRY_S = 10.0
+"""Seconds between loads while the keys at hand are due but usable, and for which what they verify is remembered."""
 
-_CAUSES = {
-    "dns": Reason.JWK_REMOTE_DNS,
-    "connect": Reason.JWK_REMOTE_UNREACHABLE,
-    "tls": Reason.JWK_REMOTE_TLS,
-    "timeout": Reason.JWK_REMOTE_TIMEOUT,
-    "protocol": Reason.JWK_REMOTE_FAILED_TO_LOAD,
-}
+NO_KEYS_RETRY_S = 1.0
+"""Seconds between loads while there is no usable key: nobody gets in meanwhile."""
 
-Load = Callable[[], Awaitable[object]]
-"""Returns the parsed JWK Set document or raises a SessionsApiError."""
+DEFAULTS = KeysSettings()
 
 
 class RemoteKeys:
@@ -53,45 +54,67 @@ class RemoteKeys:
 
     Args:
         load: fetches the document.
-        on_change: called when a load brought another set.
+        on_loss: called when a load brought a set in which a key is gone, or another under its id.
         clock: seconds; only differences count.
+        settings: how long keys are used, and how often they are asked for.
+        file: keeps the set for the next start; read at once.
         timeout_s: seconds for one load, all attempts together.
+        chance: a number from 0 to 1.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the surroundings, each of which a test replaces
         self,
         load: Load,
-        on_change: Callable[[], None],
+        on_loss: Callable[[], None],
         clock: Clock = time.monotonic,
+        *,
+        settings: KeysSettings = DEFAULTS,
+        file: KeyFile | None = None,
         timeout_s: float = LOAD_TIMEOUT_S,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self._load = load
         self._timeout_s = timeout_s
-        self._on_change = on_change
+        self._on_loss = on_loss
         self._clock = clock
+        self._settings = settings
+        self._file = file
+        self._chance = chance
         self._keys: KeySet = {}
-        self._loaded_s = float("-inf")
-        self._tried_s = float("-inf")
-        self._failed_s = float("-inf")
+        self._is_from_file = False
+        self._loaded_s = self._tried_s = self._failed_s = float("-inf")
+        self._early_s = EARLY_S
         self._failure: KeysUnavailable | None = None
+        # Digests, since an id may be as long as a token.
+        self._unknown: TTLCache[bytes, bool] = TTLCache(MAX_UNKNOWN, settings.cool_down_s * UNKNOWN_COOL_DOWNS, clock)
         self._running: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
+        self._read_file()
+
+    def _read_file(self) -> None:
+        kept = self._file.read() if self._file is not None else None
+        if kept is not None:
+            self._keys, self._is_from_file = kept.keys, True
+            self._loaded_s = self._clock() - kept.age_s
+            _log.info("keys of %.0f s ago are used from keys.cache_file until the source answers", kept.age_s)
 
     def cached(self, kid: str) -> VerificationKey | None:
         """Return the key if it is at hand and fresh; starts the early load when that is due."""
         age_s = self._age_s()
-        if age_s > LIFETIME_S - EARLY_S and self._keys:
+        if age_s > LIFETIME_S - self._early_s and self._keys:
             if age_s > LIFETIME_S:
                 return None
-            if self._clock() - self._tried_s > COOL_DOWN_S:
+            if self._clock() - self._tried_s > RETRY_S:
                 self._start()
-        return self._keys.get(kid)
+        return None if self._is_from_file else self._keys.get(kid)
 
     def fresh_for_s(self) -> float:
         """Return for how many seconds a verification may be remembered before the keys are asked for again.
 
         Ends when the early load is due, so that requests with remembered tokens alone start it too.
         """
-        return max(LIFETIME_S - EARLY_S - self._age_s(), COOL_DOWN_S)
+        left_s = 0.0 if self._is_from_file else LIFETIME_S - self._early_s - self._age_s()
+        return max(left_s, RETRY_S)
 
     async def find(self, kid: str) -> VerificationKey | None:
         """Return the key, loading the set where it is missing, too old, or does not have this id.
@@ -101,24 +124,41 @@ class RemoteKeys:
         """
         if self._may_load(kid):
             load = self._start()
-            if not (kid in self._keys and self._is_outage()):
+            if not (kid in self._keys and self._serves_old_keys()):
                 await asyncio.shield(load)
-        if self._age_s() > STALE_S or (self._failure and kid not in self._keys):
+                self._note_unknown(kid)
+        if not self._is_usable() or (self._failure and kid not in self._keys):
             raise self._failure or KeysUnavailable(Reason.JWK_REMOTE_MISSING, "the source has no usable key")
         return self._keys.get(kid)
 
-    def _is_outage(self) -> bool:
-        """Whether the source failed just now; an old failure says nothing, so after an idle time a request waits."""
-        return self._clock() - self._failed_s <= EARLY_S
+    def _is_usable(self) -> bool:
+        return bool(self._keys) and self._age_s() <= self._settings.stale_s
+
+    def _is_early(self) -> bool:
+        return self._is_from_file or self._age_s() > LIFETIME_S - self._early_s
+
+    def _serves_old_keys(self) -> bool:
+        """Whether nobody waits for a load whose key is at hand.
+
+        So when the source failed just now (an old failure says nothing: after an idle time a request waits), and after
+        a start with keys from the file.
+        """
+        return self._is_usable() and (self._is_from_file or self._clock() - self._failed_s <= EARLY_S)
 
     def _may_load(self, kid: str) -> bool:
-        now_s = self._clock()
-        is_cooling = now_s - self._tried_s < COOL_DOWN_S
-        if not self._keys:
-            # Without any key each request may try again after a second: nobody gets in meanwhile.
-            is_cooling = now_s - self._tried_s < 1.0
-        is_due = kid not in self._keys or self._age_s() > LIFETIME_S
-        return self._running is not None or (is_due and not is_cooling)
+        if self._running is not None:
+            return True
+        since_s = self._clock() - self._tried_s
+        if not self._is_usable():
+            return since_s >= NO_KEYS_RETRY_S
+        if self._is_from_file or self._age_s() > LIFETIME_S:
+            return since_s >= RETRY_S
+        is_new = kid not in self._keys and _digest(kid) not in self._unknown
+        return is_new and since_s >= self._settings.cool_down_s
+
+    def _note_unknown(self, kid: str) -> None:
+        if kid not in self._keys and self._failure is None:
+            self._unknown[_digest(kid)] = True
 
     def _age_s(self) -> float:
         return self._clock() - self._loaded_s
@@ -148,43 +188,76 @@ class RemoteKeys:
             self._running = None
 
     def _fail(self, failure: KeysUnavailable) -> None:
+        if self._failure is None or self._failure.reason != failure.reason:
+            _log.warning("the keys cannot be loaded: %s; %s", failure, self._consequence())
         self._failure, self._failed_s = failure, self._clock()
+
+    def _consequence(self) -> str:
+        left_s = self._settings.stale_s - self._age_s()
+        if left_s <= 0:
+            return "requests that need a session get 503"
+        return f"the set of {self._age_s():.0f} s ago is used for {left_s:.0f} s more (keys.stale_s)"
 
     def _accept(self, keys: KeySet) -> None:
         if not keys:
             self._fail(KeysUnavailable(Reason.JWK_REMOTE_MISSING, "the source's set has no usable RSA key"))
             return
-        is_changed = _identities(keys) != _identities(self._keys)
-        self._loaded_s, self._failure = self._clock(), None
-        if is_changed:
+        if self._failure is not None:
+            _log.warning("the keys can be loaded again")
+        is_loss = loses_any(self._keys, keys)
+        if is_loss or loses_any(keys, self._keys):
             self._keys = keys
-            self._on_change()
+        self._loaded_s, self._failure, self._is_from_file = self._clock(), None, False
+        self._early_s = EARLY_S * (0.5 + self._chance() / 2)
+        self._unknown.clear()
+        if is_loss:
+            self._on_loss()
+        self._keep()
+
+    def _keep(self) -> None:
+        """Write the file beside the requests; while a slow disk is busy with one set, the next is left to later."""
+        if self._file is not None and (self._keeping is None or self._keeping.done()):
+            self._keeping = asyncio.create_task(self._file.keep(self._keys))
 
     def status(self) -> KeysStatus:
         """Return whether there are keys, and whether they are older than they should be."""
-        age_s = self._age_s()
         reason = self._failure.reason if self._failure else ""
         detail = self._failure.detail if self._failure else ""
-        is_ready = bool(self._keys) and age_s <= STALE_S
-        return KeysStatus(is_ready, is_ready and age_s > LIFETIME_S, reason, detail)
+        if not self._keys:
+            return KeysStatus(False, reason=reason, detail=detail)
+        age_s, is_ready = self._age_s(), self._is_usable()
+        return KeysStatus(
+            is_ready,
+            is_ready and (self._is_from_file or age_s > LIFETIME_S),
+            reason,
+            detail,
+            age_s=age_s,
+            usable_for_s=max(0.0, self._settings.stale_s - age_s),
+            is_from_file=self._is_from_file,
+        )
 
     async def warm(self) -> KeysStatus:
         """Load the set if there is no usable one, and return the status; for start-up and readiness.
 
         A set that is due is loaded in the background: without requests, this is all that keeps it from growing old.
         """
-        if not self.status().is_ready:
+        if not self._is_usable():
             if self._may_load(""):
                 await asyncio.shield(self._start())
-        elif self._age_s() > LIFETIME_S - EARLY_S and self._may_load(""):
+        elif self._is_early() and self._clock() - self._tried_s >= RETRY_S:
             self._start()
         return self.status()
 
     async def close(self) -> None:
-        """Stop a running load."""
+        """Stop a running load; let a file that is being written be finished."""
         if self._running is not None:
             self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+        tasks = [task for task in (self._running, self._keeping) if task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _digest(kid: str) -> bytes:
+    return blake2b(kid.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 class PinnedKeys:
@@ -215,38 +288,3 @@ class PinnedKeys:
 
     async def close(self) -> None:
         """Nothing to close."""
-
-
-def _identities(keys: KeySet) -> dict[str, object]:
-    return {kid: (key.public.public_numbers(), key.algorithms) for kid, key in keys.items()}
-
-
-def unavailable(error: Exception) -> KeysUnavailable:
-    """Say why the keys could not be loaded, each cause with a reason of its own."""
-    match error:
-        case ApiRefused(code="clerk_key_invalid"):
-            return KeysUnavailable(Reason.SECRET_KEY_INVALID, "the API refuses instance.secret_key", 30)
-        case ApiRefused() | ApiFailed():
-            invalid = 200 <= error.status < 300
-            reason = Reason.JWK_REMOTE_INVALID if invalid else Reason.JWK_REMOTE_FAILED_TO_LOAD
-            return KeysUnavailable(reason, str(error))
-        case ApiUnreachable():
-            return KeysUnavailable(_CAUSES.get(error.cause, Reason.JWK_REMOTE_UNREACHABLE), error.detail)
-        case _:
-            return KeysUnavailable(Reason.JWK_REMOTE_INVALID, str(error))
-
-
-def public_jwks(url: str, transport: httpx.AsyncBaseTransport, timeout_s: float = LOAD_TIMEOUT_S) -> Load:
-    """Return a loader of a JWKS address that needs no key (the Frontend API's ``/.well-known/jwks.json``)."""
-
-    async def load() -> object:
-        request = httpx.Request("GET", url, headers={"accept": "application/json"})
-        answer = await exchange(transport, request, "JWKS", timeout_s)
-        if answer.status != 200:
-            raise ApiFailed(answer.status, "the JWKS address did not answer 200")
-        try:
-            return json.loads(answer.body)
-        except (ValueError, RecursionError) as error:
-            raise KeyMaterialError("the document is not JSON") from error
-
-    return load

@@ -7,12 +7,13 @@ from cachetools import TTLCache
 
 from gateway.authenticator.explaining import ToldApi, ToldKeys
 from gateway.authenticator.machines import Machines
-from gateway.authenticator.refreshing import Refreshing
+from gateway.authenticator.refreshing import DEFAULTS, Refreshing
 from gateway.authenticator.verified import VerifiedTokens
 from gateway.core.case import Rules
 from gateway.core.decision import decide
 from gateway.core.reasons import Reason, RefreshFailure
 from gateway.core.request import RequestFacts
+from gateway.core.settings_model import RefreshSettings
 from gateway.core.shortcut import brings_handshake, rests_on_cookies
 from gateway.core.token_class import SESSION_ONLY, Accepts
 from gateway.core.trace import NO_TRACE, Trace
@@ -43,7 +44,7 @@ class Authenticator:
         keys: where verification keys come from.
         verified: the cache of verified tokens.
         api: the Sessions API; None when there is no secret key.
-        refresh_budget_ms: milliseconds that a refresh may take.
+        refresh: what a refresh may cost.
         machines: knows opaque machine tokens; None where no route takes any.
         clock: Unix seconds.
         timer: seconds; only differences count.
@@ -57,7 +58,7 @@ class Authenticator:
         verified: VerifiedTokens,
         api: SessionsApi | None = None,
         *,
-        refresh_budget_ms: float = 2000,
+        refresh: RefreshSettings = DEFAULTS,
         machines: Machines | None = None,
         clock: Clock = time.time,
         timer: Clock = time.monotonic,
@@ -67,7 +68,7 @@ class Authenticator:
         self.keys = keys
         self.verified = verified
         self._api = api
-        self._refreshing = Refreshing(api, refresh_budget_ms, timer) if api is not None else None
+        self._refreshing = Refreshing(api, refresh, timer, on_session_end=self._end) if api is not None else None
         self._machines = machines
         self._spent_nonces: TTLCache[str, bool] = TTLCache(10_000, NONCE_MEMORY_S, timer)
         self._clock = clock
@@ -149,6 +150,9 @@ class Authenticator:
             return await self._api.handshake_payload(nonce)
         except SessionsApiError:
             return None
+
+    def _end(self, session_id: str) -> None:
+        self.verified.end_session(session_id, self._clock())
 
     def _remember(self, verdict: Verdict, facts: RequestFacts, cookies: Sequence[bytes], now_s: float) -> Verdict:
         if verdict.claims is None:

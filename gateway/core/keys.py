@@ -112,6 +112,19 @@ def _from_jwk(jwk: Any) -> VerificationKey | None:
     return VerificationKey(kid, frozenset([algorithm] if algorithm else ALGORITHMS), public)
 
 
+def to_jwk(key: VerificationKey) -> dict[str, str]:
+    """Return a key as the JWK that :func:`key_set` makes the same key of."""
+    material = RSAAlgorithm.to_jwk(key.public, as_dict=True)
+    jwk = {"kty": "RSA", "use": "sig", "kid": key.kid, "n": material["n"], "e": material["e"]}
+    # Without "alg" a key is good for every algorithm.
+    return jwk | ({"alg": next(iter(key.algorithms))} if len(key.algorithms) == 1 else {})
+
+
+def loses_any(old: KeySet, new: KeySet) -> bool:
+    """Return whether a key of the old set is not in the new one as it was, so that what it verified may not count."""
+    return any((found := new.get(kid)) is None or not found.is_same(key) for kid, key in old.items())
+
+
 _ARMOUR = re.compile(r"-----(?:BEGIN|END) (?:RSA )?PUBLIC KEY-----|\\n|\s")
 
 

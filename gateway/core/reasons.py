@@ -106,6 +106,8 @@ class RefreshFailure(StrEnum):
     UNEXPECTED_BAPI_ERROR = "unexpected-bapi-error"
     FETCH_ERROR = "fetch-error"
     TIMEOUT = "timeout"
+    API_UNAVAILABLE = "api-unavailable"
+    BACKED_OFF = "backed-off"
 
 
 _EXPIRED_PREFIX = f"{Reason.SESSION_TOKEN_EXPIRED}-refresh-"

@@ -237,6 +237,35 @@ SECTIONS: tuple[Section, ...] = (
         ),
     ),
     _section(
+        "keys",
+        model.KeysSettings,
+        Key(
+            "stale_s",
+            "number",
+            values.number(300, 86_400),
+            "How long the last good key set is used while its source is down; then requests get 503. "
+            "The least, 300, is the lifetime of a set.",
+            unit="seconds",
+            hazard="a key that the instance withdraws during an outage counts for so long",
+        ),
+        Key(
+            "cool_down_s",
+            "number",
+            values.number(1, 300),
+            "How long unknown key ids cause no further load of the set.",
+            unit="seconds",
+            hazard="tokens of a key that the instance takes into use unannounced are refused for so long",
+        ),
+        Key(
+            "cache_file",
+            "text",
+            values.text,
+            "The path of a file that keeps the last good key set, relative to this file, so that a restart while the "
+            "source is down comes up; left out: none. The gateway writes it.",
+            hazard="whoever can write it can sign in as anybody: a folder that only the gateway's user can write",
+        ),
+    ),
+    _section(
         "refresh",
         model.RefreshSettings,
         Key("enabled", "boolean", values.boolean, "Whether an expired token is traded for a new one on the way."),
@@ -252,6 +281,12 @@ SECTIONS: tuple[Section, ...] = (
             "list",
             values.list_of(requests.method, at_least=1),
             "The methods that may be refreshed; left out: all.",
+        ),
+        Key(
+            "max_concurrent",
+            "integer",
+            values.integer(1, 10_000),
+            "How many refresh calls each worker process makes at once; more wait, within budget_ms.",
         ),
     ),
     _section(

@@ -88,12 +88,22 @@ class IdentitySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeysSettings:
+    """How long keys are used while their source is down, and where they outlive a restart."""
+
+    stale_s: float = 3600.0
+    cool_down_s: float = 10.0
+    cache_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshSettings:
     """Whether and how an expired token is traded for a new one."""
 
     enabled: bool = True
     budget_ms: int = 2000
     methods: tuple[str, ...] | None = None
+    max_concurrent: int = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +163,7 @@ class Settings:
     instance: InstanceSettings
     server: ServerSettings = ServerSettings()
     identity: IdentitySettings = IdentitySettings()
+    keys: KeysSettings = KeysSettings()
     refresh: RefreshSettings = RefreshSettings()
     cache: CacheSettings = CacheSettings()
     machines: MachineSettings = MachineSettings()

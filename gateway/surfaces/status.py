@@ -61,9 +61,12 @@ class Status:
 
     async def _readyz(self) -> Answer:
         keys = await self._warm()
-        if not keys.is_ready:
-            return json_answer(503, {"status": "not ready", "keys": {"reason": keys.reason, "detail": keys.detail}})
-        return json_answer(200, {"status": "ready", "keys": {"stale": keys.is_stale, "reason": keys.reason}})
+        shown: dict[str, object] = {"state": keys.state, "stale": keys.is_stale}
+        if keys.age_s is not None:
+            shown |= {"age_s": round(keys.age_s), "usable_for_s": round(keys.usable_for_s)}
+        shown |= {"reason": keys.reason, "detail": keys.detail} if keys.reason else {}
+        status, word = (200, "ready") if keys.is_ready else (503, "not ready")
+        return json_answer(status, {"status": word, "keys": shown})
 
     async def _whoami(self, scope: Scope) -> Admission:
         scanned = Scanned(scope["headers"])

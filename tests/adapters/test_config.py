@@ -269,3 +269,11 @@ def test_a_section_of_the_wrong_shape_stays_a_fault_under_variables(folder: Fold
 def test_the_environment_of_this_process_is_not_read(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "GATEWAY_SERVER_WORKERS", "7")
     assert folder.load().server.workers == 1
+
+
+def test_the_key_file_is_found_from_the_configurations_folder(folder: Folder, tmp_path: Path) -> None:
+    assert folder.load(GOOD).keys.cache_file is None
+    assert folder.load(f'{GOOD}[keys]\ncache_file = " keys.json "').keys.cache_file == str(tmp_path / "keys.json")
+    assert folder.load(GOOD, GATEWAY_KEYS_CACHE_FILE="/var/keys.json").keys.cache_file == "/var/keys.json"
+    (fault,) = folder.faults(f"{GOOD}[keys]\ncache_file = 5")
+    assert fault.setting == "keys.cache_file"

@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,23 +16,29 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from gateway.adapters.jwks import (
-    COOL_DOWN_S,
+    DEFAULTS,
     EARLY_S,
     LIFETIME_S,
-    STALE_S,
+    MAX_UNKNOWN,
+    RETRY_S,
+    UNKNOWN_COOL_DOWNS,
     PinnedKeys,
     RemoteKeys,
-    public_jwks,
-    unavailable,
 )
+from gateway.adapters.key_file import KeyFile
+from gateway.adapters.key_load import public_jwks, unavailable
 from gateway.authority import Authority, AuthorityConfig
-from gateway.core.keys import KeyMaterialError, key_set
+from gateway.core.keys import KeyMaterialError, KeySet, key_set
 from gateway.core.reasons import Reason
 from gateway.core.secret import Secret
+from gateway.core.settings_model import KeysSettings
 from gateway.errors import ApiErrorItem, ApiFailed, ApiRefused, ApiUnreachable, KeysUnavailable
 from gateway.sessions import SessionsClient
+from tests.authenticator.engine_kit import KEY as INSTANCE
 from tests.authenticator.engine_kit import Clock, jwks, settle, signer
 from tests.sessions.sessions_kit import KEY, Naps, http_bytes, raw, serving
+
+COOL_DOWN_S, STALE_S = DEFAULTS.cool_down_s, DEFAULTS.stale_s
 
 
 class Source:
@@ -54,14 +61,24 @@ class Source:
 class Setting:
     """A key source with its surroundings."""
 
-    def __init__(self, document: object, gate: asyncio.Event | None = None) -> None:
+    def __init__(
+        self,
+        document: object,
+        gate: asyncio.Event | None = None,
+        *,
+        chance: float = 1.0,
+        file: KeyFile | None = None,
+        settings: KeysSettings = DEFAULTS,
+    ) -> None:
         self.clock = Clock()
         self.source = Source(document, gate)
-        self.changes = 0
-        self.keys = RemoteKeys(self.source, self._changed, self.clock, timeout_s=30)
+        self.losses = 0
+        self.keys = RemoteKeys(
+            self.source, self._lost, self.clock, settings=settings, file=file, timeout_s=30, chance=lambda: chance
+        )
 
-    def _changed(self) -> None:
-        self.changes += 1
+    def _lost(self) -> None:
+        self.losses += 1
 
     async def loaded(self) -> "Setting":
         assert (await self.keys.warm()).is_ready
@@ -157,12 +174,12 @@ async def test_after_its_end_the_set_is_loaded_before_a_key_of_it_is_used():
 
 async def test_a_key_that_vanished_is_refused_after_the_reload_and_the_caller_is_told():
     setting = await Setting(jwks("key_1", "key_2")).loaded()
-    assert setting.changes == 1
+    assert setting.losses == 0
     setting.source.document = jwks("key_2")
     setting.clock.advance(LIFETIME_S - EARLY_S + 1)
     setting.keys.cached("key_1")
     await settle()
-    assert setting.changes == 2
+    assert setting.losses == 1
     assert setting.keys.cached("key_1") is None
     assert await setting.keys.find("key_1") is None
     assert setting.keys.cached("key_2").kid == "key_2"
@@ -173,7 +190,7 @@ async def test_a_reload_that_brings_the_same_set_changes_nothing():
     before = setting.keys.cached("key_1")
     setting.clock.advance(LIFETIME_S + 1)
     assert await setting.keys.find("key_1") is before
-    assert (setting.source.loads, setting.changes) == (2, 1)
+    assert (setting.source.loads, setting.losses) == (2, 0)
 
 
 @pytest.mark.parametrize("changed", [{"alg": "RS512"}, {"n": signer("key_2").to_jwk()["n"]}], ids=["algorithm", "key"])
@@ -182,7 +199,7 @@ async def test_another_key_or_algorithm_under_the_same_id_is_a_change(changed):
     setting.source.document = {"keys": [signer("key_1").to_jwk() | changed]}
     setting.clock.advance(LIFETIME_S + 1)
     await setting.keys.find("key_1")
-    assert setting.changes == 2
+    assert setting.losses == 1
 
 
 async def test_a_new_key_is_found_by_one_load_as_soon_as_the_cool_down_is_over():
@@ -212,6 +229,191 @@ async def test_parallel_unknown_ids_share_one_load():
     assert setting.source.loads == 2
 
 
+# Unknown ids
+
+
+async def test_an_id_that_a_load_did_not_bring_causes_fewer_loads_than_new_ids_do():
+    setting = await Setting(jwks("key_1")).loaded()
+    for _ in range(int(COOL_DOWN_S * UNKNOWN_COOL_DOWNS)):
+        setting.clock.advance(1)
+        assert await setting.keys.find("gone") is None
+    assert setting.source.loads == 2
+    assert await setting.keys.find("another") is None
+    assert setting.source.loads == 3
+
+
+async def test_an_unknown_id_is_found_as_soon_as_any_load_brings_it():
+    setting = await Setting(jwks("key_1")).loaded()
+    setting.clock.advance(COOL_DOWN_S)
+    assert await setting.keys.find("key_2") is None
+    setting.source.document = jwks("key_1", "key_2")
+    setting.clock.advance(COOL_DOWN_S)
+    await setting.keys.find("another")
+    assert (await setting.keys.find("key_2")).kid == "key_2"
+
+
+async def test_unknown_ids_are_remembered_as_digests_and_in_a_bounded_number():
+    setting = await Setting(jwks("key_1")).loaded()
+    setting.clock.advance(COOL_DOWN_S)
+    await asyncio.gather(*(setting.keys.find(f"{number}" + "x" * 6000) for number in range(MAX_UNKNOWN + 500)))
+    assert len(setting.keys._unknown) == MAX_UNKNOWN
+    assert {len(digest) for digest in setting.keys._unknown} == {16}
+
+
+async def test_the_cool_down_is_a_setting():
+    setting = await Setting(jwks("key_1"), settings=KeysSettings(cool_down_s=100)).loaded()
+    for number in range(99):
+        setting.clock.advance(1)
+        await setting.keys.find(f"random_{number}")
+    assert setting.source.loads == 1
+    setting.clock.advance(1)
+    await setting.keys.find("random")
+    assert setting.source.loads == 2
+
+
+# Chance
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
+async def test_workers_that_started_together_do_not_ask_together(chance):
+    setting = Setting(jwks("key_1"), chance=chance)
+    await setting.loaded()
+    early_s = EARLY_S * (0.5 + chance / 2)
+    setting.clock.advance(LIFETIME_S - early_s)
+    setting.keys.cached("key_1")
+    await settle()
+    assert setting.source.loads == 1
+    setting.clock.advance(1)
+    setting.keys.cached("key_1")
+    await settle()
+    assert setting.source.loads == 2
+
+
+# The file
+
+
+class Folder:
+    """Where key sources of one instance keep their file, one after the other."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path / "keys.json"
+        self.wall = Clock()
+
+    def file(self) -> KeyFile:
+        return KeyFile(self.path, INSTANCE.value, STALE_S, self.wall)
+
+    async def run(self, *kids: str) -> None:
+        """A gateway that loaded a set and stopped."""
+        setting = await Setting(jwks(*kids), file=self.file()).loaded()
+        await setting.keys.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+async def test_a_start_during_an_outage_verifies_with_the_keys_of_the_file(folder: Folder):
+    await folder.run("key_1")
+    folder.wall.advance(600)
+    setting = Setting(ApiUnreachable("connect", "refused"), file=folder.file())
+    for _ in range(3):
+        assert (await setting.keys.find("key_1")).kid == "key_1"
+        await settle()
+    status = setting.keys.status()
+    assert (status.state, status.is_stale, status.age_s, status.usable_for_s) == ("from-file", True, 600, STALE_S - 600)
+    assert setting.source.loads == 1
+    setting.clock.advance(STALE_S - 600 + 1)
+    assert await reason_of(setting.keys) == Reason.JWK_REMOTE_UNREACHABLE
+    assert setting.keys.status().state == "missing"
+
+
+async def test_with_keys_of_the_file_nobody_waits_and_the_source_is_asked_at_once(folder: Folder):
+    await folder.run("key_1", "key_2")
+    setting = Setting(jwks("key_2"), asyncio.Event(), file=folder.file())
+    assert setting.keys.cached("key_1") is None
+    async with asyncio.timeout(5):
+        assert (await setting.keys.find("key_1")).kid == "key_1"
+    assert setting.keys.fresh_for_s() == RETRY_S
+    setting.source.gate.set()
+    await settle()
+    assert (setting.source.loads, setting.losses) == (1, 1)
+    assert await setting.keys.find("key_1") is None
+    assert setting.keys.cached("key_2").kid == "key_2"
+    assert setting.keys.status().state == "fresh"
+
+
+async def test_an_id_that_the_file_does_not_have_waits_for_the_source(folder: Folder):
+    await folder.run("key_1")
+    assert (await Setting(jwks("key_1", "key_2"), file=folder.file()).keys.find("key_2")).kid == "key_2"
+    down = Setting(ApiUnreachable("dns", "unknown"), file=folder.file())
+    assert await reason_of(down.keys, "key_2") == Reason.JWK_REMOTE_DNS
+
+
+async def test_readiness_asks_the_source_while_the_keys_are_of_the_file(folder: Folder):
+    await folder.run("key_1")
+    setting = Setting(jwks("key_1"), file=folder.file())
+    assert (await setting.keys.warm()).state == "from-file"
+    await settle()
+    assert (await setting.keys.warm()).state == "fresh"
+    assert setting.source.loads == 1
+
+
+async def test_nobody_waits_for_the_disk():
+    class Slow(KeyFile):
+        def __init__(self) -> None:
+            self.gate = asyncio.Event()
+            self.kept: list[list[str]] = []
+
+        def read(self) -> None:
+            return None
+
+        async def keep(self, keys: KeySet) -> None:
+            self.kept.append(sorted(keys))
+            await self.gate.wait()
+
+    file = Slow()
+    setting = Setting(jwks("key_1"), file=file)
+    async with asyncio.timeout(5):
+        assert (await setting.keys.find("key_1")).kid == "key_1"
+        setting.source.document = jwks("key_2")
+        setting.clock.advance(LIFETIME_S + 1)
+        assert (await setting.keys.find("key_2")).kid == "key_2"
+    await settle()
+    assert file.kept == [["key_1"]]
+    closing = asyncio.create_task(setting.keys.close())
+    await settle()
+    assert not closing.done()
+    file.gate.set()
+    await closing
+
+
+# The log
+
+
+async def test_an_outage_and_its_end_are_said_once_each(caplog):
+    setting = await Setting(jwks("key_1")).loaded()
+    await setting.fails()
+    for _ in range(5):
+        setting.clock.advance(RETRY_S)
+        await setting.keys.find("key_1")
+        await settle()
+    setting.source.document = jwks("key_1")
+    setting.clock.advance(RETRY_S)
+    await setting.keys.find("key_1")
+    await settle()
+    broken, mended = (record.getMessage() for record in caplog.records)
+    assert broken.startswith("the keys cannot be loaded: jwk-remote-unreachable: refused; ")
+    assert broken.endswith("the set of 301 s ago is used for 3299 s more (keys.stale_s)")
+    assert mended == "the keys can be loaded again"
+
+
+async def test_without_keys_an_outage_says_what_becomes_of_requests(caplog):
+    await reason_of(Setting(ApiRefused(401, [ApiErrorItem("clerk_key_invalid", "")])).keys)
+    assert "secret-key-invalid: the API refuses instance.secret_key" in caplog.text
+    assert "requests that need a session get 503" in caplog.text
+
+
 # Outages
 
 
@@ -224,7 +426,7 @@ async def test_old_keys_serve_through_an_outage_and_no_longer_than_the_limit():
     setting.clock.advance(2)
     assert await reason_of(setting.keys) == Reason.JWK_REMOTE_UNREACHABLE
     assert not setting.keys.status().is_ready
-    assert setting.changes == 1
+    assert setting.losses == 0
 
 
 async def test_during_an_outage_nobody_with_a_known_key_waits_for_the_network():
@@ -283,7 +485,7 @@ async def test_a_source_that_answers_nonsense_does_not_replace_a_good_set(docume
     setting = await Setting(jwks("key_1")).loaded()
     await setting.fails(document)
     assert (await setting.keys.find("key_1")).kid == "key_1"
-    assert setting.changes == 1
+    assert setting.losses == 0
 
 
 async def test_a_fault_of_ours_while_loading_is_logged_and_does_not_end_the_loading(caplog):

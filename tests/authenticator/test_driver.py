@@ -9,6 +9,7 @@ from gateway.authenticator.machines import Machines
 from gateway.authenticator.verified import VerifiedTokens
 from gateway.core.machine_claims import MachineRecord
 from gateway.core.reasons import Reason
+from gateway.core.settings_model import RefreshSettings
 from gateway.core.token_class import TokenType
 from gateway.core.verdict import How, State
 from gateway.errors import ApiErrorItem, ApiFailed, ApiRefused, ApiUnreachable, KeysUnavailable
@@ -114,7 +115,9 @@ async def test_a_refused_refresh_sends_the_browser_to_the_handshake_with_the_api
 
 async def test_a_refresh_beyond_its_budget_has_the_tail_timeout():
     api = Api((), gate=asyncio.Event())
-    verdict = await engine(api=api, refresh_budget_ms=1).authenticate(cookie_request(expired(), method="POST"))
+    verdict = await engine(api=api, refresh=RefreshSettings(budget_ms=1)).authenticate(
+        cookie_request(expired(), method="POST")
+    )
     assert (verdict.state, verdict.reason) == (State.SIGNED_OUT, "session-token-expired-refresh-timeout")
 
 
@@ -131,7 +134,7 @@ async def test_without_an_api_even_rules_that_ask_for_a_refresh_get_none():
 
 async def test_two_hundred_parallel_requests_with_one_expired_token_make_one_refresh():
     api = Api(directives(mint()), gate=asyncio.Event())
-    authenticator, facts = engine(api=api, refresh_budget_ms=60_000), cookie_request(expired())
+    authenticator, facts = engine(api=api, refresh=RefreshSettings(budget_ms=60_000)), cookie_request(expired())
     waiting = [asyncio.create_task(authenticator.authenticate(facts)) for _ in range(200)]
     await settle()
     api.gate.set()

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.keys import ALGORITHMS, KeyMaterialError, key_set, pinned_key
+from gateway.core.keys import ALGORITHMS, KeyMaterialError, key_set, loses_any, pinned_key, to_jwk
 from tests.core.minting import jwk, private_key
 
 PEM = private_key("key_1").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
@@ -202,3 +202,33 @@ def test_what_is_no_rsa_public_key_cannot_be_pinned(pem: str):
 def test_any_text_is_refused_as_a_key(text: str):
     with pytest.raises(KeyMaterialError):
         pinned_key(text)
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "RS512", ...])
+def test_a_key_as_a_jwk_becomes_the_same_key_again(algorithm):
+    key = key_set({"keys": [jwk("key_1", alg=algorithm)]})["key_1"]
+    again = key_set({"keys": [to_jwk(key)]})["key_1"]
+    assert (again.kid, again.is_same(key)) == ("key_1", True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "loses"),
+    [
+        ([], [], False),
+        ([], ["key_1"], False),
+        (["key_1"], ["key_1"], False),
+        (["key_1"], ["key_2", "key_1"], False),
+        (["key_1", "key_2"], ["key_1"], True),
+        (["key_1"], [], True),
+    ],
+)
+def test_a_set_that_only_grows_loses_nothing(old, new, loses):
+    assert loses_any(*(key_set({"keys": list(map(jwk, kids))}) for kids in (old, new))) is loses
+
+
+@pytest.mark.parametrize(
+    "changes", [{"n": jwk("key_2")["n"]}, {"alg": "RS512"}, {"alg": ...}], ids=["n", "RS512", "any"]
+)
+def test_another_key_under_the_same_id_is_a_loss(changes):
+    old, new = key_set({"keys": [jwk("key_1")]}), key_set({"keys": [jwk("key_1", **changes)]})
+    assert loses_any(old, new)

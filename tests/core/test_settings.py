@@ -98,7 +98,8 @@ def test_a_full_document_is_read() -> None:
                 "drain_s": 1.5,
             },
             "identity": {"prefix": "X-My-", "claims": {"X-My-Team": "metadata.team", "Plan": "pla"}},
-            "refresh": {"enabled": False, "budget_ms": 100, "methods": ["GET", "POST"]},
+            "keys": {"stale_s": 300, "cool_down_s": 60, "cache_file": "/var/lib/gateway/keys.json"},
+            "refresh": {"enabled": False, "budget_ms": 100, "methods": ["GET", "POST"], "max_concurrent": 8},
             "machines": {"cache_s": 0, "negative_cache_s": 2.5, "budget_ms": 500, "new_tokens_per_s": 0.5},
             "log": {"access": True, "format": "json", "level": "debug"},
             "routes": [
@@ -123,7 +124,10 @@ def test_a_full_document_is_read() -> None:
     assert settings.server.trusted_proxies[1] == ip_network("127.0.0.1/32")
     assert settings.server.allowed_hosts == ("app.example.com", "*.example.com", "[::1]")
     assert settings.identity.claims == (("X-My-Team", "metadata.team"), ("Plan", "pla"))
-    assert settings.refresh.methods == ("GET", "POST")
+    assert settings.keys == settings_model.KeysSettings(
+        stale_s=300, cool_down_s=60, cache_file="/var/lib/gateway/keys.json"
+    )
+    assert (settings.refresh.methods, settings.refresh.max_concurrent) == (("GET", "POST"), 8)
     assert settings.machines == MachineSettings(cache_s=0, negative_cache_s=2.5, budget_ms=500, new_tokens_per_s=0.5)
     (route,) = settings.routes
     assert (route.host, route.upstream) == ("*.example.com", "https://backend:9000")
@@ -382,6 +386,10 @@ BAD_VALUES = [
     ("identity", "claims", {"X-Team": 5}, "claim path", "dots"),
     ("identity", "claims", {"X-Team": "a", "x-team": "b"}, "twice", "one"),
     ("identity", "claims", {"x-session-user-id": "a"}, "itself", "another"),
+    ("keys", "stale_s", 60, "number", "300 to 86400"),
+    ("keys", "cool_down_s", 0, "number", "1 to 300"),
+    ("keys", "cache_file", "", "empty", "leave"),
+    ("refresh", "max_concurrent", 0, "whole number", "1 to 10000"),
     ("refresh", "enabled", "true", "neither", "without quotes"),
     ("refresh", "budget_ms", 10, "whole number", "50"),
     ("refresh", "methods", [], "empty", "leave"),

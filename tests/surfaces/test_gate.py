@@ -8,7 +8,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from gateway.adapters.jwks import COOL_DOWN_S, LIFETIME_S, STALE_S, RemoteKeys, public_jwks
+from gateway.adapters.jwks import DEFAULTS, LIFETIME_S, RemoteKeys
+from gateway.adapters.key_load import public_jwks
 from gateway.authenticator.verified import VerifiedTokens
 from gateway.core.headers import MAX_HEAD_BYTES
 from gateway.core.reasons import Reason
@@ -351,7 +352,7 @@ async def test_a_flood_of_unknown_key_ids_is_401_and_does_not_disturb_good_token
             assert (status_of(admission), reason_of(admission)) == (401, Reason.JWK_KID_MISMATCH)
         assert (await gate.admit(signed_in(token=good))).answer is None
         clock.advance(1)
-    assert source.loads <= 1 + 30 / COOL_DOWN_S
+    assert source.loads <= 1 + 30 / DEFAULTS.cool_down_s
 
 
 async def test_a_token_whose_key_vanished_is_refused_even_if_it_was_cached():
@@ -373,10 +374,10 @@ async def test_old_keys_serve_new_tokens_through_an_outage_and_then_it_is_503_an
     gate, _ = remote(source, clock)
     await gate.admit(signed_in())
     source.error = TimeoutError()
-    clock.advance(STALE_S)
+    clock.advance(DEFAULTS.stale_s)
     fresh = int(clock()) - 5
     assert (await gate.admit(signed_in(token=mint(iat=fresh, nbf=fresh, exp=fresh + 60)))).answer is None
-    clock.advance(COOL_DOWN_S + 1)
+    clock.advance(DEFAULTS.cool_down_s + 1)
     admission = await gate.admit(signed_in(token=mint(iat=fresh, nbf=fresh, exp=fresh + 61)))
     assert (status_of(admission), reason_of(admission)) == (503, Reason.JWK_REMOTE_TIMEOUT)
 

@@ -60,7 +60,10 @@ async def test_healthz_is_200_whatever_the_keys_are():
 
 async def test_readyz_is_200_as_soon_as_keys_can_be_had():
     answer = await Setting().ask("readyz")
-    assert (answer.status, document(answer)) == (200, {"status": "ready", "keys": {"stale": False, "reason": ""}})
+    assert (answer.status, document(answer)) == (
+        200,
+        {"status": "ready", "keys": {"state": "fresh", "stale": False, "age_s": 0, "usable_for_s": 3600}},
+    )
 
 
 async def test_readyz_is_503_and_says_why_while_there_are_no_keys():
@@ -70,7 +73,12 @@ async def test_readyz_is_503_and_says_why_while_there_are_no_keys():
     assert answer.status == 503
     assert document(answer) == {
         "status": "not ready",
-        "keys": {"reason": "jwk-remote-dns", "detail": "the API's host name cannot be resolved"},
+        "keys": {
+            "state": "missing",
+            "stale": False,
+            "reason": "jwk-remote-dns",
+            "detail": "the API's host name cannot be resolved",
+        },
     }
     setting.source.error = None
     setting.clock.advance(1)
@@ -85,7 +93,17 @@ async def test_readyz_stays_200_on_old_keys_and_says_that_they_are_old():
     with pytest.raises(KeysUnavailable):
         await setting.keys.find("key_2")
     answer = await setting.ask("readyz")
-    assert (answer.status, document(answer)["keys"]) == (200, {"stale": True, "reason": "jwk-remote-unreachable"})
+    assert (answer.status, document(answer)["keys"]) == (
+        200,
+        {
+            "state": "stale",
+            "stale": True,
+            "age_s": 301,
+            "usable_for_s": 3299,
+            "reason": "jwk-remote-unreachable",
+            "detail": "no connection to the API",
+        },
+    )
 
 
 async def test_whoami_tells_who_is_signed_in_and_no_token():
