@@ -104,6 +104,11 @@ REFRESH_TABLE: dict[str, str] = {
     RefreshFailure.UNEXPECTED_BAPI_ERROR: _LATER,
     RefreshFailure.FETCH_ERROR: _LATER,
     RefreshFailure.TIMEOUT: _LATER,
+    RefreshFailure.API_UNAVAILABLE: "The Sessions API did not answer several calls in a row, and is tried again after "
+    "a pause: look at its status and at the way to it. The log says when that began.",
+    RefreshFailure.BACKED_OFF: "The API refused this session's refresh token, or too many from this address, again and "
+    "again, and is asked again after a pause: look at the reasons before this one. If every client has one address in "
+    "the log, set server.trusted_proxies.",
 }
 
 NOTHING = "Nothing: the request goes on."
