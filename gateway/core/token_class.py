@@ -63,9 +63,9 @@ def class_of(header: Mapping[str, Any], payload: Mapping[str, Any]) -> TokenClas
     if isinstance(subject, str) and subject.startswith(MACHINE_SUBJECT):
         return TokenClass.M2M
     kind = header.get("typ")
-    # Media types have no case (RFC 2045 section 5.1), so no spelling of it makes a session token.
     if isinstance(kind, str) and kind.lower() in OAUTH_TYPES:
-        return TokenClass.OAUTH
+        # Media types have no case (RFC 2045 section 5.1): no spelling makes a session token, one an OAuth token.
+        return TokenClass.OAUTH if kind in OAUTH_TYPES else TokenClass.OTHER
     category = header.get("cat", CATEGORY_SESSION)
     if category in (CATEGORY_SESSION, CATEGORY_IGNORE):
         return TokenClass.SESSION

@@ -1,7 +1,8 @@
 """Where we differ from the reference on purpose.
 
 A difference is said by another request: ours is answered as the reference answers that one. So nothing is let off:
-for each request that a difference applies to, the answers still have to agree in everything.
+for each request that a difference applies to, the answers still have to agree in everything. Those about tokens of
+machines stand in :mod:`tests.conformance.machine_differences`.
 """
 
 from collections.abc import Callable, Mapping

@@ -11,9 +11,11 @@ from typing import Any
 
 from gateway.assemble import Engine, build
 from gateway.core.claims import SessionClaims
+from gateway.core.machine_claims import MachineClaims
 from gateway.core.request import RequestFacts
 from gateway.core.settings import parse
 from gateway.core.target import TargetError
+from gateway.core.token_class import TokenType
 from gateway.core.trust import HostError
 from gateway.core.verdict import Verdict
 from gateway.surfaces.scope import Scanned, facts_of, origin_of
@@ -70,6 +72,7 @@ def _question(number: int, case: Case, api_url: str) -> dict[str, Any]:
             "publishableKey": KEYS[case.kind].value,
             "secretKey": SECRETS[case.kind],
             "apiUrl": api_url,
+            "machineSecretKey": case.settings.get("instance", {}).get("machine_secret_key"),
         },
         "options": case.options,
         "request": {"url": case.url, "method": case.method, "headers": headers},
@@ -99,7 +102,7 @@ def _document(case: Case, api_url: str) -> dict[str, Any]:
     instance = {"publishable_key": KEYS[case.kind].value, "secret_key": SECRETS[case.kind], "api_url": api_url}
     document: dict[str, Any] = {"instance": instance}
     for section, values in case.settings.items():
-        document[section] = {**document.get(section, {}), **values}
+        document[section] = {**document.get(section, {}), **values} if section != "routes" else values
     return document
 
 
@@ -119,7 +122,8 @@ async def _ask(engine: Engine, case: Case) -> Answer:
         facts: RequestFacts = facts_of(scope, scanned, origin, gate.trust, gate.authenticator.rules.names.read)
     except (HostError, TargetError) as error:
         return Answer("refused", error.reason)
-    return _answer(await gate.authenticator.authenticate(facts))
+    (route,) = gate.routes.routes
+    return _answer(await gate.authenticator.authenticate(facts, accepts=route.settings.accepts))
 
 
 def _answer(verdict: Verdict) -> Answer:
@@ -128,9 +132,24 @@ def _answer(verdict: Verdict) -> Answer:
         str(verdict.reason),
         verdict.location,
         tuple(cookie.header().decode() for cookie in verdict.cookies),
-        _identity(verdict.claims) if verdict.claims else None,
+        _identity(verdict.claims) if verdict.claims else _machine(verdict.machine) if verdict.machine else None,
         str(verdict.how),
     )
+
+
+def _machine(machine: MachineClaims) -> dict[str, Any]:
+    """The auth object of a machine, with what the reference's has for its type."""
+    own = {
+        TokenType.API_KEY: {"name": machine.name, "orgId": machine.org_id or None},
+        TokenType.M2M_TOKEN: {"machineId": machine.machine_id},
+        TokenType.OAUTH_TOKEN: {"clientId": machine.client_id},
+    }[machine.type]
+    if machine.type is not TokenType.M2M_TOKEN:
+        own["userId"] = machine.user_id or None
+    if machine.type is not TokenType.OAUTH_TOKEN:
+        own["claims"] = machine.claims
+    common = {"tokenType": str(machine.type), "id": machine.id, "subject": machine.subject}
+    return {**common, "scopes": list(machine.scopes), **own}
 
 
 def _identity(claims: SessionClaims) -> dict[str, Any]:

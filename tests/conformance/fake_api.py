@@ -47,7 +47,7 @@ class Call:
 
 @dataclass
 class FakeApi:
-    """The scripted answers by refresh token and nonce, and the record by engine and the same."""
+    """The scripted answers by refresh token, nonce or machine token, and the record by engine and the same."""
 
     jwks: object
     replies: dict[str, Reply] = field(default_factory=dict)
@@ -66,6 +66,8 @@ class FakeApi:
             return Reply.of(self.jwks)
         if parts.path == "/v1/clients/handshake_payload":
             asked = parse_qs(parts.query).get("nonce", [""])[0]
+        elif parts.path.endswith("/verify"):
+            (asked,) = call.body.values()
         else:
             asked = call.body.get("refresh_token", "") if isinstance(call.body, dict) else ""
         self.calls[engine][asked].append(call)

@@ -17,10 +17,11 @@ for (const level of ['debug', 'info', 'log', 'warn', 'error']) console[level] = 
 const { createClerkClient } = await import('@clerk/backend');
 const clients = new Map();
 
-function clientOf({ publishableKey, secretKey, apiUrl, jwtKey }) {
-  const name = `${publishableKey} ${secretKey} ${apiUrl} ${jwtKey}`;
+function clientOf({ publishableKey, secretKey, machineSecretKey, apiUrl, jwtKey }) {
+  const name = `${publishableKey} ${secretKey} ${machineSecretKey} ${apiUrl} ${jwtKey}`;
   if (!clients.has(name)) {
-    clients.set(name, createClerkClient({ publishableKey, secretKey, apiUrl, jwtKey, telemetry: { disabled: true } }));
+    const options = { publishableKey, secretKey, apiUrl, jwtKey, telemetry: { disabled: true } };
+    clients.set(name, createClerkClient(machineSecretKey ? { ...options, machineSecretKey } : options));
   }
   return clients.get(name);
 }
@@ -28,12 +29,19 @@ function clientOf({ publishableKey, secretKey, apiUrl, jwtKey }) {
 function identityOf(state) {
   if (state.status !== 'signed-in') return null;
   const auth = state.toAuth();
+  if (state.tokenType !== 'session_token') return machineOf(auth);
   return Object.fromEntries(
     ['userId', 'sessionId', 'orgId', 'orgSlug', 'orgRole', 'orgPermissions', 'sessionStatus'].map((name) => [
       name,
       auth[name] ?? null,
     ]),
   );
+}
+
+function machineOf(auth) {
+  const { tokenType, id, subject, scopes, name, claims, userId, orgId, machineId, clientId } = auth;
+  // What this type of token does not have is undefined, and so not in the JSON.
+  return { tokenType, id, subject, scopes, name, claims, userId, orgId, machineId, clientId };
 }
 
 // What the session may do: one answer to each question that is asked.

@@ -95,11 +95,12 @@ def test_without_any_type_nothing_is_taken(name):
         (mint(header={"cat": TEMPLATE}), Reason.TOKEN_TYPE_MISMATCH),
         (mint(header={"cat": M2M}), Reason.TOKEN_TYPE_MISMATCH),
         (mint(header={"cat": None}), Reason.TOKEN_TYPE_MISMATCH),
+        (oauth_jwt(header={"typ": "AT+JWT"}), Reason.TOKEN_TYPE_MISMATCH),
         ("garbage", Reason.TOKEN_INVALID),
         ("", Reason.TOKEN_INVALID),
         (mint("key_forged", header={"kid": "key_1"}), Reason.TOKEN_INVALID_SIGNATURE),
     ],
-    ids=["template", "m2m category of a user", "null category", "garbage", "empty", "forged"],
+    ids=["template", "m2m category of a user", "null category", "typ in capitals", "garbage", "empty", "forged"],
 )
 def test_what_is_no_machines_token_is_judged_as_a_session(accepts, token, reason):
     verdict = decided(token, *accepts)
@@ -222,7 +223,6 @@ def test_without_an_answer_it_is_refused():
         m2m_jwt(iss="https://clerk.other.test"),
         oauth_jwt(exp=int(NOW) - 60),
         oauth_jwt("key_forged", header={"kid": "key_1"}),
-        oauth_jwt(header={"typ": "AT+JWT"}),
         oauth_jwt(iss="https://clerk.other.test"),
         oauth_jwt(iss=7),
         oauth_jwt(sub=...),

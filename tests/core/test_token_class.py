@@ -39,7 +39,7 @@ from gateway.core.token_class import (
         ({"typ": "at+jwt"}, {"sub": "mch_1"}, TokenClass.M2M),
         ({"typ": "at+jwt", "cat": CATEGORY_SESSION}, {}, TokenClass.OAUTH),
         ({"typ": "application/at+jwt"}, {}, TokenClass.OAUTH),
-        ({"typ": "AT+JWT"}, {}, TokenClass.OAUTH),
+        ({"typ": "AT+JWT"}, {}, TokenClass.OTHER),
         ({"typ": ["at+jwt"]}, {}, TokenClass.SESSION),
     ],
 )
