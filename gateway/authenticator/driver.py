@@ -3,10 +3,9 @@
 import time
 from collections.abc import Sequence
 
-from cachetools import TTLCache
-
 from gateway.authenticator.explaining import ToldApi, ToldKeys
 from gateway.authenticator.machines import Machines
+from gateway.authenticator.nonces import Nonces
 from gateway.authenticator.refreshing import DEFAULTS, Refreshing
 from gateway.authenticator.verified import VerifiedTokens
 from gateway.core.case import Rules
@@ -25,15 +24,11 @@ from gateway.core.verdict import (
     NeedMachine,
     NeedPayload,
     NeedRefresh,
-    PayloadAnswer,
     State,
     Verdict,
 )
-from gateway.errors import KeysUnavailable, MachinesUnavailable, SessionsApiError
+from gateway.errors import KeysUnavailable, MachinesUnavailable
 from gateway.ports import Clock, KeySource, SessionsApi
-
-NONCE_MEMORY_S = 60
-"""Seconds for which a nonce that brought nothing is not asked for again: its cookie outlives its single use."""
 
 
 class Authenticator:
@@ -70,7 +65,7 @@ class Authenticator:
         self._api = api
         self._refreshing = Refreshing(api, refresh, timer, on_session_end=self._end) if api is not None else None
         self._machines = machines
-        self._spent_nonces: TTLCache[str, bool] = TTLCache(10_000, NONCE_MEMORY_S, timer)
+        self._nonces = Nonces(api, timer) if api is not None else None
         self._clock = clock
         self._trace = trace
 
@@ -124,32 +119,23 @@ class Authenticator:
             except StopIteration as end:
                 return self._remember(end.value, facts, cookies, now_s)
             try:
-                answer = await self._answer(need)
+                answer = await self._answer(need, facts)
             except (KeysUnavailable, MachinesUnavailable) as error:
                 machine.close()
                 return Verdict(State.UNKNOWN, error.reason, error.detail, retry_after_s=error.retry_after_s)
 
-    async def _answer(self, need: Need) -> Answer:
+    async def _answer(self, need: Need, facts: RequestFacts) -> Answer:
         match need:
             case NeedKey(kid):
                 return self.keys.cached(kid) or await self.keys.find(kid)
             case NeedRefresh():
                 return await self._refreshing.answer(need) if self._refreshing else RefreshFailure.NOT_CONFIGURED
             case NeedPayload(nonce):
-                return await self._payload(nonce.reveal())
+                return await self._nonces.answer(nonce.reveal(), facts.client) if self._nonces else None
             case NeedMachine():
                 if self._machines is None:
                     raise MachinesUnavailable(Reason.SECRET_KEY_INVALID, "there is no key to ask the API with")
                 return await self._machines.answer(need)
-
-    async def _payload(self, nonce: str) -> PayloadAnswer:
-        if self._api is None or nonce in self._spent_nonces:
-            return None
-        self._spent_nonces[nonce] = True
-        try:
-            return await self._api.handshake_payload(nonce)
-        except SessionsApiError:
-            return None
 
     def _end(self, session_id: str) -> None:
         self.verified.end_session(session_id, self._clock())

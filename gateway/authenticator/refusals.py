@@ -71,14 +71,22 @@ class Asker:
 
     @property
     def network(self) -> str:
-        """The address that counts: of IPv6 the first half, since one customer has all of the second (RFC 6177)."""
-        try:
-            address = ip_address(self.client)
-        except ValueError:
-            return self.client
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
-            return str(IPv6Address(int(address) >> 64 << 64))
-        return str(address.ipv4_mapped if isinstance(address, IPv6Address) else address)
+        """What is held responsible for the address."""
+        return network_of(self.client)
+
+
+def network_of(client: str) -> str:
+    """Return what counts of an address: of IPv6 the first half, since one customer has all of the second (RFC 6177).
+
+    A text that is no address stands for itself.
+    """
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return client
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
+    return str(address)
 
 
 def digest(*parts: str) -> bytes:

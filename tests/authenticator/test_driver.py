@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from gateway.authenticator.driver import NONCE_MEMORY_S, Authenticator
+from gateway.authenticator.driver import Authenticator
 from gateway.authenticator.machines import Machines
+from gateway.authenticator.nonces import MEMORY_S
 from gateway.authenticator.verified import VerifiedTokens
 from gateway.core.machine_claims import MachineRecord
 from gateway.core.reasons import Reason
@@ -166,7 +167,7 @@ async def test_a_spent_nonce_is_asked_for_once_and_changes_nothing(answer):
     for _ in range(3):
         assert (await authenticator.authenticate(facts)).state is State.SIGNED_IN
     assert api.nonces == ["spent"]
-    timer.advance(NONCE_MEMORY_S + 1)
+    timer.advance(MEMORY_S + 1)
     await authenticator.authenticate(facts)
     assert api.nonces == ["spent", "spent"]
 

@@ -1,0 +1,67 @@
+"""The cookies behind a handshake's nonce: each nonce is asked for once, and nobody can have them asked for without end.
+
+A nonce is no proof of anything, so whoever invents them would have this gateway call the API with each. Only an
+address whose nonces bring nothing is held back; then theirs count as useless, which a browser gets over by another
+handshake. What failed for a cause of the API is nobody's fault and is not counted.
+"""
+
+import time
+from hashlib import sha256
+
+from cachetools import TTLCache
+
+from gateway.authenticator.refusals import network_of
+from gateway.core.verdict import PayloadAnswer
+from gateway.errors import ApiFailed, ApiRefused, SessionsApiError
+from gateway.ports import Clock, SessionsApi
+
+MEMORY_S = 60
+"""Seconds for which a nonce is not asked for again: its cookie outlives its single use. So long are failures held
+against an address, too, counted from the last one."""
+
+MAX_ENTRIES = 10_000
+"""Nonces and addresses that are remembered, of each."""
+
+MAX_CHARS = 512
+"""Of a nonce; more was not made by the API."""
+
+MAX_USELESS = 100
+"""Nonces from one address that may bring nothing: people reload pages, and an office has one address."""
+
+_USELESS_STATUSES = frozenset({400, 404, 410, 422})
+"""The API knows no such nonce, or says that the text cannot be one."""
+
+
+class Nonces:
+    """Answers :class:`~gateway.core.verdict.NeedPayload`.
+
+    Args:
+        api: has the cookies.
+        timer: seconds; only differences count.
+    """
+
+    def __init__(self, api: SessionsApi, timer: Clock = time.monotonic) -> None:
+        self._api = api
+        self._spent: TTLCache[bytes, bool] = TTLCache(MAX_ENTRIES, MEMORY_S, timer)
+        self._useless: TTLCache[str, int] = TTLCache(MAX_ENTRIES, MEMORY_S, timer)
+
+    async def answer(self, nonce: str, client: str) -> PayloadAnswer:
+        """Return the directives of the cookies, or None where there are none to be had.
+
+        Args:
+            nonce: as it came.
+            client: the address that it came from.
+        """
+        network = network_of(client)
+        if len(nonce) > MAX_CHARS or self._useless.get(network, 0) >= MAX_USELESS:
+            return None
+        digest = sha256(nonce.encode("utf-8", "surrogatepass")).digest()
+        if digest in self._spent:
+            return None
+        self._spent[digest] = True
+        try:
+            return await self._api.handshake_payload(nonce)
+        except SessionsApiError as error:
+            if isinstance(error, ApiRefused | ApiFailed) and error.status in _USELESS_STATUSES:
+                self._useless[network] = self._useless.get(network, 0) + 1
+            return None
