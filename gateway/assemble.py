@@ -3,12 +3,12 @@
 The only place that knows which adapter stands behind which port; owns their closing.
 """
 
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import httpx
 from starlette.types import ASGIApp
@@ -23,15 +23,14 @@ from gateway.authenticator.machines import Limits, Machines
 from gateway.authenticator.verified import VerifiedTokens
 from gateway.core.case import Rules
 from gateway.core.cookies import CookieNames
+from gateway.core.frontend_api import base_url, issuers, known_pages, own_host, proxy_path, role
 from gateway.core.headers import IdentityNamespace, RequestHeaders
 from gateway.core.identity import IdentityHeaders
-from gateway.core.instance import InstanceKind
 from gateway.core.keys import pinned_key
 from gateway.core.organization_sync import OrganizationPatterns, Pattern
 from gateway.core.policy import SignIn, accounts_portal
-from gateway.core.referrers import KnownPages
 from gateway.core.routes import RouteTable
-from gateway.core.settings_model import InstanceSettings, Settings
+from gateway.core.settings_model import Settings
 from gateway.core.token_class import has_machines
 from gateway.core.tokens import Expectations
 from gateway.core.trust import Trust
@@ -75,40 +74,22 @@ def rules(settings: Settings) -> Rules:
     key = instance.publishable_key
     return Rules(
         kind=key.kind,
-        frontend_api=key.frontend_api,
+        frontend_api=own_host(instance),
         names=CookieNames.of(key.cookie_suffix),
-        handshake_base=frontend_api_url(instance),
+        handshake_base=base_url(instance),
         expected=Expectations(issuers(instance), frozenset(instance.authorized_parties), instance.clock_skew_s),
         refresh_methods=None if settings.refresh.methods is None else frozenset(settings.refresh.methods),
         has_refresh=settings.refresh.enabled and instance.secret_key is not None,
         has_api=instance.secret_key is not None,
+        new_state=secrets.token_urlsafe,
         known_pages=known_pages(instance),
         organizations=OrganizationPatterns(
             tuple(map(Pattern.parse, instance.organization_patterns)),
             tuple(map(Pattern.parse, instance.personal_patterns)),
         ),
+        role=role(instance),
+        proxy_path=proxy_path(instance),
     )
-
-
-def known_pages(instance: InstanceSettings) -> KnownPages:
-    """Return the instance's own pages: those of its Frontend API, and where people sign in."""
-    host = urlsplit(frontend_api_url(instance)).hostname or ""
-    portal = accounts_portal(instance.publishable_key.frontend_api)
-    origin = "" if instance.proxy_url else portal.removesuffix("/sign-in")
-    return KnownPages(host, origin, instance.publishable_key.kind is InstanceKind.DEVELOPMENT)
-
-
-def frontend_api_url(instance: InstanceSettings) -> str:
-    """Return where browsers reach the Frontend API, without a trailing slash."""
-    return (instance.proxy_url or f"https://{instance.publishable_key.frontend_api}").rstrip("/")
-
-
-def issuers(instance: InstanceSettings) -> frozenset[str]:
-    """Return the issuers whose tokens are this instance's: its Frontend API, and its proxy where there is one."""
-    own = {f"https://{instance.publishable_key.frontend_api}"}
-    if instance.proxy_url is not None:
-        own.add(instance.proxy_url.rstrip("/"))
-    return frozenset(own)
 
 
 def build(
@@ -139,7 +120,7 @@ def build(
         if instance.secret_key
         else None
     )
-    load = client.jwks if client else public_jwks(f"{frontend_api_url(instance)}/.well-known/jwks.json", transport)
+    load = client.jwks if client else public_jwks(f"{base_url(instance)}/.well-known/jwks.json", transport)
     keys = _keys(settings, load, verified.clear, clock, timer)
     authenticator = Authenticator(
         rules(settings),
@@ -157,7 +138,7 @@ def build(
         RouteTable.build(settings.routes),
         Trust(settings.server.trusted_proxies, settings.server.allowed_hosts),
         identity,
-        SignIn(address, instance.publishable_key.kind),
+        SignIn(address, instance.publishable_key.kind, instance.is_satellite),
     )
     return Engine(
         gate,

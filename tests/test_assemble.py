@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.adapters.journal import JsonJournal, NoJournal, TextJournal
 from gateway.adapters.jwks import PinnedKeys, RemoteKeys
-from gateway.assemble import build, frontend_api_url, issuers, journal_of, key_file, proxy_app, rules
+from gateway.assemble import build, journal_of, key_file, proxy_app, rules
 from gateway.authority import Authority, AuthorityConfig
 from gateway.core.instance import InstanceKind, PublishableKey
 from gateway.core.keys import key_set
@@ -79,16 +79,6 @@ def test_a_refresh_needs_a_secret_key_and_the_setting(secret_key, enabled, has_r
     made = rules(Settings(instance=instance(secret_key=secret_key), refresh=refresh))
     assert (made.has_refresh, made.has_api) == (has_refresh, secret_key is not None)
     assert made.refresh_methods == frozenset({"GET"})
-
-
-def test_the_frontend_api_is_the_proxy_where_there_is_one():
-    assert frontend_api_url(instance()) == ISSUER
-    assert frontend_api_url(instance(proxy_url="https://app.test/__clerk/")) == "https://app.test/__clerk"
-
-
-def test_tokens_of_the_frontend_api_and_of_the_proxy_are_ours_and_no_others():
-    assert issuers(instance()) == {ISSUER}
-    assert issuers(instance(proxy_url="https://app.test/__clerk/")) == {ISSUER, "https://app.test/__clerk"}
 
 
 # Keys

@@ -94,11 +94,15 @@ class Authenticator:
             facts: the request.
             cookies: its ``Cookie`` headers.
         """
+        known = None
         if facts.bearer is not None:
-            return self.verified.recall(facts.bearer, self._clock())
-        if len(cookies) == 1 and rests_on_cookies(facts, self.rules):
-            return self.verified.recall_cookies(cookies[0], self._clock())
-        return None
+            known = self.verified.recall(facts.bearer, self._clock())
+        elif len(cookies) == 1 and rests_on_cookies(facts, self.rules):
+            known = self.verified.recall_cookies(cookies[0], self._clock())
+        if self.rules.proxy_path and known is not None and known.claims is not None:
+            # What a proxy under one origin's path issued counts on that origin.
+            return known if known.claims.issuer in self.rules.issuers(facts.url.origin) else None
+        return known
 
     async def authenticate(
         self, facts: RequestFacts, cookies: Sequence[bytes] = (), accepts: Accepts = SESSION_ONLY

@@ -26,6 +26,10 @@ TABLE: dict[str, str] = {
     Reason.DEV_BROWSER_MISSING: "Browsers fetch one by themselves; programs send Authorization: Bearer.",
     Reason.DEV_BROWSER_SYNC: _RENEW,
     Reason.PRIMARY_DOMAIN_CROSS_ORIGIN_SYNC: _RENEW,
+    Reason.PRIMARY_RESPONDS_TO_SYNCING: "Nothing is wrong as long as it happens once: the browser goes back to the "
+    "satellite that sent it; see instance.satellite_origins.",
+    Reason.SATELLITE_NEEDS_SYNCING: "Nothing is wrong as long as it happens once: the satellite asks whether somebody "
+    "is signed in. If it repeats, compare instance.domain, proxy_url and sign_in_url with the domains of the instance.",
     Reason.ACTIVE_ORGANIZATION_MISMATCH: "The page is for another organization than the session's active one; see "
     "instance.organization_patterns. A browser is switched by the handshake.",
     Reason.DUPLICATE_SESSION_COOKIES: "Find out who else sets session cookies for this host or its parent domain; "

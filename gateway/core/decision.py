@@ -14,6 +14,7 @@ from gateway.core.claims import SessionClaims
 from gateway.core.cookies import removal
 from gateway.core.diagnosis import with_cause
 from gateway.core.evidence import Evidence, VerifiedTokens
+from gateway.core.instance import InstanceKind
 from gateway.core.machine import judge_machine
 from gateway.core.narration import tell_evidence, tell_following, tell_rows, tell_source
 from gateway.core.organization_sync import needs_other_organization
@@ -22,6 +23,7 @@ from gateway.core.referrers import comes_from_elsewhere
 from gateway.core.renewal import ask_for_handshake, refresh
 from gateway.core.request import RequestFacts
 from gateway.core.resolution import resolve
+from gateway.core.satellites import NOTES, Satellite, Sync
 from gateway.core.secret import Secret
 from gateway.core.token_class import SESSION_ONLY, Accepts
 from gateway.core.tokens import TokenError
@@ -37,7 +39,9 @@ class Row:
     Attributes:
         step: number in request-authentication section 6 B.
         when: in words, for the documentation.
-        renews: a handshake is asked for where the request is eligible; otherwise signed out.
+        renews: the browser is sent to be renewed where the request is eligible; otherwise signed out.
+        development: the row is for development instances only.
+        satellite: the row is for satellites only, or for others only; None for both.
     """
 
     step: int
@@ -45,22 +49,51 @@ class Row:
     applies: Callable[[Evidence], bool]
     reason: Reason
     renews: bool = False
+    development: bool = False
+    satellite: bool | None = None
 
 
 COOKIE_ROWS: tuple[Row, ...] = (
     Row(
+        2,
+        "a page of a satellite that syncs only when asked is opened with no client and no session, and "
+        "__clerk_synced is not there",
+        lambda e: e.sync is Sync.UNASKED,
+        Reason.SESSION_TOKEN_AND_UAT_MISSING,
+        satellite=True,
+    ),
+    Row(
+        2,
+        "a page of a satellite is opened with no client and no session, or with __clerk_synced=false",
+        lambda e: e.sync is Sync.NEEDED,
+        Reason.SATELLITE_NEEDS_SYNCING,
+        renews=True,
+        satellite=True,
+    ),
+    Row(
+        3,
+        "__clerk_redirect_url names an address of a satellite that this primary answers",
+        lambda e: e.sync is Sync.ANSWER,
+        Reason.PRIMARY_RESPONDS_TO_SYNCING,
+        renews=True,
+        development=True,
+        satellite=False,
+    ),
+    Row(
         4,
-        "development, and the URL brings a dev browser token",
-        lambda e: e.is_development and e.syncs_dev_browser,
+        "the URL brings a dev browser token",
+        lambda e: e.syncs_dev_browser,
         Reason.DEV_BROWSER_SYNC,
         renews=True,
+        development=True,
     ),
     Row(
         5,
-        "development, and there is no dev browser token",
-        lambda e: e.is_development and not e.dev_browser,
+        "there is no dev browser token",
+        lambda e: not e.dev_browser,
         Reason.DEV_BROWSER_MISSING,
         renews=True,
+        development=True,
     ),
     Row(
         6,
@@ -92,6 +125,17 @@ COOKIE_ROWS: tuple[Row, ...] = (
         renews=True,
     ),
 )
+
+
+def rows_for(kind: InstanceKind, *, satellite: bool) -> tuple[Row, ...]:
+    """Return the rows that hold for one kind of instance, on a satellite or elsewhere, in their order."""
+    is_development = kind is InstanceKind.DEVELOPMENT
+    return tuple(
+        row for row in COOKIE_ROWS if (is_development or not row.development) and row.satellite in (None, satellite)
+    )
+
+
+_ROWS = {(kind, satellite): rows_for(kind, satellite=satellite) for kind in InstanceKind for satellite in (True, False)}
 
 _RENEWING = {
     Reason.TOKEN_NOT_ACTIVE_YET: Reason.SESSION_TOKEN_NBF,
@@ -143,15 +187,17 @@ def decide(
     verdict = yield from _judge_cookies(case, evidence)
     if verdict.loop is not None:
         verdict = with_cause(case, verdict, unused, evidence)
+    note = unused.message if unused is not None else NOTES.get(evidence.sync, "") if evidence.sync is not None else ""
     # Without this a wrong setting would send people from handshake to sign-in and back with no word of why.
-    return replace(verdict, message=unused.message) if unused and not verdict.message else verdict
+    return replace(verdict, message=note) if note and not verdict.message else verdict
 
 
 def _judge_cookies(case: Case, evidence: Evidence) -> Steps:
+    rows = _ROWS[case.rules.kind, isinstance(case.rules.role, Satellite)]
     if case.trace.is_on:
         tell_evidence(case, evidence)
-        tell_rows(case.trace, COOKIE_ROWS, evidence)
-    for row in COOKIE_ROWS:
+        tell_rows(case.trace, rows, evidence)
+    for row in rows:
         if row.applies(evidence):
             return _apply(row, case, evidence)
     return (yield from _judge(case, evidence.token, evidence))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from gateway.core import binding
 from gateway.core import cookies as cookie
 from gateway.core.case import Case
 from gateway.core.evidence import Evidence, peek
@@ -25,12 +26,12 @@ def _find(case: Case, verdict: Verdict, unused: Unused | None, evidence: Evidenc
     facts, rules = case.facts, case.rules
     token = facts.bearer or evidence.token
     peeked = peek(token, case.verified, case.now_s) if token else None
-    counted = {cookie.SESSION, cookie.CLIENT_UAT, rules.names.session, rules.names.client_uat}
+    counted = {cookie.SESSION, cookie.CLIENT_UAT, cookie.STATE, rules.names.session, rules.names.client_uat}
     return find_cause(
         LoopFacts(
             kind=rules.kind,
             frontend_api=rules.frontend_api,
-            issuers=rules.expected.issuers,
+            issuers=rules.issuers(facts.url.origin),
             url=facts.url,
             reason=verdict.reason,
             unused=unused,
@@ -38,6 +39,7 @@ def _find(case: Case, verdict: Verdict, unused: Unused | None, evidence: Evidenc
             issued_ago_s=case.now_s - peeked.issued_at_s if peeked is not None else 0.0,
             has_session=bool(token),
             several=several_of({name: values for name, values in facts.cookies.items() if name in counted}),
+            keeps_cookies=binding.keeps_cookies(facts),
             forwarded_proto=facts.header("x-forwarded-proto"),
             head_bytes=facts.head_bytes,
         )

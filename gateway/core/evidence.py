@@ -14,6 +14,7 @@ from gateway.core.family import FamilyFacts, FamilyRule, family_rule, is_own
 from gateway.core.handshake import query_value
 from gateway.core.instance import InstanceKind
 from gateway.core.request import RequestFacts
+from gateway.core.satellites import Sync
 from gateway.core.tokens import TokenError, parse
 
 
@@ -55,6 +56,7 @@ class Evidence:
         client_uat_s: Unix seconds of the client's last change; 0 means no active client.
         dev_browser: the development browser's token; empty for none.
         syncs_dev_browser: the URL brings a development browser token.
+        sync: what the request has to do with satellites; None for nothing.
     """
 
     is_development: bool
@@ -66,6 +68,7 @@ class Evidence:
     client_uat_s: int
     dev_browser: str = field(repr=False)
     syncs_dev_browser: bool
+    sync: Sync | None = None
 
 
 def gather(

@@ -12,6 +12,7 @@ from gateway.core.cookies import (
     HANDSHAKE_NONCE,
     REDIRECT_COUNT,
     SESSION,
+    STATE,
     CookieNames,
     SetCookie,
 )
@@ -22,7 +23,7 @@ MAX_REDIRECTS = 3
 
 REDIRECT_COUNT_LIFE_S = 2
 
-_RESULT_PARAMETERS = frozenset({DEV_BROWSER, HANDSHAKE, HANDSHAKE_NONCE, "__clerk_help", "__dev_session"})
+_RESULT_PARAMETERS = frozenset({DEV_BROWSER, HANDSHAKE, HANDSHAKE_NONCE, STATE, "__clerk_help", "__dev_session"})
 _VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
@@ -65,15 +66,15 @@ def count_cookie(count: int, *, secure: bool) -> SetCookie:
     )
 
 
-def location(base: str, facts: RequestFacts, parameters: Iterable[tuple[str, str]]) -> str:
+def location(base: str, return_address: str, parameters: Iterable[tuple[str, str]]) -> str:
     """Return the address of the handshake.
 
     Args:
         base: the Frontend API, ``https://host``, without a trailing slash.
-        facts: whose URL the browser comes back to.
+        return_address: where the browser comes back to.
         parameters: what follows ``redirect_url``, in order.
     """
-    query = urlencode([("redirect_url", clean_url(facts.url)), *parameters], errors="replace")
+    query = urlencode([("redirect_url", return_address), *parameters], errors="replace")
     return f"{base}/v1/client/handshake?{query}"
 
 
@@ -103,12 +104,16 @@ def escape(text: str) -> str:
 
 def query_value(url: PublicUrl, name: str) -> str | None:
     """Return the first value of a query parameter, or None where it is not there."""
+    values = query_values(url, name)
+    return values[0] if values else None
+
+
+def query_values(url: PublicUrl, name: str) -> list[str]:
+    """Return all values of a query parameter, in order."""
     if name not in url.query and "%" not in url.query:
-        return None
-    for pair in url.query.split("&"):
-        if _name(pair) == name:
-            return unquote_plus(pair.partition("=")[2], errors="replace")
-    return None
+        return []
+    pairs = url.query.split("&")
+    return [unquote_plus(pair.partition("=")[2], errors="replace") for pair in pairs if _name(pair) == name]
 
 
 def _name(pair: str) -> str:
@@ -120,6 +125,19 @@ def with_query(address: str, name: str, value: str) -> str:
     target, mark, fragment = address.partition("#")
     joint = "&" if "?" in target else "?"
     return f"{target}{joint}{quote_plus(name)}={quote_plus(value, errors='replace')}{mark}{fragment}"
+
+
+def with_query_set(address: str, name: str, value: str) -> str:
+    """Return an address with a query parameter set: in place of the first of its name, the others dropped."""
+    target, mark, fragment = address.partition("#")
+    place, _, query = target.partition("?")
+    pairs = query.split("&")
+    found = [position for position, pair in enumerate(pairs) if _name(pair) == name]
+    if not found:
+        return with_query(address, name, value)
+    pairs[found[0]] = f"{quote_plus(name)}={quote_plus(value, errors='replace')}"
+    kept = "&".join(pair for position, pair in enumerate(pairs) if position not in found[1:])
+    return f"{place}?{kept}{mark}{fragment}"
 
 
 def delivered_session(cookies: Iterable[SetCookie], names: CookieNames) -> str:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from gateway.core.case import Case
 from gateway.core.claims import SessionClaims
-from gateway.core.cookies import CLIENT_UAT, DEV_BROWSER, HANDSHAKE, HANDSHAKE_NONCE, SESSION
+from gateway.core.cookies import CLIENT_UAT, DEV_BROWSER, HANDSHAKE, HANDSHAKE_NONCE, SESSION, STATE
 from gateway.core.evidence import Evidence, Peeked, peek
 from gateway.core.handshake import query_value, redirect_count
 from gateway.core.reasons import Reason
@@ -42,7 +42,7 @@ def secrets_of(case: Case) -> Iterable[str]:
         yield facts.bearer
     for values in facts.cookies.values():
         yield from values
-    for name in (HANDSHAKE, HANDSHAKE_NONCE, DEV_BROWSER):
+    for name in (HANDSHAKE, HANDSHAKE_NONCE, DEV_BROWSER, STATE):
         yield query_value(facts.url, name) or ""
 
 

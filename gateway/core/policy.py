@@ -12,6 +12,7 @@ from gateway.core.instance import InstanceKind
 from gateway.core.reasons import Reason
 from gateway.core.request import PublicUrl, RequestFacts
 from gateway.core.requirement import unmet
+from gateway.core.satellites import asking_again
 from gateway.core.settings_model import Access, OnSignedOut, RouteSettings
 from gateway.core.verdict import State, Verdict
 
@@ -48,15 +49,21 @@ class SignIn:
     Attributes:
         address: the sign-in page.
         kind: development carries the dev browser token to another origin.
+        is_satellite: a satellite asks to be synced when the browser comes back from another origin.
     """
 
     address: str
     kind: InstanceKind
+    is_satellite: bool = False
 
     def location(self, url: PublicUrl, dev_browser: str) -> str:
         """Return the sign-in address that comes back to this URL (request-authentication section 16)."""
-        target = with_query(self.address, "redirect_url", clean_url(url))
-        if self.kind is InstanceKind.DEVELOPMENT and dev_browser and urlsplit(self.address).netloc != url.host:
+        is_elsewhere = urlsplit(self.address).netloc != url.host
+        back = clean_url(url)
+        target = with_query(
+            self.address, "redirect_url", asking_again(back) if self.is_satellite and is_elsewhere else back
+        )
+        if self.kind is InstanceKind.DEVELOPMENT and dev_browser and is_elsewhere:
             target = with_query(target, DEV_BROWSER, dev_browser)
         return target
 
@@ -82,7 +89,9 @@ def act(verdict: Verdict, facts: RequestFacts, terms: RouteSettings, sign_in: Si
     on_signed_out = terms.on_signed_out
     if verdict.state is State.UNKNOWN:
         return Refuse(verdict.reason)
-    may_redirect = facts.method in {"GET", "HEAD"} and on_signed_out is not OnSignedOut.UNAUTHORIZED
+    # An answer to a satellite is none of this route's business: it goes out whatever the route says.
+    is_answer = verdict.reason == Reason.PRIMARY_RESPONDS_TO_SYNCING
+    may_redirect = facts.method in {"GET", "HEAD"} and (is_answer or on_signed_out is not OnSignedOut.UNAUTHORIZED)
     if verdict.location and may_redirect:
         return Redirect(verdict.location)
     if terms.require is not None and verdict.state is State.SIGNED_IN:

@@ -25,6 +25,8 @@ class Reason(StrEnum):
     DEV_BROWSER_MISSING = "dev-browser-missing"
     DEV_BROWSER_SYNC = "dev-browser-sync"
     PRIMARY_DOMAIN_CROSS_ORIGIN_SYNC = "primary-domain-cross-origin-sync"
+    PRIMARY_RESPONDS_TO_SYNCING = "primary-responds-to-syncing"
+    SATELLITE_NEEDS_SYNCING = "satellite-needs-syncing"
     ACTIVE_ORGANIZATION_MISMATCH = "active-organization-mismatch"
     DUPLICATE_SESSION_COOKIES = "duplicate-session-cookies"
     SESSION_PENDING = "session-pending"
@@ -174,6 +176,8 @@ TABLE: dict[str, Meaning] = {
     Reason.DEV_BROWSER_MISSING: _SIGN_IN,
     Reason.DEV_BROWSER_SYNC: _RENEW,
     Reason.PRIMARY_DOMAIN_CROSS_ORIGIN_SYNC: _RENEW,
+    Reason.PRIMARY_RESPONDS_TO_SYNCING: _RENEW,
+    Reason.SATELLITE_NEEDS_SYNCING: _SIGN_IN,
     Reason.ACTIVE_ORGANIZATION_MISMATCH: _RENEW,
     Reason.DUPLICATE_SESSION_COOKIES: Meaning(
         401, "", "warning", "Your browser holds session cookies of two sessions; please sign in again."

@@ -22,7 +22,7 @@ class KnownPages:
     """The instance's own pages.
 
     Attributes:
-        host: of the Frontend API, or of what stands in for it; any scheme and port.
+        host: of the Frontend API, or of what stands in for it; any scheme and port; empty for the site's own host.
         origin: of the sign-in pages; empty for none.
         has_hosted: development instances have their pages on domains that all of them share.
     """
@@ -33,7 +33,8 @@ class KnownPages:
 
     def include(self, host: str, origin: str) -> bool:
         """Return whether a page there is the instance's own."""
-        return host == self.host or origin == self.origin or (self.has_hosted and _is_hosted(host))
+        is_own = self.host != "" and host == self.host
+        return is_own or origin == self.origin or (self.has_hosted and _is_hosted(host))
 
 
 def comes_from_elsewhere(facts: RequestFacts, known: KnownPages) -> bool:
@@ -45,6 +46,8 @@ def comes_from_elsewhere(facts: RequestFacts, known: KnownPages) -> bool:
         return False  # as a rule it is a page of this site
     place = _place(referer)
     if place is None or place[1] == facts.url.origin:
+        return False
+    if not known.host and place[0] == canonical_host(facts.url.host)[0]:
         return False
     return not known.include(*place) and redirect_count(facts) == 0
 

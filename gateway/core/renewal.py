@@ -5,10 +5,10 @@ Sources: request-authentication sections 7, 8 and 12.
 
 from collections.abc import Generator
 
+from gateway.core import binding, handshake, satellites
 from gateway.core import cookies as cookie
-from gateway.core import handshake
 from gateway.core.case import Case
-from gateway.core.cookies import CookieError, remake
+from gateway.core.cookies import CookieError, SetCookie, remake
 from gateway.core.evidence import Evidence, peek
 from gateway.core.instance import API_VERSION
 from gateway.core.loop_causes import Finding, LoopCause
@@ -27,18 +27,36 @@ REFRESH_HEADERS = ("accept-language", "origin", "user-agent")
 
 
 def ask_for_handshake(case: Case, reason: str, message: str, evidence: Evidence) -> Verdict:
-    """Send a browser to the handshake; others, and browsers in a loop, are signed out for the same reason."""
-    dev_browser = Secret(evidence.dev_browser)
-    if not handshake.is_eligible(case.facts):
-        case.trace.note("handshake", Mark.NO, "not for this request: {}", handshake.why_not(case.facts))
+    """Send a browser to the handshake; others, and browsers in a loop, are signed out for the same reason.
+
+    A satellite in development sends it to the primary instead, and the primary back to the satellite.
+    """
+    facts, dev_browser = case.facts, Secret(evidence.dev_browser)
+    if not handshake.is_eligible(facts):
+        case.trace.note("handshake", Mark.NO, "not for this request: {}", handshake.why_not(facts))
         return Verdict(State.SIGNED_OUT, reason, message, dev_browser=dev_browser)
-    count = handshake.redirect_count(case.facts)
-    if count >= handshake.MAX_REDIRECTS:
-        case.trace.note("handshake", Mark.NO, "a loop: it would be number {} within seconds", count + 1)
-        return Verdict(State.SIGNED_OUT, reason, message, loop=STOPPED, dev_browser=dev_browser)
+    count = binding.attempts(facts) + 1
+    state = binding.state_of(facts, case.rules.new_state)
+    keep_state = binding.state_cookie(facts.url, state)
+    if count > handshake.MAX_REDIRECTS:
+        case.trace.note("handshake", Mark.NO, "a loop: it would be number {} within seconds", count)
+        # A browser that begins to keep cookies is known by the state's, and may try again from the same address.
+        known = () if binding.keeps_cookies(facts) or not binding.came_back(facts) else (keep_state,)
+        return Verdict(State.SIGNED_OUT, reason, message, loop=STOPPED, cookies=known, dev_browser=dev_browser)
     case.trace.note(
-        "handshake", Mark.CHOSEN, "for {}; number {} of {} in a row", reason, count + 1, handshake.MAX_REDIRECTS
+        "handshake", Mark.CHOSEN, "for {}; number {} of {} in a row", reason, count, handshake.MAX_REDIRECTS
     )
+    cookies: tuple[SetCookie, ...] = (handshake.count_cookie(count, secure=case.is_secure),)
+    location = satellites.destination(facts, case.rules.role, reason, evidence.dev_browser)
+    if not location:
+        address = binding.return_address(facts, state, count)
+        location = handshake.location(case.handshake_base, address, _parameters(case, reason, evidence))
+        cookies += (keep_state,)
+    return Verdict(State.HANDSHAKE, reason, message, location=location, cookies=cookies, dev_browser=dev_browser)
+
+
+def _parameters(case: Case, reason: str, evidence: Evidence) -> list[tuple[str, str]]:
+    """Return what the Frontend API is told, in the reference's order (section 8)."""
     token = case.facts.bearer or evidence.token  # the one that failed, never another's (quirk Q1)
     parameters = [
         ("__clerk_api_version", API_VERSION),
@@ -53,14 +71,7 @@ def ask_for_handshake(case: Case, reason: str, message: str, evidence: Evidence)
     target = case.rules.organizations.target(case.facts.url.path)
     if target is not None:
         parameters.append(("organization_id", target.parameter))
-    return Verdict(
-        State.HANDSHAKE,
-        reason,
-        message,
-        location=handshake.location(case.rules.handshake_base, case.facts, parameters),
-        cookies=(handshake.count_cookie(count + 1, secure=case.is_secure),),
-        dev_browser=dev_browser,
-    )
+    return parameters
 
 
 def refresh(case: Case, token: str, evidence: Evidence) -> Generator[Need, Answer, Verdict | str]:

@@ -3,15 +3,17 @@
 from collections.abc import Generator
 from dataclasses import replace
 
+from gateway.core import binding, handshake, satellites
 from gateway.core import cookies as cookie
-from gateway.core import handshake
 from gateway.core.case import Case
 from gateway.core.cookies import CookieError, OversizedCookieError, SetCookie, remake, removal
 from gateway.core.evidence import peek
 from gateway.core.instance import InstanceKind
 from gateway.core.loop_causes import Unused, Use
+from gateway.core.organization_sync import needs_other_organization
 from gateway.core.reasons import Reason
 from gateway.core.request import RequestFacts
+from gateway.core.satellites import Satellite
 from gateway.core.secret import Secret
 from gateway.core.tokens import TokenError
 from gateway.core.trace import Mark, Trace
@@ -29,10 +31,11 @@ def resolve(case: Case) -> Generator[Need, Answer, Verdict | Unused | None]:
         the verdict, or the answer that could not be used; None where there was no answer.
     """
     facts, rules = case.facts, case.rules
-    if not handshake.takes_answer(facts):
+    nonce, token = _brought(facts)
+    if not (nonce or token):
         return None
-    nonce, nonce_in_url = _handshake_value(facts, cookie.HANDSHAKE_NONCE)
-    token, token_in_url = _handshake_value(facts, cookie.HANDSHAKE)
+    if not binding.is_bound(facts):
+        return _useless(case, Unused(Use.UNBOUND, binding.UNBOUND))
     directives: Answer = None
     if nonce and rules.has_api:
         case.trace.note("handshake answer", Mark.CHOSEN, "nonce {}", Secret(nonce))
@@ -44,11 +47,7 @@ def resolve(case: Case) -> Generator[Need, Answer, Verdict | Unused | None]:
             return _useless(case, _refused_token(case, "the handshake's token was refused", token, read))
         directives = read
     if not isinstance(directives, tuple) or not directives:
-        return (
-            _useless(case, Unused(Use.EMPTY, "the handshake brought nothing that can be used"))
-            if nonce or token
-            else None
-        )
+        return _useless(case, Unused(Use.EMPTY, "the handshake brought nothing that can be used"))
     try:
         cookies = remake(directives, rules.names, secure=case.is_secure)
     except CookieError as error:
@@ -56,8 +55,7 @@ def resolve(case: Case) -> Generator[Need, Answer, Verdict | Unused | None]:
         return _useless(case, Unused(why, f"the handshake's cookies were refused: {error}"))
     used = [name for name in (cookie.HANDSHAKE, cookie.HANDSHAKE_NONCE) if facts.cookie(name)]
     cookies += tuple(removal(name, secure=case.is_secure) for name in used)
-    location = handshake.clean_url(facts.url) if nonce_in_url or token_in_url else ""
-    return (yield from _apply_handshake(case, cookies, location))
+    return (yield from _apply_handshake(case, cookies))
 
 
 def _useless(case: Case, unused: Unused) -> Unused:
@@ -76,9 +74,16 @@ def _refused_token(case: Case, what: str, token: str, error: TokenError) -> Unus
     )
 
 
-def _handshake_value(facts: RequestFacts, name: str) -> tuple[str, bool]:
+def _brought(facts: RequestFacts) -> tuple[str, str]:
+    """Return nonce and token that a handshake brought; empty texts for none, and where none is taken."""
+    if not handshake.takes_answer(facts):
+        return "", ""
+    return _handshake_value(facts, cookie.HANDSHAKE_NONCE), _handshake_value(facts, cookie.HANDSHAKE)
+
+
+def _handshake_value(facts: RequestFacts, name: str) -> str:
     in_url = handshake.query_value(facts.url, name) if facts.url.query else None
-    return (in_url, True) if in_url else (facts.cookie(name), False)
+    return in_url or facts.cookie(name)
 
 
 def _handshake_directives(token: str, trace: Trace) -> Generator[Need, Answer, tuple[str, ...] | TokenError | None]:
@@ -94,16 +99,13 @@ def _handshake_directives(token: str, trace: Trace) -> Generator[Need, Answer, t
     return tuple(listed)
 
 
-def _apply_handshake(
-    case: Case, cookies: tuple[SetCookie, ...], location: str
-) -> Generator[Need, Answer, Verdict | Unused]:
+def _apply_handshake(case: Case, cookies: tuple[SetCookie, ...]) -> Generator[Need, Answer, Verdict | Unused]:
     token = handshake.delivered_session(cookies, case.rules.names)
     names = ", ".join(each.name for each in cookies)
     case.trace.note("handshake answer", Mark.OK, "it sets {}", names)
     if not token:
-        return Verdict(
-            State.SIGNED_OUT, Reason.SESSION_TOKEN_MISSING, cookies=cookies, location=location, how=How.HANDSHAKE
-        )
+        verdict = Verdict(State.SIGNED_OUT, Reason.SESSION_TOKEN_MISSING, cookies=cookies, how=How.HANDSHAKE)
+        return _sent_on(case, verdict)
     expected = case.rules.expected
     if case.rules.kind is InstanceKind.DEVELOPMENT:
         expected = replace(expected, skew_s=DEVELOPMENT_SKEW_S)
@@ -112,4 +114,21 @@ def _apply_handshake(
     except TokenError as error:
         what = "the session that the handshake brought was refused"
         return _useless(case, _refused_token(case, what, token, error))
-    return signed_in(claims, token, How.HANDSHAKE, cookies, location)
+    return _sent_on(case, signed_in(claims, token, How.HANDSHAKE, cookies))
+
+
+def _sent_on(case: Case, verdict: Verdict) -> Verdict:
+    """Send the browser to the address without what the handshake left in it.
+
+    The counter goes along: the next page comes with the same Referer, and perhaps for an organization that the
+    handshake has just not brought, and must not begin anew, however long the handshake took.
+    """
+    facts, claims = case.facts, verdict.claims
+    location = handshake.clean_url(facts.url)
+    if isinstance(case.rules.role, Satellite):
+        location = satellites.after_answer(facts.url, is_signed_in=claims is not None)
+    count = max(1, handshake.redirect_count(facts))
+    if claims is not None and needs_other_organization(facts, claims, case.rules.organizations):
+        count = handshake.MAX_REDIRECTS
+    counter = handshake.count_cookie(count, secure=case.is_secure)
+    return replace(verdict, location=location, cookies=(*verdict.cookies, counter))

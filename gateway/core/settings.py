@@ -38,6 +38,7 @@ from gateway.core.settings_model import (
     ServerSettings,
     Settings,
 )
+from gateway.core.settings_satellites import satellite_faults, satellite_warnings
 from gateway.core.settings_values import BadTableError, BadValueError, show
 from gateway.core.token_class import SESSION_ONLY, Accepts, TokenType, has_machines
 from gateway.errors import ConfigurationError, Fault
@@ -86,6 +87,7 @@ def parse(document: Mapping[str, object], *, needs_upstream: bool = True) -> Set
     routes = reading.routes(document.get(ROUTE.name), needs_upstream=needs_upstream)
     faulty = {fault.setting.partition(".")[0] for fault in reading.faults}
     reading.faults += _instance_faults(sections["instance"], given=_names(document.get("instance")))
+    reading.faults += satellite_faults(sections["instance"], _names(document.get("instance")), sections["server"])
     reading.faults += _identity_faults(sections["identity"])
     reading.faults += _accepts_faults(routes, _names(document.get("instance")))
     reading.faults += _require_faults((where, route) for where, route in routes if where not in faulty)
@@ -270,6 +272,7 @@ def _warnings(settings: Settings) -> Iterable[Fault]:
         if network.prefixlen == 0:
             problem = "anybody can pretend any host, scheme and address"
             yield Fault("server.trusted_proxies", f'"{network}"', problem, "name the networks of your own proxies")
+    yield from satellite_warnings(instance)
     if instance.publishable_key.kind is InstanceKind.PRODUCTION:
         yield from _production_warnings(settings)
 

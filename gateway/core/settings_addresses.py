@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from gateway.core.settings_model import Address, Network
 from gateway.core.settings_values import BadValueError, text
+from gateway.core.target import TargetError, canonical
 from gateway.core.trust import HostError, canonical_host, with_port
 
 _ORIGIN = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>[^/?#@]+)(?P<rest>[/?#].*)?")
@@ -20,8 +21,32 @@ def api_url(value: object) -> str:
 
 
 def proxy_url(value: object) -> str:
-    """Read the URL that stands in for the Frontend API."""
-    return _base_url(value)
+    """Read the URL that stands in for the Frontend API, or the path of the site's own origin that does."""
+    found = text(value)
+    if not found.startswith("/") or found.startswith("//"):
+        return _base_url(found)
+    path = found.rstrip("/")
+    try:
+        is_plain = path != "" and canonical(path.encode()).decode() == path
+    except TargetError:
+        is_plain = False
+    if not is_plain:
+        raise BadValueError("it is no plain path", 'write one like "/__clerk", or an absolute URL')
+    return path
+
+
+def domain(value: object) -> str:
+    """Read the domain of a satellite; its Frontend API has the name clerk in front of it."""
+    found = text(value)
+    try:
+        name, port = canonical_host(found)
+    except HostError:
+        name, port = "", None
+    if not name or "." not in name or name.startswith("[") or port is not None:
+        raise BadValueError("it is not a domain", 'write only its name, like "satellite.example"')
+    if name.startswith("clerk."):
+        raise BadValueError('it starts with "clerk.", which is put in front of it', f'write "{name[6:]}"')
+    return name
 
 
 def page_url(value: object) -> str:

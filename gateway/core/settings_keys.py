@@ -162,7 +162,34 @@ SECTIONS: tuple[Section, ...] = (
             "proxy_url",
             "text",
             addresses.proxy_url,
-            "Replaces https:// and the Frontend API's host in redirects, when that API is reached by another address.",
+            "Replaces https:// and the Frontend API's host in redirects, when that API is reached by another address: "
+            "an absolute URL, or a path of the site's own origin, like /__clerk, that whoever stands in front serves.",
+        ),
+        Key(
+            "is_satellite",
+            "boolean",
+            values.boolean,
+            "Whether this site is a satellite: another domain of the instance, whose people sign in on the primary's.",
+        ),
+        Key(
+            "domain",
+            "text",
+            addresses.domain,
+            "The domain of a satellite; in production its Frontend API is clerk.<domain>. A satellite needs it or "
+            "proxy_url.",
+        ),
+        Key(
+            "satellite_auto_sync",
+            "boolean",
+            values.boolean,
+            "Whether a satellite asks for a session at the first page that is opened, not only after a sign-in.",
+        ),
+        Key(
+            "satellite_origins",
+            "list",
+            values.list_of(addresses.origin),
+            "The origins of the satellites that the primary of a development instance answers.",
+            hazard="whoever serves such an origin gets the dev browser's token, which is as good as the session",
         ),
         Key(
             "clock_skew_s",

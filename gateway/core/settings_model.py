@@ -63,6 +63,10 @@ class InstanceSettings:
     authorized_parties: tuple[str, ...] = ()
     sign_in_url: str | None = None
     proxy_url: str | None = None
+    is_satellite: bool = False
+    domain: str | None = None
+    satellite_auto_sync: bool = False
+    satellite_origins: tuple[str, ...] = ()
     clock_skew_s: float = 5.0
     organization_patterns: tuple[str, ...] = ()
     personal_patterns: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """A session token verified within a decision, and the verdict that follows (request-authentication section 4)."""
 
 from collections.abc import Generator
+from dataclasses import replace
 
 from gateway.core.case import Case
 from gateway.core.claims import SessionClaims, session_claims
@@ -32,10 +33,14 @@ def verify(case: Case, token: str, expected: Expectations) -> Generator[Need, An
     if known is not None:
         check_times(known.expires_at_s, known.not_before_s, known.issued_at_s, case.now_s, expected.skew_s)
         _check_session_lives(case, known)
+        if case.rules.proxy_path and known.issuer not in case.rules.issuers(case.facts.url.origin):
+            raise TokenError(Reason.TOKEN_INVALID_ISSUER, "its issuer is that of another origin", "issuer")
         return known, How.CACHE
     try:
         parsed = parse_session(token, case.trace)
         yield from check_signature_of(parsed, case.trace)
+        if case.rules.proxy_path:
+            expected = replace(expected, issuers=case.rules.issuers(case.facts.url.origin))
         check_claims(parsed.payload, expected, case.now_s, case.trace)
         claims = session_claims(parsed.payload, parsed.encoded)
         _check_session_lives(case, claims)
@@ -85,11 +90,9 @@ def check_signature_of(
     check_signature(parsed, key, trace, types)
 
 
-def signed_in(
-    claims: SessionClaims, token: str, how: How, cookies: tuple[SetCookie, ...] = (), location: str = ""
-) -> Verdict:
+def signed_in(claims: SessionClaims, token: str, how: How, cookies: tuple[SetCookie, ...] = ()) -> Verdict:
     """Return the verdict on a verified token; a pending session does not count as signed in (section 16)."""
     if claims.is_pending:
         message = "the session has open tasks (sts is pending)"
-        return Verdict(State.SIGNED_OUT, Reason.SESSION_PENDING, message, cookies=cookies, location=location, how=how)
-    return Verdict(State.SIGNED_IN, claims=claims, token=Secret(token), cookies=cookies, location=location, how=how)
+        return Verdict(State.SIGNED_OUT, Reason.SESSION_PENDING, message, cookies=cookies, how=how)
+    return Verdict(State.SIGNED_IN, claims=claims, token=Secret(token), cookies=cookies, how=how)

@@ -19,6 +19,7 @@ from gateway.core.reasons import Reason
 from gateway.core.request import Header, PublicUrl, RequestFacts
 from gateway.core.requirement import Requirement
 from gateway.core.routes import Route, RouteTable
+from gateway.core.satellites import asks_primary
 from gateway.core.settings_model import Access
 from gateway.core.target import TargetError
 from gateway.core.token_class import TokenType
@@ -114,7 +115,7 @@ class Gate:
             return self._no_route(facts, origin)
         try:
             if route.settings.access is Access.PUBLIC:
-                return Admission(None, facts, route, _NOT_ASKED, self.identity.signed_out)
+                return await self._open(facts, route)
             accepts = route.settings.accepts
             # What is recalled is a session, which not every route takes.
             takes_sessions = TokenType.SESSION_TOKEN in accepts
@@ -165,6 +166,14 @@ class Gate:
         if verdict.claims is not None:
             return self.identity.of(verdict.claims)
         return self.identity.of_machine(verdict.machine) if verdict.machine is not None else self.identity.signed_out
+
+    async def _open(self, facts: RequestFacts, route: Route) -> Admission:
+        """Let a request through that needs no session, unless it comes from a satellite to the primary's sign-in."""
+        if asks_primary(facts, self.authenticator.rules.role):
+            verdict = await self.authenticator.authenticate(facts)
+            if verdict.reason == Reason.PRIMARY_RESPONDS_TO_SYNCING and verdict.location:
+                return Admission(answers.redirect(verdict.location, verdict), facts, route, verdict)
+        return Admission(None, facts, route, _NOT_ASKED, self.identity.signed_out)
 
     def _no_route(self, facts: RequestFacts, origin: PublicOrigin) -> Admission:
         methods = self.routes.methods(origin.hostname, facts.url.path.encode("ascii"))

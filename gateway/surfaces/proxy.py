@@ -157,7 +157,7 @@ class Proxy:
         is_judged = admission.verdict.state is State.SIGNED_IN
         if not is_judged and has_machines(route.settings.accepts) and type_in(facts.bearer):
             return True  # a machine's token that was refused is no more the upstream's business than a good one
-        return is_judged or may_be_from(facts.bearer, self._gate.authenticator.rules.expected.issuers)
+        return is_judged or may_be_from(facts.bearer, self._gate.authenticator.rules.issuers(facts.url.origin))
 
     async def _answer_failure(self, send: Send, watch: Watch, admission: Admission, reason: str) -> None:
         if watch.status:

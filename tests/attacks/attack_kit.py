@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.core.minting import APP, KEYS, NAMES, PRODUCTION, jwk, mint
+from tests.core.minting import APP, KEYS, NAMES, PRODUCTION, STATE, jwk, mint
 
 STRANGER, TRUSTED = "127.0.0.1", "127.0.0.2"
 """Source addresses: the second is one of ``server.trusted_proxies``."""
@@ -286,6 +286,14 @@ class Target:
         if cookies:
             lines.append("Cookie: " + "; ".join(f"{name}={value}" for name, value in cookies.items()))
         return Reply.parse(self.raw("\r\n".join([*lines, "", ""]).encode("latin-1"), source=source))
+
+    def returned(
+        self, path: str, *headers: tuple[str, str], method: str = "GET", cookies: Mapping[str, str] | None = None
+    ) -> Reply:
+        """Send a request as a browser does that comes back from the handshake that it was sent to."""
+        joint = "&" if "?" in path else "?"
+        bound = {"__gateway_state": STATE, **(cookies or {})}
+        return self.get(f"{path}{joint}__gateway_state=1.{STATE}", *headers, method=method, cookies=bound)
 
     def arrived(self, since: int) -> list[Recorded]:
         """What the upstream got since it had so many requests."""

@@ -229,6 +229,7 @@ def test_claims_cannot_write_headers_of_their_own(target: Target) -> None:
 
 def test_private_cookies_stay_and_the_applications_own_go_on(proxy: Target) -> None:
     cookies = {**browser(token(), refresh="rt_secret"), "__client": "c", "__refresh": "r", "__clerk_handshake": "h"}
+    cookies |= {"__gateway_state": "s", "__Host-gateway_state": "s"}
     proxy.get("/", cookies={"theme": "dark", **cookies, "lang": "de"})
     assert proxy.upstream.requests[-1].values("cookie") == ["theme=dark; lang=de"]
 

@@ -28,6 +28,8 @@ def refreshing(target: Target, refresh: str) -> dict[str, str]:
         "__clerk_handshake_nonce=evil",
         "__clerk_handshake=evil",
         "__clerk_redirect_count=0",
+        "__gateway_state=evil",
+        "__Host-gateway_state=evil; Secure; Path=/",
         "__clerk_db_jwt=evil",
         " \t__session=evil",
         "=__session=evil",

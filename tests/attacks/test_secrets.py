@@ -3,14 +3,14 @@
 import pytest
 
 from tests.attacks.attack_kit import PAGE, SECRET_KEY, Target, browser, expired_token, token
-from tests.core.minting import NAMES
+from tests.core.minting import NAMES, STATE
 
 
 def test_no_token_cookie_nonce_or_key_is_ever_written(target: Target) -> None:
     session, old, refresh, nonce = token(jti="log"), expired_token(jti="log"), "rt_not-to-be-logged", "nonce-not-to-be"
     target.authority.payloads[nonce] = [f"{NAMES.session}={session}"]
     answers = [
-        target.get(f"/?__clerk_handshake_nonce={nonce}&__session={session}", *PAGE),
+        target.returned(f"/?__clerk_handshake_nonce={nonce}&__session={session}", *PAGE),
         target.get(f"/?token={session}", bearer=session),
         target.get("/", cookies=browser(old, refresh=refresh)),
         target.get("/", *PAGE, cookies=browser(old, refresh=refresh)),
@@ -20,7 +20,7 @@ def test_no_token_cookie_nonce_or_key_is_ever_written(target: Target) -> None:
     ]
     target.get("/last-of-the-secrets")
     target.log.wait_for("/last-of-the-secrets")
-    for secret in (session, session[:60], session[-40:], old[-40:], refresh, nonce, SECRET_KEY):
+    for secret in (session, session[:60], session[-40:], old[-40:], refresh, nonce, SECRET_KEY, STATE):
         assert secret not in target.log.output
     for answer in answers:
         assert SECRET_KEY.encode() not in answer.raw

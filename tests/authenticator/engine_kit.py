@@ -18,6 +18,7 @@ from gateway.ports import KeysStatus
 
 NOW = 1_800_000_000.0
 HOST = "clerk.example.test"
+STATE = "s" * 43
 ISSUER = f"https://{HOST}"
 APP = "https://app.example.test"
 KEY = PublishableKey.encode(InstanceKind.PRODUCTION, HOST)
@@ -84,6 +85,7 @@ def rules(**changes: object) -> Rules:
         "refresh_methods": None,
         "has_refresh": True,
         "has_api": True,
+        "new_state": lambda: STATE,
     }
     return Rules(**(settings | changes))
 
@@ -95,6 +97,9 @@ def bearer_request(token: str, method: str = "GET") -> RequestFacts:
 def cookie_request(token: str, *, refresh: str = "rt_1", query: str = "", method: str = "GET") -> RequestFacts:
     """A browser's request, signed in with the suffixed cookies."""
     cookies = {NAMES.session: (token,), NAMES.client_uat: ("1700000000",), NAMES.refresh: (refresh,)}
+    if "handshake" in query:
+        cookies["__Host-gateway_state"] = (STATE,)
+        query += f"&__gateway_state=1.{STATE}"
     url = PublicUrl("https", "app.example.test", "/page", query)
     return RequestFacts(method=method, url=url, cookies=cookies, headers={"sec-fetch-dest": "document"})
 

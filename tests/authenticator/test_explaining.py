@@ -5,7 +5,7 @@ import pytest
 from gateway.authenticator.driver import Authenticator
 from gateway.authenticator.explaining import API, NOT_ASKED
 from gateway.authenticator.verified import VerifiedTokens
-from gateway.core.cookies import HANDSHAKE_NONCE
+from gateway.core.cookies import HANDSHAKE_NONCE, STATE_OVER_HTTPS
 from gateway.core.keys import VerificationKey
 from gateway.core.reasons import Reason
 from gateway.core.request import PublicUrl, RequestFacts
@@ -13,6 +13,7 @@ from gateway.core.trace import Mark, Recording
 from gateway.core.verdict import How, State
 from gateway.errors import ApiFailed, KeysUnavailable
 from tests.authenticator.engine_kit import (
+    STATE,
     Api,
     Clock,
     Keys,
@@ -27,6 +28,13 @@ from tests.authenticator.engine_kit import (
 
 def engine(keys: Keys | None = None, api: Api | None = None) -> Authenticator:
     return Authenticator(rules(), keys or Keys("key_1"), VerifiedTokens(), api, clock=Clock())
+
+
+def coming_back() -> RequestFacts:
+    """A page that a handshake came back to, with its answer in a cookie."""
+    url = PublicUrl("https", "app.example.test", "/page", f"__gateway_state=1.{STATE}")
+    cookies = {HANDSHAKE_NONCE: ("nonce_1",), STATE_OVER_HTTPS: (STATE,)}
+    return RequestFacts("GET", url, cookies=cookies, headers={"sec-fetch-dest": "document"})
 
 
 def told(trace: Recording, what: str) -> list[tuple[Mark, str]]:
@@ -95,8 +103,7 @@ async def test_an_expired_token_is_not_traded_unless_that_is_wanted():
 
 async def test_a_nonce_is_not_asked_for_unless_that_is_wanted():
     api = Api(directives(mint()))
-    url = PublicUrl("https", "app.example.test", "/page")
-    page = RequestFacts("GET", url, cookies={HANDSHAKE_NONCE: ("nonce_1",)}, headers={"sec-fetch-dest": "document"})
+    page = coming_back()
     trace = Recording()
     await engine(api=api).explaining(trace).authenticate(page)
     assert api.nonces == []
@@ -114,10 +121,7 @@ async def test_a_nonce_is_not_asked_for_unless_that_is_wanted():
 async def test_a_failure_of_the_api_is_told(is_nonce: bool):
     trace = Recording()
     api = Api(ApiFailed(500, "broken"))
-    cookies = {HANDSHAKE_NONCE: ("nonce_1",)}
-    url = PublicUrl("https", "app.example.test", "/page")
-    page = RequestFacts("GET", url, cookies=cookies, headers={"sec-fetch-dest": "document"})
-    facts = page if is_nonce else cookie_request(expired())
+    facts = coming_back() if is_nonce else cookie_request(expired())
     await engine(api=api).explaining(trace, live=True).authenticate(facts)
     assert told(trace, API)[-1] == (Mark.NO, "HTTP 500: broken")
 

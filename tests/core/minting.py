@@ -31,6 +31,7 @@ PRODUCTION, DEVELOPMENT = InstanceKind.PRODUCTION, InstanceKind.DEVELOPMENT
 NAMES = CookieNames.of(KEYS[PRODUCTION].cookie_suffix)
 DEV_NAMES = CookieNames.of(KEYS[DEVELOPMENT].cookie_suffix)
 UAT = str(int(NOW) - 1000)
+NEW_STATE, STATE = "n" * 43, "s" * 43
 TEMPLATE, M2M = "cl_B7d4PD222AAA", "cl_B7d4PD333AAA"
 
 _HASHES = {"RS256": hashes.SHA256(), "RS384": hashes.SHA384(), "RS512": hashes.SHA512()}
@@ -143,6 +144,7 @@ def rules(kind: InstanceKind = PRODUCTION, **changes: object) -> Rules:
         "refresh_methods": None,
         "has_refresh": True,
         "has_api": True,
+        "new_state": lambda: NEW_STATE,
     }
     return Rules(**(settings | changes))
 
@@ -163,6 +165,14 @@ def request(
     several = {name: (value,) if isinstance(value, str) else value for name, value in (cookies or {}).items() if value}
     url = PublicUrl("https", "app.example.test", "/page", query)
     return RequestFacts(method, url, bearer=bearer, cookies=several, headers=headers, client="192.0.2.7")
+
+
+def returned(
+    cookies: Mapping[str, str | tuple[str, ...]] | None = None, *, query: str = "", **more: object
+) -> RequestFacts:
+    """A browser's request that comes back from the handshake that it was sent to."""
+    back = "&".join(filter(None, [query, f"__gateway_state=1.{STATE}"]))
+    return request({"__Host-gateway_state": STATE, **(cookies or {})}, query=back, **more)
 
 
 def signed_in(token: str, names: CookieNames = NAMES, **more: str) -> dict[str, str]:

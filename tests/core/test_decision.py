@@ -31,6 +31,7 @@ from tests.core.minting import (
     ISSUER,
     M2M,
     NAMES,
+    NEW_STATE,
     NOW,
     PAGE,
     PRODUCTION,
@@ -46,6 +47,7 @@ from tests.core.minting import (
     known_keys,
     mint,
     request,
+    returned,
     rules,
     sign,
     signed_in,
@@ -85,40 +87,44 @@ def in_development(**more: str) -> dict[str, str]:
 
 
 ROW_CASES = [
-    pytest.param(DEVELOPMENT, in_development(), "__clerk_db_jwt=dvb_2", 0, id="4: the URL brings a dev browser"),
-    pytest.param(DEVELOPMENT, in_development(), "__clerk_db_jwt=", 0, id="4: even an empty one"),
-    pytest.param(DEVELOPMENT, signed_in(GOOD, DEV_NAMES), "", 1, id="5: no dev browser beside a good session"),
-    pytest.param(DEVELOPMENT, {}, "", 1, id="5: nothing at all"),
-    pytest.param(DEVELOPMENT, {DEV_BROWSER: "dvb_1"}, "", 2, id="6: nobody, in development"),
-    pytest.param(PRODUCTION, {}, "", 2, id="6: nobody"),
-    pytest.param(PRODUCTION, {}, "__clerk_db_jwt=dvb_2", 2, id="6: production does not sync dev browsers"),
-    pytest.param(PRODUCTION, {CLIENT_UAT: "0"}, "", 2, id="6: a client that signed out"),
-    pytest.param(PRODUCTION, {NAMES.refresh: "rt_1"}, "", 2, id="6: a refresh cookie alone is nobody"),
-    pytest.param(PRODUCTION, {SESSION: GOOD}, "", 3, id="7: a session without a client"),
-    pytest.param(PRODUCTION, {SESSION: GOOD, CLIENT_UAT: "0"}, "", 3, id="7: a session and a client that signed out"),
-    pytest.param(PRODUCTION, {SESSION: GOOD, CLIENT_UAT: "abc"}, "", 3, id="7: a session and a client that is junk"),
-    pytest.param(PRODUCTION, {CLIENT_UAT: UAT}, "", 4, id="8: a client without a session"),
-    pytest.param(PRODUCTION, {NAMES.client_uat: UAT}, "", 4, id="8: a suffixed client without a session"),
-    pytest.param(PRODUCTION, {CLIENT_UAT: "-1"}, "", 4, id="8: a negative time is a client"),
+    pytest.param(DEVELOPMENT, in_development(), "__clerk_db_jwt=dvb_2", 3, id="4: the URL brings a dev browser"),
+    pytest.param(DEVELOPMENT, in_development(), "__clerk_db_jwt=", 3, id="4: even an empty one"),
+    pytest.param(DEVELOPMENT, signed_in(GOOD, DEV_NAMES), "", 4, id="5: no dev browser beside a good session"),
+    pytest.param(DEVELOPMENT, {}, "", 4, id="5: nothing at all"),
+    pytest.param(DEVELOPMENT, {DEV_BROWSER: "dvb_1"}, "", 5, id="6: nobody, in development"),
+    pytest.param(PRODUCTION, {}, "", 5, id="6: nobody"),
+    pytest.param(PRODUCTION, {}, "__clerk_db_jwt=dvb_2", 5, id="6: production does not sync dev browsers"),
+    pytest.param(PRODUCTION, {CLIENT_UAT: "0"}, "", 5, id="6: a client that signed out"),
+    pytest.param(PRODUCTION, {NAMES.refresh: "rt_1"}, "", 5, id="6: a refresh cookie alone is nobody"),
+    pytest.param(PRODUCTION, {SESSION: GOOD}, "", 6, id="7: a session without a client"),
+    pytest.param(PRODUCTION, {SESSION: GOOD, CLIENT_UAT: "0"}, "", 6, id="7: a session and a client that signed out"),
+    pytest.param(PRODUCTION, {SESSION: GOOD, CLIENT_UAT: "abc"}, "", 6, id="7: a session and a client that is junk"),
+    pytest.param(PRODUCTION, {CLIENT_UAT: UAT}, "", 7, id="8: a client without a session"),
+    pytest.param(PRODUCTION, {NAMES.client_uat: UAT}, "", 7, id="8: a suffixed client without a session"),
+    pytest.param(PRODUCTION, {CLIENT_UAT: "-1"}, "", 7, id="8: a negative time is a client"),
     pytest.param(
-        PRODUCTION, {SESSION: (GOOD, mint(sid="sess_2")), CLIENT_UAT: UAT}, "", 5, id="8: cookies of two sessions"
+        PRODUCTION, {SESSION: (GOOD, mint(sid="sess_2")), CLIENT_UAT: UAT}, "", 8, id="8: cookies of two sessions"
     ),
-    pytest.param(PRODUCTION, {SESSION: "junk", CLIENT_UAT: UAT}, "", 6, id="9: junk"),
-    pytest.param(PRODUCTION, {SESSION: f"{GOOD}=", CLIENT_UAT: UAT}, "", 6, id="9: another spelling of a good token"),
-    pytest.param(PRODUCTION, {SESSION: "a.b.c.d.e", CLIENT_UAT: UAT}, "", 6, id="9: an encrypted token"),
-    pytest.param(PRODUCTION, signed_in(mint(header={"cat": TEMPLATE})), "", 7, id="10: a template token"),
-    pytest.param(PRODUCTION, signed_in(mint(header={"cat": M2M})), "", 7, id="10: a machine token"),
-    pytest.param(PRODUCTION, signed_in(mint(header={"typ": "at+jwt"})), "", 7, id="10: an OAuth token"),
-    pytest.param(PRODUCTION, signed_in(mint(sub="mch_1")), "", 7, id="10: a machine's subject"),
-    pytest.param(PRODUCTION, signed_in(GOOD) | {NAMES.client_uat: str(SECOND - 4)}, "", 8, id="11: older than client"),
+    pytest.param(PRODUCTION, {SESSION: "junk", CLIENT_UAT: UAT}, "", 9, id="9: junk"),
+    pytest.param(PRODUCTION, {SESSION: f"{GOOD}=", CLIENT_UAT: UAT}, "", 9, id="9: another spelling of a good token"),
+    pytest.param(PRODUCTION, {SESSION: "a.b.c.d.e", CLIENT_UAT: UAT}, "", 9, id="9: an encrypted token"),
+    pytest.param(PRODUCTION, signed_in(mint(header={"cat": TEMPLATE})), "", 10, id="10: a template token"),
+    pytest.param(PRODUCTION, signed_in(mint(header={"cat": M2M})), "", 10, id="10: a machine token"),
+    pytest.param(PRODUCTION, signed_in(mint(header={"typ": "at+jwt"})), "", 10, id="10: an OAuth token"),
+    pytest.param(PRODUCTION, signed_in(mint(sub="mch_1")), "", 10, id="10: a machine's subject"),
+    pytest.param(PRODUCTION, signed_in(GOOD) | {NAMES.client_uat: str(SECOND - 4)}, "", 11, id="11: older than client"),
     pytest.param(
-        PRODUCTION, signed_in(mint("key_2")) | {NAMES.client_uat: "1900000000"}, "", 8, id="11: before any verification"
+        PRODUCTION,
+        signed_in(mint("key_2")) | {NAMES.client_uat: "1900000000"},
+        "",
+        11,
+        id="11: before any verification",
     ),
     pytest.param(
         PRODUCTION,
         signed_in(EXPIRED, refresh="rt_1") | {NAMES.client_uat: str(SECOND)},
         "",
-        8,
+        11,
         id="11: before any refresh",
     ),
 ]
@@ -136,8 +142,8 @@ def test_a_row_decides(kind: InstanceKind, cookies: dict, query: str, index: int
 
 
 def test_every_row_has_a_case_and_stands_in_the_order_of_the_specification():
-    assert {case.values[3] for case in ROW_CASES} == set(range(len(COOKIE_ROWS)))
-    assert [row.step for row in COOKIE_ROWS] == [4, 5, 6, 7, 8, 8, 9, 10, 11]
+    assert {case.values[3] for case in ROW_CASES} == set(range(3, len(COOKIE_ROWS)))  # the others: test_satellites
+    assert [row.step for row in COOKIE_ROWS] == [2, 2, 3, 4, 5, 6, 7, 8, 8, 9, 10, 11]
     assert all(row.when for row in COOKIE_ROWS)
 
 
@@ -312,15 +318,16 @@ def test_the_way_to_the_handshake():
     target = urlsplit(verdict.location)
     assert f"{target.scheme}://{target.netloc}{target.path}" == f"{ISSUER}/v1/client/handshake"
     assert query_of(verdict) == [
-        ("redirect_url", "https://app.example.test/page?q=%20a"),
+        ("redirect_url", f"https://app.example.test/page?q=%20a&__gateway_state=2.{NEW_STATE}"),
         ("__clerk_api_version", "2026-05-12"),
         ("suffixed_cookies", "true"),
         ("__clerk_hs_reason", f"{PREFIX}non-eligible-no-refresh-cookie"),
         ("format", "nonce"),
         ("__session", EXPIRED),
     ]
-    (counter,) = verdict.cookies
+    counter, state = verdict.cookies
     assert (counter.name, counter.value, counter.max_age_s) == (REDIRECT_COUNT, "2", 2)
+    assert (state.name, state.value, state.max_age_s) == ("__Host-gateway_state", NEW_STATE, 600)
     assert counter.http_only
     assert counter.secure
     assert verdict.claims is None
@@ -381,8 +388,9 @@ def test_who_cannot_follow_a_handshake_is_signed_out_for_the_same_reason(method:
 def test_cookies_over_http_are_not_secure():
     facts = request({CLIENT_UAT: UAT})
     url = type(facts.url)("http", "127.0.0.1:8000")
-    (counter,) = judge(RequestFacts("GET", url, cookies=facts.cookies, headers=PAGE)).cookies
-    assert not counter.secure
+    counter, state = judge(RequestFacts("GET", url, cookies=facts.cookies, headers=PAGE)).cookies
+    assert state.name == "__gateway_state"
+    assert not any(cookie.secure for cookie in (counter, state))
 
 
 # The refresh.
@@ -506,7 +514,7 @@ def test_a_refresh_that_fails_signs_nobody_in_and_sets_nothing_of_it(answer: obj
         State.HANDSHAKE if headers is PAGE else State.SIGNED_OUT,
         f"{PREFIX}{answer if tail is ... else tail}",
     )
-    assert set(cookie_values(verdict)) <= {REDIRECT_COUNT}
+    assert set(cookie_values(verdict)) <= {REDIRECT_COUNT, "__Host-gateway_state"}
     assert verdict.claims is None
 
 
@@ -546,12 +554,13 @@ def test_a_handshake_brings_a_session(kind: InstanceKind, place: str, form: str)
     brought = directives(FRESH, names)
     name, value = (HANDSHAKE_NONCE, "n0nce") if form == "nonce" else (HANDSHAKE, handshake_token(list(brought)))
     script = Script(payload=brought)
-    facts = request({name: value}) if place == "cookie" else request(query=f"a=1&{name}={value}")
+    facts = returned({name: value}, query="a=1") if place == "cookie" else returned(query=f"a=1&{name}={value}")
     verdict = judge(facts, rules(kind), script)
     assert (outcome(verdict), verdict.how, verdict.token) == (SIGNED_IN, How.HANDSHAKE, Secret(FRESH))
-    assert verdict.location == ("" if place == "cookie" else f"{CLEAN}?a=1")
+    assert verdict.location == f"{CLEAN}?a=1"
     removed = {name: ""} if place == "cookie" else {}
-    assert cookie_values(verdict) == {names.client_uat: UAT, names.session: FRESH} | removed
+    expected = {names.client_uat: UAT, names.session: FRESH, REDIRECT_COUNT: "1"} | removed
+    assert cookie_values(verdict) == expected
     first = NeedPayload(Secret("n0nce")) if form == "nonce" else NeedKey("key_1")
     assert script.needs == [first, NeedKey("key_1")]
 
@@ -559,7 +568,7 @@ def test_a_handshake_brings_a_session(kind: InstanceKind, place: str, form: str)
 def test_a_nonce_beats_a_token_and_the_query_beats_the_cookie():
     script = Script(payload=directives(FRESH))
     token = handshake_token(list(directives(GOOD)))
-    verdict = judge(request({HANDSHAKE_NONCE: "other", HANDSHAKE: token}, query=NONCE), None, script)
+    verdict = judge(returned({HANDSHAKE_NONCE: "other", HANDSHAKE: token}, query=NONCE), None, script)
     assert verdict.token == Secret(FRESH)
     assert script.needs[0] == NeedPayload(Secret("n0nce"))
     removed = {cookie.name for cookie in verdict.cookies if cookie.max_age_s == 0}
@@ -568,15 +577,17 @@ def test_a_nonce_beats_a_token_and_the_query_beats_the_cookie():
 
 def test_an_empty_parameter_leaves_the_cookie():
     script = Script(payload=directives(FRESH))
-    judge(request({HANDSHAKE_NONCE: "n0nce"}, query="__clerk_handshake_nonce="), None, script)
+    judge(returned({HANDSHAKE_NONCE: "n0nce"}, query="__clerk_handshake_nonce="), None, script)
     assert script.needs[0] == NeedPayload(Secret("n0nce"))
 
 
 def test_without_a_secret_key_a_nonce_cannot_be_looked_up_but_a_token_can_be_read():
     script = Script(payload=directives(GOOD))
     cookies = {HANDSHAKE_NONCE: "n0nce", HANDSHAKE: handshake_token(list(directives(FRESH)))}
-    verdict = judge(request(cookies), rules(has_api=False), script)
+    verdict = judge(returned(cookies), rules(has_api=False), script)
     assert verdict.token == Secret(FRESH)
+    nothing = judge(returned({HANDSHAKE_NONCE: "n0nce"}), rules(has_api=False), script)
+    assert outcome(nothing) == signed_out(Reason.SESSION_TOKEN_AND_UAT_MISSING)
     assert NeedPayload not in script.asked
 
 
@@ -584,14 +595,14 @@ def test_without_a_secret_key_a_nonce_cannot_be_looked_up_but_a_token_can_be_rea
 @pytest.mark.parametrize("brought", [("__client_uat=0",), ("__session=", "__client_uat=0")])
 def test_a_handshake_can_say_that_nobody_is_signed_in(kind: InstanceKind, brought: tuple[str, ...]):
     names = names_of(kind)
-    verdict = judge(request(dev(signed_in(GOOD, names)), query=NONCE), rules(kind), Script(payload=brought))
+    verdict = judge(returned(dev(signed_in(GOOD, names)), query=NONCE), rules(kind), Script(payload=brought))
     assert outcome(verdict) == signed_out(Reason.SESSION_TOKEN_MISSING)
     assert (verdict.location, verdict.how) == (CLEAN, How.HANDSHAKE)
     assert cookie_values(verdict)["__client_uat"] == "0"
 
 
 def test_a_handshake_can_bring_a_pending_session():
-    verdict = judge(request(query=NONCE), None, Script(payload=directives(mint(sts="pending"))))
+    verdict = judge(returned(query=NONCE), None, Script(payload=directives(mint(sts="pending"))))
     assert (outcome(verdict), verdict.location) == (signed_out(Reason.SESSION_PENDING), CLEAN)
     assert NAMES.session in cookie_values(verdict)
 
@@ -616,9 +627,9 @@ USELESS_PAYLOADS = [
 @pytest.mark.parametrize("kind", InstanceKind)
 def test_a_useless_nonce_changes_nothing(payload: object, kind: InstanceKind):
     names = names_of(kind)
-    good = judge(request(dev(signed_in(GOOD, names)) | {names.dev_browser: "d"}, query=NONCE), rules(kind),
+    good = judge(returned(dev(signed_in(GOOD, names)) | {names.dev_browser: "d"}, query=NONCE), rules(kind),
                  Script(payload=payload))  # fmt: skip
-    nobody = judge(request(dev(), query=NONCE), rules(kind), Script(payload=payload))
+    nobody = judge(returned(dev(), query=NONCE), rules(kind), Script(payload=payload))
     assert outcome(good) == SIGNED_IN
     assert (good.cookies, good.location, good.token) == ((), "", Secret(GOOD))
     assert outcome(nobody) == signed_out(Reason.SESSION_TOKEN_AND_UAT_MISSING)
@@ -655,9 +666,9 @@ def test_a_useless_handshake_token_changes_nothing(token: str, place: str, kind:
     names = names_of(kind)
     cookies = dev(signed_in(GOOD, names)) | {names.dev_browser: "d"}
     facts = (
-        request(cookies | {HANDSHAKE: token})
+        returned(cookies | {HANDSHAKE: token})
         if place == "cookie"
-        else request(cookies, query=f"__clerk_handshake={token}")
+        else returned(cookies, query=f"__clerk_handshake={token}")
     )
     verdict = judge(facts, rules(kind))
     assert (outcome(verdict), verdict.token, verdict.cookies) == (SIGNED_IN, Secret(GOOD), ())
@@ -665,7 +676,7 @@ def test_a_useless_handshake_token_changes_nothing(token: str, place: str, kind:
 
 def test_a_handshake_token_does_not_expire_and_has_no_issuer():
     token = sign(HS_HEADER, json.dumps({"handshake": LIST, "exp": 1, "iss": "x"}).encode())
-    assert judge(request({HANDSHAKE: token})).token == Secret(FRESH)
+    assert judge(returned({HANDSHAKE: token})).token == Secret(FRESH)
 
 
 @pytest.mark.parametrize(
@@ -684,7 +695,7 @@ def test_where_an_answer_is_taken(method: str, headers: dict, more: dict, is_tak
     script = Script(payload=directives(FRESH))
     cookies = more | ({HANDSHAKE_NONCE: "n0nce"} if place == "cookie" else {})
     verdict = judge(
-        request(cookies, query=NONCE if place == "query" else "", method=method, headers=headers), None, script
+        returned(cookies, query=NONCE if place == "query" else "", method=method, headers=headers), None, script
     )
     assert (NeedPayload in script.asked) is is_taken
     assert (verdict.state is State.SIGNED_IN) is is_taken
@@ -704,7 +715,7 @@ def test_where_an_answer_is_taken(method: str, headers: dict, more: dict, is_tak
 def test_after_a_handshake_a_developer_s_clock_may_be_wrong(kind: InstanceKind, off_s: float, is_signed_in: bool):
     when = SECOND + int(off_s)
     token = mint(iat=when, nbf=when - 10, exp=when + 60)
-    verdict = judge(request(dev(), query=NONCE), rules(kind), Script(payload=directives(token, names_of(kind))))
+    verdict = judge(returned(dev(), query=NONCE), rules(kind), Script(payload=directives(token, names_of(kind))))
     assert (verdict.state is State.SIGNED_IN) is is_signed_in
 
 
@@ -718,14 +729,14 @@ def test_after_a_handshake_a_developer_s_clock_may_be_wrong(kind: InstanceKind, 
     ids=["another instance's session", "another's cookie", "nothing"],
 )
 def test_a_handshake_s_answer_that_is_of_no_use_is_told_to_the_operator(payload: tuple[str, ...], said: str):
-    verdict = judge(request(query=NONCE), None, Script(payload=payload))
+    verdict = judge(returned(query=NONCE), None, Script(payload=payload))
     assert verdict.reason == Reason.SESSION_TOKEN_AND_UAT_MISSING
     assert said in verdict.message
-    assert judge(request(), None, Script()).message == ""
+    assert judge(returned(), None, Script()).message == ""
 
 
 def test_keys_that_are_no_keys_are_none():
-    assert outcome(judge(request(bearer=GOOD), None, Script(keys={"key_1": "not a key"}))) == signed_out(
+    assert outcome(judge(returned(bearer=GOOD), None, Script(keys={"key_1": "not a key"}))) == signed_out(
         Reason.JWK_KID_MISMATCH
     )
 
@@ -737,4 +748,4 @@ def test_a_pinned_key_verifies_whatever_the_key_id():
         def answer(self, need: object) -> object:
             return pinned
 
-    assert outcome(judge(request(bearer=mint(header={"kid": ...})), None, Pinned())) == SIGNED_IN
+    assert outcome(judge(returned(bearer=mint(header={"kid": ...})), None, Pinned())) == SIGNED_IN

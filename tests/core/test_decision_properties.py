@@ -2,16 +2,30 @@
 
 import re
 from itertools import product
+from urllib.parse import quote, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.cookies import CLIENT_UAT, DEV_BROWSER, HANDSHAKE, HANDSHAKE_NONCE, REDIRECT_COUNT, SESSION
+from gateway.core.cookies import (
+    CLIENT_UAT,
+    DEV_BROWSER,
+    HANDSHAKE,
+    HANDSHAKE_NONCE,
+    REDIRECT_COUNT,
+    SESSION,
+    STATE,
+    STATE_OVER_HTTPS,
+)
 from gateway.core.instance import InstanceKind
+from gateway.core.policy import Redirect, SignIn, act
 from gateway.core.reasons import TABLE
 from gateway.core.request import PublicUrl, RequestFacts
-from gateway.core.verdict import How, State, Verdict
+from gateway.core.satellites import Primary, Satellite
+from gateway.core.settings_model import Access, OnSignedOut, RouteSettings
+from gateway.core.verdict import How, NeedPayload, State, Verdict
+from tests.core import minting
 from tests.core.minting import (
     DEV_NAMES,
     DEVELOPMENT,
@@ -77,14 +91,34 @@ COOKIES = st.fixed_dictionaries(
         **{name: several(TEXT) for name in (NAMES.refresh, DEV_NAMES.refresh, HANDSHAKE_NONCE, REDIRECT_COUNT)},
         **{name: several(TEXT) for name in (DEV_BROWSER, NAMES.dev_browser, DEV_NAMES.dev_browser)},
         HANDSHAKE: several(HANDSHAKES),
+        **{name: several(st.just(minting.STATE) | TEXT) for name in (STATE, STATE_OVER_HTTPS)},
     },
+)
+SATELLITE, EVIL, IN = "https://satellite.test", "https://evil.test", "https://in.example.test/in"
+ADDRESSES = (
+    f"{SATELLITE}/a?b=c#d",
+    SATELLITE,
+    "https://satellite.test:443@evil.test/",
+    "https://satellite.test\\@evil.test/",
+    "https://satellite.test.evil.test",
+    "//satellite.test",
+    "javascript:alert(1)//https://satellite.test/",
+    f"{EVIL}/",
+    "https:evil.test",
+    "https://satellite.test\t.evil.test/",
+)
+RETURN = st.sampled_from(
+    [f"__gateway_state=1.{minting.STATE}", f"__gateway_state=3.{minting.NEW_STATE}", "__gateway_state=1.x"]
 )
 QUERY = st.one_of(
     st.just(""),
     st.sampled_from(["__clerk_db_jwt=d", "__clerk_db_jwt", "__clerk_handshake_nonce=n&a=1", "%5f%5Fclerk_db_jwt=x"]),
     HANDSHAKES.map(lambda token: f"__clerk_handshake={token}"),
+    st.sampled_from(["__clerk_synced=false", "__clerk_synced=true&a=1", "__clerk_synced"]),
+    (st.sampled_from(ADDRESSES) | st.text(max_size=20)).map(lambda to: f"__clerk_redirect_url={quote(to, safe='')}"),
     st.text(st.characters(codec="latin-1"), max_size=20),
 )
+QUERY = st.lists(QUERY | RETURN, max_size=3).map("&".join) | st.tuples(QUERY, RETURN).map("&".join)
 HEADERS = st.sampled_from([PAGE, PAGE, FETCH, {}, {"sec-fetch-dest": "iframe"}, {"accept": "text/html"}])
 FACTS = st.builds(
     lambda method, scheme, query, bearer, cookies, headers: RequestFacts(
@@ -97,9 +131,14 @@ FACTS = st.builds(
     COOKIES,
     HEADERS,
 )
+ROLES = st.sampled_from(
+    [None, None, Primary(frozenset({SATELLITE})), Satellite(), Satellite(syncs_unasked=True), Satellite(True, IN)]
+)
 RULES = st.builds(
     rules,
     st.sampled_from(InstanceKind),
+    role=ROLES,
+    proxy_path=st.sampled_from(["", "", "/__clerk"]),
     has_api=st.booleans(),
     has_refresh=st.sampled_from([True, True, False]),
     refresh_methods=st.sampled_from([None, None, frozenset(), frozenset({"GET"})]),
@@ -129,23 +168,47 @@ def test_every_request_comes_to_a_verdict_and_only_good_tokens_are_believed(fact
     else:
         assert (verdict.claims, bool(verdict.token)) == (None, False)
         assert verdict.reason in TABLE or re.fullmatch("session-token-expired-refresh-[a-z0-9_-]+", verdict.reason)
-    assert (verdict.state is State.HANDSHAKE) is verdict.location.startswith(f"{ISSUER}/v1/client/handshake?")
+    assert (verdict.state is State.HANDSHAKE) is (bool(verdict.location) and verdict.how is not How.HANDSHAKE)
 
 
 @given(FACTS, RULES, REFRESH, TUPLES | st.none())
 def test_what_a_verdict_sets_and_where_it_sends_is_clean(facts, under, refresh, payload):
     verdict = judge(facts, under, Script(refresh=refresh, payload=payload))
-    ours = under.names.settable | {REDIRECT_COUNT, HANDSHAKE, HANDSHAKE_NONCE}
+    ours = under.names.settable | {REDIRECT_COUNT, HANDSHAKE, HANDSHAKE_NONCE, STATE, STATE_OVER_HTTPS}
     for cookie in verdict.cookies:
         assert cookie.name in ours
         assert re.fullmatch(rb"[ -~]+", cookie.header())
         assert cookie.secure or facts.url.scheme == "http"
-        assert cookie.name != REDIRECT_COUNT or verdict.state is State.HANDSHAKE
+        assert cookie.name != REDIRECT_COUNT or verdict.location
     if verdict.location:
         assert facts.method == "GET"
         assert facts.is_navigation
         assert re.fullmatch(r"https?://[!-~]+", verdict.location)
-        assert verdict.location.startswith((f"{ISSUER}/v1/client/handshake?", f"{facts.url.origin}/page"))
+
+
+@given(FACTS, RULES, REFRESH, TUPLES | st.none(), st.sampled_from(Access), st.sampled_from(OnSignedOut))
+def test_no_redirect_leaves_the_places_of_the_instance(facts, under, refresh, payload, access, on_signed_out):
+    verdict = judge(facts, under, Script(refresh=refresh, payload=payload))
+    sign_in = SignIn(IN, under.kind, isinstance(under.role, Satellite))
+    action = act(verdict, facts, RouteSettings(access=access, on_signed_out=on_signed_out), sign_in)
+    places = {ISSUER, facts.url.origin, "https://in.example.test"}
+    if isinstance(under.role, Primary) and under.kind is DEVELOPMENT:
+        places.add(SATELLITE)
+    for location in (verdict.location, action.location if isinstance(action, Redirect) else ""):
+        parts = urlsplit(location)
+        assert not location or f"{parts.scheme}://{parts.netloc}" in places
+        if location.startswith(SATELLITE):
+            assert verdict.reason == "primary-responds-to-syncing"
+
+
+@given(FACTS, RULES, TUPLES)
+def test_an_answer_is_taken_from_the_browser_that_asked_for_it_alone(facts, under, brought):
+    script = Script(payload=brought)
+    verdict = judge(facts, under, script)
+    if verdict.how is How.HANDSHAKE or NeedPayload in script.asked:
+        name = STATE_OVER_HTTPS if facts.url.scheme == "https" else STATE
+        assert facts.cookies[name] == (minting.STATE,)
+        assert f"__gateway_state=1.{minting.STATE}" in facts.url.query
 
 
 @given(FACTS, RULES, REFRESH, TUPLES | st.none())

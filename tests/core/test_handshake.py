@@ -15,9 +15,11 @@ from gateway.core.handshake import (
     is_eligible,
     location,
     query_value,
+    query_values,
     redirect_count,
     takes_answer,
     with_query,
+    with_query_set,
 )
 from gateway.core.request import PublicUrl, RequestFacts
 from tests.core.minting import FETCH, NAMES, PAGE, request
@@ -91,8 +93,8 @@ def test_the_counter_cookie_lives_two_seconds():
 
 
 def test_the_address_of_the_handshake():
-    facts = request(query="a=%20b&c")
-    address = location("https://clerk.example.test", facts, [("x", "1&2"), ("y", "")])
+    back = clean_url(request(query="a=%20b&c").url)
+    address = location("https://clerk.example.test", back, [("x", "1&2"), ("y", "")])
     assert address == (
         "https://clerk.example.test/v1/client/handshake"
         "?redirect_url=https%3A%2F%2Fapp.example.test%2Fpage%3Fa%3D%2520b%26c&x=1%262&y="
@@ -101,7 +103,8 @@ def test_the_address_of_the_handshake():
 
 @given(st.text(), st.text(st.characters(codec="latin-1")), st.text(st.characters(categories=["L", "Cs"])))
 def test_the_address_of_the_handshake_is_always_a_header_value(value: str, query: str, odd: str):
-    address = location("https://clerk.example.test", request(query=query), [("x", value), ("y", odd)])
+    back = clean_url(request(query=query).url)
+    address = location("https://clerk.example.test", back, [("x", value), ("y", odd)])
     assert address.isascii()
     assert address.isprintable()
     assert " " not in address
@@ -119,6 +122,7 @@ def test_the_address_of_the_handshake_is_always_a_header_value(value: str, query
         ("__clerk_handshake=x&a=1", "?a=1"),
         ("a=1&__clerk_handshake_nonce=x&b=2", "?a=1&b=2"),
         ("__clerk_help=1&__dev_session=2&__clerk_db_jwt&z", "?z"),
+        ("__gateway_state=1.x&z", "?z"),
         pytest.param("a&__clerk_db_jwt=1&__clerk_db_jwt=2", "?a", id="all of them"),
         pytest.param("__clerk_d%62_jwt=1&a", "?a", id="an encoded letter"),
         pytest.param("%5F%5fclerk%5fdb%5Fjwt=1&a", "?a", id="encoded underscores"),
@@ -208,3 +212,21 @@ def test_any_query_can_be_looked_at(query: str, method: str):
     facts = RequestFacts(method, PublicUrl("https", "a.test", "/", query), headers=PAGE)
     value = query_value(facts.url, "__clerk_handshake")
     assert value is None or isinstance(value, str)
+
+
+@pytest.mark.parametrize(
+    ("address", "result"),
+    [
+        ("https://a.test", "https://a.test?r=x%26"),
+        ("https://a.test?b=1#c", "https://a.test?b=1&r=x%26#c"),
+        ("https://a.test?r=1&b&r=2&%72=3", "https://a.test?r=x%26&b"),
+        ("https://a.test?b&r#r=1", "https://a.test?b&r=x%26#r=1"),
+        ("https://a.test?", "https://a.test?&r=x%26"),
+    ],
+)
+def test_a_parameter_is_set_in_place_of_the_first_of_its_name(address: str, result: str):
+    assert with_query_set(address, "r", "x&") == result
+
+
+def test_all_values_of_a_parameter_are_read_in_order():
+    assert query_values(PublicUrl("https", "a.test", "/", "a=1&b=2&%61=%263&a"), "a") == ["1", "&3", ""]

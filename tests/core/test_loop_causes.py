@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.cookies import CLIENT_UAT, HANDSHAKE, HANDSHAKE_NONCE, MAX_BYTES, REDIRECT_COUNT, SESSION
+from gateway.core.cookies import (
+    CLIENT_UAT,
+    HANDSHAKE,
+    HANDSHAKE_NONCE,
+    MAX_BYTES,
+    REDIRECT_COUNT,
+    SESSION,
+    STATE_OVER_HTTPS,
+)
 from gateway.core.instance import InstanceKind
 from gateway.core.loop_causes import (
     LARGE_HEAD_BYTES,
@@ -39,6 +47,7 @@ from tests.core.minting import (
     judge,
     mint,
     request,
+    returned,
     rules,
     signed_in,
 )
@@ -206,25 +215,25 @@ def test_a_loop_in_the_decision_names_a_wrong_clock():
     found = stopped(request(signed_in(ahead, DEV_NAMES, dev_browser="dvb_1") | LOOP), DEVELOPMENT)
     assert found.cause is LoopCause.CLOCK_DIFFERENCE
     assert found.facts[0][1].startswith("about 600 s behind")
-    brought = request({CLIENT_UAT: UAT, HANDSHAKE_NONCE: "n0nce"} | LOOP)
+    brought = returned({CLIENT_UAT: UAT, HANDSHAKE_NONCE: "n0nce"} | LOOP)
     found = stopped(brought, script=Script(payload=directives(mint(exp=SECOND - 3600, iat=SECOND - 3660, nbf=0))))
     assert found.facts[0][1].startswith("about 3660 s ahead")
 
 
 def test_a_loop_in_the_decision_names_another_instance():
-    brought = request({CLIENT_UAT: UAT, HANDSHAKE_NONCE: "n0nce"} | LOOP)
+    brought = returned({CLIENT_UAT: UAT, HANDSHAKE_NONCE: "n0nce"} | LOOP)
     foreign = mint("key_2", iss=FOREIGN)
     assert stopped(brought, script=Script(payload=directives(foreign))).cause is LoopCause.OTHER_INSTANCE
-    token = request({CLIENT_UAT: UAT, HANDSHAKE: mint("key_2")} | LOOP)
+    token = returned({CLIENT_UAT: UAT, HANDSHAKE: mint("key_2")} | LOOP)
     assert stopped(token, has_api=False).cause is LoopCause.OTHER_INSTANCE
-    junk = request({CLIENT_UAT: UAT, HANDSHAKE: "junk"} | LOOP)
+    junk = returned({CLIENT_UAT: UAT, HANDSHAKE: "junk"} | LOOP)
     assert stopped(junk, has_api=False).cause is LoopCause.ANSWER_REFUSED
-    listless = request({CLIENT_UAT: UAT, HANDSHAKE: handshake_token("no list")} | LOOP)
+    listless = returned({CLIENT_UAT: UAT, HANDSHAKE: handshake_token("no list")} | LOOP)
     assert stopped(listless, has_api=False).cause is LoopCause.ANSWER_REFUSED
 
 
 def test_a_loop_in_the_decision_names_the_authorized_parties():
-    brought = request({CLIENT_UAT: UAT, HANDSHAKE_NONCE: "n0nce"} | LOOP)
+    brought = returned({CLIENT_UAT: UAT, HANDSHAKE_NONCE: "n0nce"} | LOOP)
     expected = Expectations(frozenset({ISSUER}), frozenset({"https://other.test"}), 5.0)
     found = stopped(brought, script=Script(payload=directives(mint())), expected=expected)
     assert found == Finding(
@@ -235,12 +244,19 @@ def test_a_loop_in_the_decision_names_the_authorized_parties():
 def test_a_loop_in_the_decision_names_cookies():
     twice = request({SESSION: mint(), CLIENT_UAT: ("9", "1900000000")[::-1]} | LOOP)
     assert stopped(twice).cause is LoopCause.DUPLICATE_COOKIES
-    brought = request({CLIENT_UAT: UAT, HANDSHAKE_NONCE: "n0nce"} | LOOP)
+    brought = returned({CLIENT_UAT: UAT, HANDSHAKE_NONCE: "n0nce"} | LOOP)
     large = Script(payload=(f"{NAMES.session}={'x' * MAX_BYTES}",))
     assert stopped(brought, script=large).cause is LoopCause.OVERSIZED_COOKIE
     foreign = Script(payload=("evil=1",))
     assert stopped(brought, script=foreign).cause is LoopCause.ANSWER_REFUSED
     assert stopped(brought).cause is LoopCause.ANSWER_REFUSED
+    another_s = request({CLIENT_UAT: UAT, HANDSHAKE_NONCE: "n0nce"} | LOOP)
+    assert stopped(another_s).cause is LoopCause.COOKIES_BLOCKED
+    without_cookies = returned({STATE_OVER_HTTPS: ""}, query="a=1")
+    without_cookies = without_cookies._replace(
+        url=without_cookies.url._replace(query=without_cookies.url.query.replace("1.s", "3.s"))
+    )
+    assert stopped(without_cookies, DEVELOPMENT).cause is LoopCause.COOKIES_BLOCKED
     assert stopped(request({CLIENT_UAT: UAT} | LOOP)).cause is LoopCause.COOKIE_DOMAIN
 
 
@@ -258,7 +274,7 @@ def test_a_loop_with_a_bearer_token_is_judged_by_that_token():
 
 
 def test_the_message_of_an_answer_that_could_not_be_used_stays():
-    verdict = judge(request({CLIENT_UAT: UAT, HANDSHAKE_NONCE: "n0nce"} | LOOP), rules(), Script(payload=("evil=1",)))
+    verdict = judge(returned({CLIENT_UAT: UAT, HANDSHAKE_NONCE: "n0nce"} | LOOP), rules(), Script(payload=("evil=1",)))
     assert verdict.message.startswith("the handshake's cookies were refused")
 
 

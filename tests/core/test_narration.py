@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.cookies import CLIENT_UAT, DEV_BROWSER, HANDSHAKE, HANDSHAKE_NONCE, REDIRECT_COUNT, SESSION
-from gateway.core.decision import COOKIE_ROWS
+from gateway.core.decision import rows_for
 from gateway.core.instance import InstanceKind
 from gateway.core.organization_sync import OrganizationPatterns, Pattern
 from gateway.core.referrers import KnownPages
@@ -34,6 +34,7 @@ from tests.core.minting import (
     judge,
     mint,
     request,
+    returned,
     rules,
     signed_in,
 )
@@ -115,12 +116,18 @@ def test_the_check_that_does_not_hold_is_named_and_those_before_it_hold(token: s
 
 
 def test_each_row_is_told_until_one_applies():
-    for index, (cookies, kind) in enumerate([({}, DEVELOPMENT), ({}, PRODUCTION), ({SESSION: GOOD}, PRODUCTION)], 1):
+    for index, cookies, kind in [
+        (2, {}, DEVELOPMENT),
+        (0, {}, PRODUCTION),
+        (1, {SESSION: GOOD}, PRODUCTION),
+    ]:
         rows = [step for step in told(request(cookies), kind) if step.what == "row"]
+        table = rows_for(kind, satellite=False)
         assert [row.mark for row in rows] == [Mark.SKIPPED] * index + [Mark.CHOSEN]
-        assert rows[-1].detail == f"{COOKIE_ROWS[index].when}: {COOKIE_ROWS[index].reason}"
+        assert rows[-1].detail == f"{table[index].when}: {table[index].reason}"
     rows = [step for step in told(request(signed_in(GOOD))) if step.what == "row"]
-    assert [(row.mark, row.detail) for row in rows] == [(Mark.SKIPPED, row.when) for row in COOKIE_ROWS]
+    table = rows_for(PRODUCTION, satellite=False)
+    assert [(row.mark, row.detail) for row in rows] == [(Mark.SKIPPED, row.when) for row in table]
 
 
 def test_the_family_of_cookies_is_told_with_the_rule_that_chose_it():
@@ -176,17 +183,18 @@ def test_a_handshake_is_told_or_why_there_is_none():
 
 
 def test_the_answer_of_a_handshake_is_told():
-    nonce = request({HANDSHAKE_NONCE: "nonce_1"})
+    nonce = returned({HANDSHAKE_NONCE: "nonce_1"})
     assert "nothing that can be used" in detail(told(nonce), "handshake answer")
+    assert "was not taken" in detail(told(request({HANDSHAKE_NONCE: "nonce_1"})), "handshake answer")
     good = told(nonce, script=Script(payload=directives(FRESH)))
     assert ("handshake answer", Mark.CHOSEN) in marks(good)
     assert NAMES.session in detail(good, "handshake answer")
     assert "cookies were refused" in detail(told(nonce, script=Script(payload=("evil=1",))), "handshake answer")
     refused = told(nonce, script=Script(payload=directives(mint("key_2"))))
     assert detail(refused, "handshake answer").endswith("no key of this instance has its kid")
-    token = told(request(query=f"__clerk_handshake={handshake_token(list(directives(FRESH)))}"))
+    token = told(returned(query=f"__clerk_handshake={handshake_token(list(directives(FRESH)))}"))
     assert ("handshake answer", Mark.OK) in marks(token)
-    foreign = told(request({HANDSHAKE: mint("key_2")}))
+    foreign = told(returned({HANDSHAKE: mint("key_2")}))
     assert ("key", Mark.NO) in marks(foreign)
 
 

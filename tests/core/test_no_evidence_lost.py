@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.core.claims import SessionClaims
 from gateway.core.cookies import CLIENT_UAT, DEV_BROWSER, HANDSHAKE, HANDSHAKE_NONCE, REDIRECT_COUNT, SESSION
-from gateway.core.decision import COOKIE_ROWS
+from gateway.core.decision import rows_for
 from gateway.core.evidence import Evidence, Peeked, gather
 from gateway.core.family import FamilyRule
 from gateway.core.handshake import query_value
@@ -40,6 +40,7 @@ from tests.core.minting import (
     judge,
     mint,
     request,
+    returned,
     rules,
     signed_in,
 )
@@ -67,7 +68,7 @@ def test_every_mix_of_evidence_is_decided_by_a_row_or_is_fit_to_be_verified(kind
         ("", GOOD), peeks, flags, (-1, 0, 5, 50), ("", "dvb"), flags, flags
     ):
         found = Evidence(kind is DEVELOPMENT, FamilyRule.OTHERWISE, suffixed, token, peeked, ambiguous, uat, dev, syncs)
-        row = next((row for row in COOKIE_ROWS if row.applies(found)), None)
+        row = next((row for row in rows_for(kind, satellite=False) if row.applies(found)), None)
         if row is not None:
             assert row.reason in TABLE
             continue
@@ -103,7 +104,7 @@ def test_every_mix_of_facts_has_a_verdict_with_a_known_reason(kind: InstanceKind
             HANDSHAKE: "" if is_nonce else brought,
             REDIRECT_COUNT: count,
         }
-        facts = request(cookies, bearer=bearer, headers=page, method=method)
+        facts = returned(cookies, bearer=bearer, headers=page, method=method)
         for answer in ANSWERS if EXPIRED in (bearer, *session) or is_nonce else ANSWERS[:1]:
             payload = answer if isinstance(answer, tuple) else None
             verdict = judge(facts, rules(kind), Script(refresh=answer, payload=payload))
@@ -224,7 +225,8 @@ def changes(draw: st.DrawFn) -> tuple[RequestFacts, set[Item], InstanceKind]:
     method = draw(st.sampled_from(["GET", "GET", "POST"]))
     bearer = draw(st.sampled_from([None, None, None, GOOD, FORGED, EXPIRED, ""]))
     cookies = draw(cookies_of(names_of(kind)))
-    facts = request(cookies, query=draw(QUERY), method=method, headers=draw(HEADERS), bearer=bearer)
+    ask = draw(st.sampled_from([request, returned, returned]))
+    facts = ask(cookies, query=draw(QUERY), method=method, headers=draw(HEADERS), bearer=bearer)
     there = items(facts)
     taken = set(draw(st.lists(st.sampled_from(there), max_size=3))) if there else set()
     return facts, taken, kind
@@ -333,12 +335,12 @@ EXAMPLES = {
         None,
     ),
     "what a handshake says is newer than the cookies": (
-        request({**signed_in(GOOD), HANDSHAKE_NONCE: "n0nce"}),
+        returned({**signed_in(GOOD), HANDSHAKE_NONCE: "n0nce"}),
         Item("cookie", HANDSHAKE_NONCE, "n0nce"),
         SIGNS_OUT,
     ),
     "a nonce hides a handshake token, and the URL's the cookie's": (
-        request({HANDSHAKE_NONCE: "n0nce", HANDSHAKE: handshake_token(directives(GOOD))}),
+        returned({HANDSHAKE_NONCE: "n0nce", HANDSHAKE: handshake_token(directives(GOOD))}),
         Item("cookie", HANDSHAKE_NONCE, "n0nce"),
         None,
     ),
@@ -348,7 +350,7 @@ EXAMPLES = {
         None,
     ),
     "a request that does not open a page takes no handshake's answer": (
-        request({HANDSHAKE: handshake_token(directives(GOOD))}, headers=FETCH | {"accept": "text/html"}),
+        returned({HANDSHAKE: handshake_token(directives(GOOD))}, headers=FETCH | {"accept": "text/html"}),
         Item("header", "sec-fetch-dest"),
         None,
     ),

@@ -107,3 +107,17 @@ def test_no_decoration_makes_another_site_an_own_page(text: str, mark: str) -> N
     for own in (HOST, "accounts.example.test", "app.example.test"):
         referer = f"https://evil.example/{mark}{own}{text}"
         assert comes_from_elsewhere(request(headers=coming_from(referer)), OWN)
+
+
+@pytest.mark.parametrize(
+    ("referer", "is_elsewhere"),
+    [
+        ("https://app.example.test:8443/__clerk/v1/client", False),
+        ("http://app.example.test/", False),
+        ("https://clerk.example.test/v1/client", True),
+        ("https://app.example.test.evil.example/", True),
+        ("about:blank", True),
+    ],
+)
+def test_a_frontend_api_under_a_path_is_on_the_site_s_own_host(referer: str, is_elsewhere: bool) -> None:
+    assert comes_from_elsewhere(request(headers=coming_from(referer)), KnownPages("")) is is_elsewhere

@@ -34,7 +34,7 @@ def test_a_production_session_is_made_refreshed_revoked_and_ended(
             gateway.wait_for("307 +GET +/reports .*session-token-and-uat-missing")
             page.get_by_role("button", name=re.compile(r"Sign in as Ada Lovelace, .*admin")).click()
             expect(page).to_have_url(f"{base}/reports")
-            gateway.wait_for("200 +GET +/reports .*signed-in .*handshake")
+            gateway.wait_for("307 +GET +/reports .*signed-in .*handshake")
             first = session_cookie(context, base)
             session_id = claims_of(first)["sid"]
             assert not any("__clerk_db_jwt" in cookie["name"] for cookie in context.cookies(base))

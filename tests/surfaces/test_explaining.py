@@ -74,7 +74,7 @@ async def test_a_redirect_is_told_without_the_values_of_its_query():
     assert (explanation.status, explanation.state) == (307, "handshake")
     assert explanation.location.startswith("https://clerk.example.test/v1/client/handshake?redirect_url=...&")
     assert explanation.location.endswith("__session=...")
-    assert explanation.cookies == ("__clerk_redirect_count",)
+    assert explanation.cookies == ("__clerk_redirect_count", "__Host-gateway_state")
 
 
 async def test_what_was_not_asked_is_said():
