@@ -64,8 +64,7 @@ WORDS: dict[LoopCause, Words] = {
         "Add this origin to instance.authorized_parties.",
     ),
     LoopCause.OVERSIZED_COOKIE: Words(
-        "The cookies of this site have grown larger than browsers keep. Removing the site's cookies may help; if it "
-        f"does not: {_OPERATOR[0].lower()}{_OPERATOR[1:]}",
+        f"The cookies of this site have grown larger than browsers keep. Removing them may help. {_OPERATOR}",
         "Put less into the session token (custom claims), or remove other cookies of this site: browsers keep 4096 "
         "bytes each.",
     ),
@@ -102,8 +101,8 @@ WORDS: dict[LoopCause, Words] = {
         "which give the answer behind the handshake's nonce.",
     ),
     LoopCause.UNKNOWN: Words(
-        "Your browser was sent to renew your session several times in a row and came back without one. Wait a few "
-        f"seconds and try again; if it stays so: {_OPERATOR[0].lower()}{_OPERATOR[1:]}",
+        "Why cannot be told from the request. Wait a few seconds and try again; if it stays so, tell the people who "
+        "run this site: the small print below is for them.",
         "Look at the clock, instance.publishable_key and instance.secret_key, the domain of the cookies, "
         "server.trusted_proxies, cookies of one name twice, and the size of the session token; gateway explain shows "
         "what this request says of each.",
