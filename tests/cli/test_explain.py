@@ -2,7 +2,10 @@
 
 import io
 import json
+import re
+import shlex
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -212,3 +215,26 @@ def test_no_secret_of_the_request_or_the_configuration_is_printed(
     secrets = ("refresh-secret-1", "foreign-secret", "query-secret", "1600000000", "sk_live_Private", token)
     for secret in (*secrets, *(part for part in token.split(".") if len(part) > 7)):
         assert secret not in shown
+
+
+def test_the_readme_shows_what_is_printed(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    block = readme[readme.index("    $ gateway explain --config") :]
+    first, *shown = [line.removeprefix("    ") for line in block[: block.index("\nIt judges")].rstrip().splitlines()]
+    own = PublishableKey.encode(InstanceKind.PRODUCTION, "clerk.example.com").value
+    app = "https://app.example.com"
+    config.write_text(
+        config.read_text().replace(KEY, own).replace("[[routes]]", f"authorized_parties = ['{app}']\n[[routes]]", 1)
+    )
+    second = int(time.time()) - 3600
+    token = mint(iss="https://clerk.example.com", azp=app, exp=second, iat=second - 60, nbf=second - 70)
+    arguments = shlex.split(first.removeprefix("$ gateway explain --config config.toml ").replace("…", token))
+    printed = explained(capsys, "--config", str(config), *arguments).splitlines()
+    place = 0
+    for line in shown:
+        pattern = re.sub(r"\d+ s ago", r"\\d+ s ago", re.escape(line).replace("\\ ", " ").replace("…", ".*"))
+        if line.strip() == "…":
+            continue
+        place = next(number for number in range(place, len(printed)) if re.fullmatch(pattern, printed[number].rstrip()))
