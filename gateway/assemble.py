@@ -19,7 +19,7 @@ from gateway.adapters.jwks import PinnedKeys, RemoteKeys
 from gateway.adapters.key_file import KeyFile
 from gateway.adapters.key_load import Load, public_jwks
 from gateway.authenticator.driver import Authenticator
-from gateway.authenticator.machines import Limits, Machines
+from gateway.authenticator.machines import Machines
 from gateway.authenticator.verified import VerifiedTokens
 from gateway.core.case import Rules
 from gateway.core.cookies import CookieNames
@@ -128,7 +128,7 @@ def build(
         verified,
         BackendApi(client, settings.refresh.budget_ms / 1000) if client else None,
         refresh=settings.refresh,
-        machines=_machines(settings, transport, clock),
+        machines=_machines(settings, transport, clock, timer),
         clock=clock,
         timer=timer,
     )
@@ -163,7 +163,7 @@ def key_file(settings: Settings, clock: Clock = time.time) -> KeyFile | None:
     return KeyFile(Path(path), instance, settings.keys.stale_s, clock) if path is not None else None
 
 
-def _machines(settings: Settings, transport: httpx.AsyncBaseTransport, clock: Clock) -> Machines | None:
+def _machines(settings: Settings, transport: httpx.AsyncBaseTransport, clock: Clock, timer: Clock) -> Machines | None:
     if not any(has_machines(route.accepts) for route in settings.routes):
         return None
     instance, wanted = settings.instance, settings.machines
@@ -174,13 +174,7 @@ def _machines(settings: Settings, transport: httpx.AsyncBaseTransport, clock: Cl
         timeout_s=wanted.budget_ms / 1000,
         transport=transport,
     )
-    limits = Limits(
-        cache_s=wanted.cache_s,
-        negative_cache_s=wanted.negative_cache_s,
-        budget_ms=wanted.budget_ms,
-        new_tokens_per_s=wanted.new_tokens_per_s,
-    )
-    return Machines(BackendMachines(client), limits, clock)
+    return Machines(BackendMachines(client), wanted, clock, timer)
 
 
 def proxy_app(

@@ -38,11 +38,21 @@ class Breaker:
     Args:
         timer: seconds; only differences count.
         chance: a number from 0 to 1.
+        open_means, closed_means: what it means for requests, for the log.
     """
 
-    def __init__(self, timer: Clock = time.monotonic, chance: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        timer: Clock = time.monotonic,
+        chance: Callable[[], float] = random.random,
+        *,
+        open_means: str = "no token is refreshed until it does",
+        closed_means: str = "expired tokens are refreshed",
+    ) -> None:
         self._timer = timer
         self._chance = chance
+        self._open_means = open_means
+        self._closed_means = closed_means
         self._failures = 0
         self._pause_s = 0.0
         self._until_s = 0.0
@@ -87,7 +97,7 @@ class Breaker:
     def _close(self) -> None:
         if self.is_open:
             self._turn += 1
-            _log.warning("the Sessions API answers again: expired tokens are refreshed")
+            _log.warning("the Sessions API answers again: %s", self._closed_means)
         self._failures, self._pause_s, self._is_trying = 0, 0.0, False
 
     def _fail(self, cause: str) -> None:
@@ -95,8 +105,8 @@ class Breaker:
         if not self.is_open and self._failures < FAILURES:
             return
         if not self.is_open:
-            text = "the Sessions API does not answer (%s, %d calls in a row): no token is refreshed until it does"
-            _log.warning(text, cause, self._failures)
+            text = "the Sessions API does not answer (%s, %d calls in a row): %s"
+            _log.warning(text, cause, self._failures, self._open_means)
             self._turn += 1
         self._pause_s = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, self._pause_s * 2))
         self._until_s = self._timer() + self._pause_s * (0.5 + self._chance() / 2)

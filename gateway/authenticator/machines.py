@@ -5,22 +5,25 @@ memory longer than its request. A good answer ends with its token. What a route 
 answer, and is judged anew for each request: an answer to route A never answers route B's question.
 
 Calls for tokens that were never seen good are bounded, so that nobody can have this gateway spend the instance's rate
-limit by inventing tokens; beyond the bound nothing can be said, and that is what is said.
+limit by inventing tokens; beyond the bound nothing can be said, and that is what is said. Nor is the API called while
+it does not answer (:mod:`gateway.authenticator.breaker`).
 """
 
 import asyncio
 import hashlib
 import math
+import random
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import NamedTuple
 
 from cachetools import LRUCache, TLRUCache
 
+from gateway.authenticator.breaker import Breaker, Outcome
 from gateway.authenticator.bucket import Bucket
 from gateway.core.machine_claims import MachineClaims, Refusal, judge
 from gateway.core.reasons import Reason
-from gateway.core.token_class import TokenType
+from gateway.core.settings_model import MachineSettings
 from gateway.core.verdict import MachineAnswer, NeedMachine
 from gateway.errors import ApiFailed, ApiRefused, ApiUnreachable, MachinesUnavailable, SessionsApiError
 from gateway.ports import Clock, MachineTokensApi
@@ -37,23 +40,15 @@ BURST_S = 10
 _INVALID_STATUSES = frozenset({400, 404, 410, 422})
 """The API knows no such token, or says that the text cannot be one."""
 
+_DOWN_STATUSES = frozenset({429, 502, 503, 504})
+"""The API, or what stands before it, is too busy or down (RFC 9110 section 15.6, RFC 6585 section 4)."""
+
 _RETRY_S, _MAX_RETRY_S = 5, 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How long answers count, and how much may be asked.
+DEFAULTS = MachineSettings()
 
-    Attributes:
-        cache_s, negative_cache_s: seconds that good and bad answers count; 0 for not at all.
-        budget_ms: milliseconds that a request may wait.
-        new_tokens_per_s: tokens that were never seen good which may be asked about, per second.
-    """
-
-    cache_s: float = 30.0
-    negative_cache_s: float = 10.0
-    budget_ms: float = 2000.0
-    new_tokens_per_s: float = 10.0
+_Outcome = MachineClaims | Refusal | MachinesUnavailable
 
 
 class _Entry(NamedTuple):
@@ -70,27 +65,33 @@ class Machines:
 
     Args:
         api: knows the tokens.
-        limits: of memory and calls.
+        settings: of memory and calls.
         clock: Unix seconds, for the ends of tokens.
         timer: seconds; only differences count.
+        chance: a number from 0 to 1.
     """
 
     def __init__(
         self,
         api: MachineTokensApi,
-        limits: Limits = Limits(),
+        settings: MachineSettings = DEFAULTS,
         clock: Clock = time.time,
         timer: Clock = time.monotonic,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self._api = api
-        self._limits = limits
+        self._settings = settings
         self._clock = clock
         self._good: TLRUCache[bytes, _Entry] = TLRUCache(MAX_ENTRIES, _end_s, timer)
         self._bad: TLRUCache[bytes, _Entry] = TLRUCache(MAX_ENTRIES, _end_s, timer)
         self._seen_good: LRUCache[bytes, bool] = LRUCache(MAX_ENTRIES)
-        self._running: dict[bytes, asyncio.Task[MachineClaims | Refusal | MachinesUnavailable]] = {}
+        self._running: dict[bytes, asyncio.Task[_Outcome]] = {}
         self._slots = asyncio.Semaphore(MAX_CALLS)
-        self._new_tokens = Bucket(limits.new_tokens_per_s, max(1.0, limits.new_tokens_per_s * BURST_S), timer)
+        self._new_tokens = Bucket(settings.new_tokens_per_s, max(1.0, settings.new_tokens_per_s * BURST_S), timer)
+        self._breaker = Breaker(
+            timer, chance, open_means="machine tokens are not verified until it does", closed_means="they are verified"
+        )
+        self._failure = MachinesUnavailable(Reason.MACHINE_API_UNREACHABLE, "it was not asked yet")
 
     async def answer(self, need: NeedMachine) -> MachineAnswer:
         """Return what is known of a token.
@@ -104,14 +105,15 @@ class Machines:
             return MachineAnswer(entry.outcome, is_cached=True)
         task = self._running.get(key)
         if task is None:
+            if not self._breaker.lets_through:
+                raise _anew(self._failure)
             self._admit(key)
             task = asyncio.create_task(self._ask(key, need))
             self._running[key] = task
         # A client that leaves takes nobody's answer with it.
         outcome = await asyncio.shield(task)
         if isinstance(outcome, MachinesUnavailable):
-            # Made anew for each who waited: an exception raised twice collects the tracebacks of both.
-            raise MachinesUnavailable(outcome.reason, outcome.detail, outcome.retry_after_s)
+            raise _anew(outcome)
         return MachineAnswer(outcome, is_cached=False)
 
     def _admit(self, key: bytes) -> None:
@@ -121,36 +123,49 @@ class Machines:
         if wait_s > 0:
             raise MachinesUnavailable(
                 Reason.MACHINE_VERIFICATION_LIMITED,
-                f"more than {self._limits.new_tokens_per_s:g} new tokens a second; see machines.new_tokens_per_s",
+                f"more than {self._settings.new_tokens_per_s:g} new tokens a second; see machines.new_tokens_per_s",
                 math.ceil(wait_s),
             )
 
-    async def _ask(self, key: bytes, need: NeedMachine) -> MachineClaims | Refusal | MachinesUnavailable:
+    async def _ask(self, key: bytes, need: NeedMachine) -> _Outcome:
         try:
-            outcome = await self._call(need.kind, need.token.reveal())
-            if not isinstance(outcome, MachinesUnavailable):
+            outcome = await self._call(need)
+            if isinstance(outcome, MachinesUnavailable):
+                self._failure = outcome
+            else:
                 self._keep(key, outcome)
             return outcome
         finally:
             del self._running[key]
 
-    async def _call(self, kind: TokenType, token: str) -> MachineClaims | Refusal | MachinesUnavailable:
+    async def _call(self, need: NeedMachine) -> _Outcome:
+        turn: int | None = None
+        answered = Outcome.NOTHING
         try:
-            async with asyncio.timeout(self._limits.budget_ms / 1000), self._slots:
-                record = await self._api.verify(kind, token)
+            async with asyncio.timeout(self._settings.budget_ms / 1000), self._slots:
+                turn = self._breaker.begin()
+                if turn is None:
+                    return self._failure
+                record = await self._api.verify(need.kind, need.token.reveal())
+                answered = Outcome.ANSWERED
         except TimeoutError:
-            return MachinesUnavailable(Reason.MACHINE_API_TIMEOUT, f"no answer within {self._limits.budget_ms:g} ms")
+            answered = Outcome.FAILED
+            return MachinesUnavailable(Reason.MACHINE_API_TIMEOUT, f"no answer within {self._settings.budget_ms} ms")
         except SessionsApiError as error:
+            answered = _tells(error)
             return _meaning(error)
+        finally:
+            if turn is not None:
+                self._breaker.end(turn, answered, f"{need.kind}s")
         return judge(record, self._clock())
 
     def _keep(self, key: bytes, outcome: MachineClaims | Refusal) -> None:
         if isinstance(outcome, Refusal):
             self._seen_good.pop(key, None)
-            cache, life_s = self._bad, self._limits.negative_cache_s
+            cache, life_s = self._bad, self._settings.negative_cache_s
         else:
             self._seen_good[key] = True
-            cache, life_s = self._good, self._limits.cache_s
+            cache, life_s = self._good, self._settings.cache_s
             if outcome.expires_at_s is not None:
                 life_s = min(life_s, outcome.expires_at_s - self._clock())
         if life_s > 0:
@@ -169,6 +184,25 @@ class Machines:
 
 def _digest(need: NeedMachine) -> bytes:
     return hashlib.sha256(f"{need.kind}\0{need.token.reveal()}".encode()).digest()
+
+
+def _anew(error: MachinesUnavailable) -> MachinesUnavailable:
+    """Return the same error: one that is raised twice collects the tracebacks of both."""
+    return MachinesUnavailable(error.reason, error.detail, error.retry_after_s)
+
+
+def _tells(error: SessionsApiError) -> Outcome:
+    """Return what a failed call says about the API.
+
+    A 500 says nothing: a token that somebody made up may bring it about, and would stop all others.
+    """
+    if isinstance(error, ApiUnreachable):
+        return Outcome.FAILED
+    if not isinstance(error, ApiRefused | ApiFailed):
+        return Outcome.NOTHING
+    if error.status in _DOWN_STATUSES:
+        return Outcome.FAILED
+    return Outcome.ANSWERED if 400 <= error.status < 500 else Outcome.NOTHING
 
 
 def _meaning(error: SessionsApiError) -> Refusal | MachinesUnavailable:

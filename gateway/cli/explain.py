@@ -52,7 +52,8 @@ def command(  # noqa: PLR0913 - one argument for each option
     """Say step by step why a request is let in or refused, and what to do.
 
     The request is judged as "gateway serve" would judge it, at this machine's time. Nothing is forwarded; the keys are
-    loaded, the Sessions API is asked with --live only. Tokens and cookies are never shown.
+    loaded and the API is asked whether a machine's token is good, since neither spends anything; the Sessions API is
+    asked with --live only. Tokens and cookies are never shown.
 
     \b
     Examples:

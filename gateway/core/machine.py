@@ -94,7 +94,9 @@ def _judge_opaque(case: Case, token: str, kind: TokenType) -> Steps:
     outcome = answer.outcome
     if isinstance(outcome, MachineClaims):
         how = How.CACHE if answer.is_cached else How.API
+        case.trace.note("api", Mark.OK, "{} of {}", outcome.type, outcome.subject)
         return _accepted(case, token, outcome, how)
+    case.trace.note("api", Mark.NO, "{}", outcome.message)
     return _signed_out(outcome.reason, outcome.message)
 
 

@@ -32,6 +32,8 @@ from gateway.surfaces.scope import Scanned, facts_of, origin_of
 
 _log = logging.getLogger(__name__)
 
+_SESSION_TOKEN = TokenType.SESSION_TOKEN  # looked up for each request, and an enum takes its time
+
 _NOT_ASKED = Verdict(State.SIGNED_OUT)
 
 # A tunnel would be a way around every decision, and TRACE shows what was added on the way (RFC 9110 section 9.3.8):
@@ -118,7 +120,7 @@ class Gate:
                 return await self._open(facts, route)
             accepts = route.settings.accepts
             # What is recalled is a session, which not every route takes.
-            takes_sessions = TokenType.SESSION_TOKEN in accepts
+            takes_sessions = _SESSION_TOKEN in accepts
             verdict = self.authenticator.recall(facts, scanned.cookies) if takes_sessions else None
             if verdict is None:
                 verdict = await self.authenticator.authenticate(facts, scanned.cookies, accepts)

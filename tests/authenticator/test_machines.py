@@ -5,10 +5,12 @@ import gc
 
 import pytest
 
-from gateway.authenticator.machines import MAX_CALLS, MAX_ENTRIES, Limits, Machines
+from gateway.authenticator.breaker import FAILURES, LONGEST_PAUSE_S
+from gateway.authenticator.machines import MAX_CALLS, MAX_ENTRIES, Machines
 from gateway.core.machine_claims import EXPIRED, REVOKED, MachineClaims, MachineRecord, Refusal
 from gateway.core.reasons import Reason
 from gateway.core.secret import Secret
+from gateway.core.settings_model import MachineSettings
 from gateway.core.token_class import TokenType
 from gateway.core.verdict import NeedMachine
 from gateway.errors import ApiErrorItem, ApiFailed, ApiRefused, ApiUnreachable, MachinesUnavailable
@@ -57,7 +59,8 @@ class Setting:
     def __init__(self, *good: str, gate: asyncio.Event | None = None, **limits: float) -> None:
         self.clock = Clock()
         self.api = Known(*good, gate=gate)
-        self.machines = Machines(self.api, Limits(**{"budget_ms": 60_000, **limits}), self.clock, self.clock)
+        settings = MachineSettings(**{"budget_ms": 60_000, **limits})
+        self.machines = Machines(self.api, settings, self.clock, self.clock, lambda: 1.0)
 
     async def outcome(self, token: str = "ak_1", kind: TokenType = API_KEY) -> object:
         return (await self.machines.answer(need(token, kind))).outcome
@@ -369,3 +372,81 @@ async def test_a_call_that_failed_says_nothing_about_the_token(error, reason, re
 async def test_an_api_that_does_not_answer_within_the_budget_is_a_timeout():
     setting = Setting("ak_1", gate=asyncio.Event(), budget_ms=1)
     assert (await setting.unknown()).reason == Reason.MACHINE_API_TIMEOUT
+
+
+# An API that is down
+
+
+DOWN = [
+    ApiUnreachable("connect", "refused"),
+    ApiUnreachable("timeout", "slow"),
+    ApiFailed(502, "no list"),
+    ApiRefused(503, [ApiErrorItem("service_unavailable", "no")]),
+    ApiRefused(429, [ApiErrorItem("too_many_requests", "no")], retry_after_s=7),
+]
+
+
+@pytest.mark.parametrize("error", DOWN, ids=repr)
+async def test_an_api_that_is_down_is_left_alone_but_for_one_try_after_each_pause(error):
+    setting = Setting("ak_good", new_tokens_per_s=1000, cache_s=0)
+    await setting.outcome("ak_good")
+    setting.api.answers["ak_good"] = error
+    found = [await setting.attempt("ak_good") for _ in range(100)]
+    assert len(setting.api.calls) == 1 + FAILURES
+    assert len(set(found)) == 1
+    setting.clock.advance(1)
+    assert [await setting.attempt("ak_good") for _ in range(10)] == found[:10]
+    assert len(setting.api.calls) == 2 + FAILURES
+    setting.api.answers["ak_good"] = record()
+    setting.clock.advance(2)
+    assert [await setting.attempt("ak_good") for _ in range(10)] == [""] * 10
+
+
+async def test_what_is_remembered_counts_while_the_api_is_down():
+    setting = Setting("ak_good", new_tokens_per_s=1000, cache_s=300)
+    await setting.outcome("ak_good")
+    setting.api.otherwise = ApiUnreachable("connect", "refused")
+    for number in range(20):
+        assert await setting.attempt(f"ak_{number}") == Reason.MACHINE_API_UNREACHABLE
+    assert isinstance(await setting.outcome("ak_good"), MachineClaims)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ApiRefused(404, [ApiErrorItem("resource_not_found", "no")]),
+        ApiRefused(401, [ApiErrorItem("clerk_key_invalid", "no")]),
+        ApiRefused(500, [ApiErrorItem("internal_clerk_error", "no")]),
+        ApiFailed(200, "other shape"),
+        BadArgument("no key"),
+    ],
+    ids=repr,
+)
+async def test_tokens_that_somebody_made_up_stop_nobody_else(error):
+    setting = Setting("ak_good", new_tokens_per_s=1000, cache_s=0)
+    await setting.outcome("ak_good")
+    setting.api.otherwise = error
+    for number in range(5 * FAILURES):
+        await setting.attempt(f"ak_{number}")
+    assert isinstance(await setting.outcome("ak_good"), MachineClaims)
+
+
+async def test_who_waits_for_a_free_place_finds_the_api_down_without_a_call():
+    tokens = [f"ak_{number}" for number in range(MAX_CALLS + 50)]
+    setting = Setting(gate=asyncio.Event(), new_tokens_per_s=1000)
+    setting.api.otherwise = ApiUnreachable("connect", "refused")
+    waiting = [asyncio.create_task(setting.attempt(token)) for token in tokens]
+    await settle()
+    setting.api.gate.set()
+    assert set(await asyncio.gather(*waiting)) == {Reason.MACHINE_API_UNREACHABLE}
+    assert len(setting.api.calls) < len(tokens)
+
+
+async def test_a_pause_never_grows_beyond_its_bound():
+    setting = Setting(new_tokens_per_s=1000)
+    setting.api.otherwise = ApiUnreachable("connect", "refused")
+    for _ in range(50):
+        await setting.attempt()
+        setting.clock.advance(LONGEST_PAUSE_S)
+    setting.api.otherwise = record()
+    assert await setting.attempt() == ""

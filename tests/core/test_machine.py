@@ -310,7 +310,7 @@ def test_whose_token_a_text_is_by_its_own_word(token, kind):
         ("ak_1", (M2M_TOKEN,), ("class", Mark.NO)),
         ("garbage", (M2M_TOKEN,), ("class", Mark.NO)),
         ("ak_ä", ANY, ("shape", Mark.NO)),
-        ("ak_1", ANY, ("api", Mark.ASKED)),
+        ("ak_1", ANY, ("api", Mark.OK)),
         (m2m_jwt(header={"cat": TEMPLATE}), ANY, ("category", Mark.NO)),
         (m2m_jwt(exp=1), ANY, ("exp", Mark.NO)),
         (oauth_jwt(sub=""), ANY, ("subject", Mark.NO)),
@@ -321,6 +321,12 @@ def test_what_was_looked_at_is_noted_and_no_token_in_it(token, accepts, last):
     decided(token, *accepts, trace=trace)
     assert (trace.steps[-1].what, trace.steps[-1].mark) == last
     assert not any(token in step.detail for step in trace.steps)
+
+
+def test_what_the_api_said_is_noted():
+    trace = Recording()
+    decided("ak_1", script=answer(Refusal(Reason.TOKEN_INVALID, "unknown")), trace=trace)
+    assert [(step.what, step.mark) for step in trace.steps[-2:]] == [("api", Mark.ASKED), ("api", Mark.NO)]
 
 
 def test_sessions_alone_are_the_default():
