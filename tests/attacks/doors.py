@@ -9,6 +9,7 @@ import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from io import TextIOBase
 from pathlib import Path
 from urllib.parse import unquote
@@ -125,25 +126,26 @@ class Written(TextIOBase):
 @contextmanager
 def middleware_door() -> Iterator[Target]:
     """The middleware around a recording application, on the server that is shipped, in a thread."""
-    authority, application, port, written = Authority(), Application(), free_port(), Written()
+    authority, application, port = Authority(), Application(), free_port()
+    entries, notices = Written(), Written()
     document = tomllib.loads(config_of(authority, "http://127.0.0.1:9", port))
     is_ready, stop = threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
 
     async def serve() -> None:
         engine = build(parse(document, needs_upstream=False), transport=httpx.AsyncHTTPTransport(trust_env=False))
-        app = GateMiddleware(application, engine.gate, engine.namespace, JsonJournal(written), engine.close)
+        app = GateMiddleware(application, engine.gate, engine.namespace, JsonJournal(entries), engine.close)
         await serve_embedded([(app, Address("127.0.0.1", port))], is_ready.set, stop)
 
-    faults = logging.StreamHandler(written)
+    faults = logging.StreamHandler(notices)
     logging.getLogger("gateway").addHandler(faults)
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()
     assert is_ready.wait(30)
-    target = Target(port, application, authority, written)
+    target = Target(port, application, authority, entries)
     yield target
     target.get("/the-last-request")
-    written.wait_for("/the-last-request")
+    entries.wait_for("/the-last-request")
     loop.call_soon_threadsafe(stop.set)
     thread.join(30)
     loop.close()
@@ -151,5 +153,6 @@ def middleware_door() -> Iterator[Target]:
     authority.shutdown()
     authority.server_close()
     scan_log(target)
-    assert all(isinstance(json.loads(line), dict) for line in written.output.splitlines())
+    scan_log(replace(target, log=notices))
+    assert all(isinstance(json.loads(line), dict) for line in entries.output.splitlines())
     assert application.misled == []
