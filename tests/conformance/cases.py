@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.core.instance import InstanceKind
+from tests.conformance import domain_cases as domains
 from tests.conformance.fake_api import Reply
 from tests.conformance.replies import HANDSHAKES, REFRESHES, handshake_token
-from tests.conformance.world import APP, APP_HOST, FLAVOURS, ISSUER, NAMES, UAT, token
+from tests.conformance.world import APP, APP_HOST, FLAVOURS, NAMES, UAT, token
 
 DEVELOPMENT, PRODUCTION = InstanceKind.DEVELOPMENT, InstanceKind.PRODUCTION
 
@@ -37,7 +38,7 @@ class Case:
     @property
     def origin(self) -> str:
         """The public origin, after the trust decision."""
-        return "https://shop.example.test" if self.parts["forwarded"].startswith("trusted") else APP
+        return domains.origin_of(self.parts)
 
     @property
     def url(self) -> str:
@@ -102,6 +103,7 @@ TABLES: dict[str, Table] = {
     "referer": {"": 8, "same": 3, "other": 3, "own-api": 1, "accounts": 1, "hosted-accounts": 1, "hosted-clerk": 1,
                 "junk": 0.5, "opaque": 0.3},
     "junk_cookie": {"": 12, "malformed": 1, "quoted": 0.5, "escaped": 0.5, "bad-escape": 0.5},
+    **domains.TABLES,
 }  # fmt: skip
 
 
@@ -136,18 +138,18 @@ def make(number: int, **changes: str) -> Case:
         headers.append(("referer", referer))
     if cookies:
         headers.append(("cookie", "; ".join(cookies)))
-    options: dict[str, Any] = {"issuer": [ISSUER]}
-    settings: dict[str, dict[str, Any]] = {}
+    options = domains.options_of(kind, parts, domains.origin_of(parts))
+    settings: dict[str, dict[str, Any]] = {"instance": domains.instance_of(kind, parts)}
     if parts["parties"] == "app":
         options["authorizedParties"] = [APP]
-        settings["instance"] = {"authorized_parties": [APP]}
+        settings["instance"]["authorized_parties"] = [APP]
     if parts["organizations"]:
         options["organizationSyncOptions"] = {
             "organizationPatterns": ORGANIZATION_PATTERNS,
             "personalAccountPatterns": PERSONAL_PATTERNS,
         }
         patterns = {"organization_patterns": ORGANIZATION_PATTERNS, "personal_patterns": PERSONAL_PATTERNS}
-        settings["instance"] = settings.get("instance", {}) | patterns
+        settings["instance"] |= patterns
     if parts["forwarded"].startswith("trusted"):
         settings["server"] = {"trusted_proxies": ["127.0.0.1"]}
     return Case(
@@ -236,6 +238,7 @@ def _cookies(number: int, kind: InstanceKind, parts: Mapping[str, str]) -> list[
         (names.dev_browser, suffixed_dev if development else ""),
         ("__refresh" if parts["refresh"] == "plain-cookie" else names.refresh, _refresh_token(number, parts)),
         ("__clerk_redirect_count", parts["count"]),
+        *domains.state_cookies(parts),
     ]
     if parts["handshake_in"] == "cookie":
         pairs += _handshake_pairs(number, kind, parts)
@@ -264,12 +267,12 @@ def _handshake_pairs(number: int, kind: InstanceKind, parts: Mapping[str, str]) 
 
 
 def _query(number: int, kind: InstanceKind, parts: Mapping[str, str]) -> list[str]:
-    query = []
+    query = domains.query_of(parts)
     if parts["dev_browser"].startswith("query"):
         query.append("__clerk_db_jwt=" + ("dvb_3" if parts["dev_browser"] == "query" else ""))
     if parts["handshake_in"] == "query":
         query += [f"{name}={value}" for name, value in _handshake_pairs(number, kind, parts) if value]
-    return query
+    return query + domains.state_query(parts)
 
 
 def _replies(number: int, kind: InstanceKind, parts: Mapping[str, str]) -> dict[str, Reply]:

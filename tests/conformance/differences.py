@@ -107,6 +107,13 @@ DIFFERENCES = (
         lambda parts: NO_HANDSHAKE,
     ),
     Difference(
+        "handshake-answers-are-bound-to-the-browser",
+        "there a link with another person's nonce signs a visitor in as that person (login CSRF)",
+        {"nonce": "good", "bound": "other"},
+        lambda parts: _has_handshake(parts) and parts["bound"] != "yes",
+        lambda parts: NO_HANDSHAKE,
+    ),
+    Difference(
         "useless-nonce-hides-no-session",
         "quirk Q4: there anybody's junk nonce signs a visitor out",
         {"nonce": "unknown", "suffixed": "good", "suffixed_uat": "old"},
@@ -163,6 +170,21 @@ DIFFERENCES = (
         {"bearer": "expired", "refresh": "odd-code"},
         lambda parts: parts["refresh"] == "odd-code",
         lambda parts: {"refresh": "no-errors"},
+    ),
+    Difference(
+        "no-open-redirect-in-the-development-sync",
+        "quirk Q5: there anybody's address gets the dev browser's token, and a relative one throws; "
+        "instance.satellite_origins lists who is answered",
+        {"kind": "development", "dev_browser": "both", "asks": "unlisted", "suffixed": "good", "suffixed_uat": "old"},
+        lambda parts: parts["asks"] in {"unlisted", "relative", "script"},
+        lambda parts: {"asks": ""},
+    ),
+    Difference(
+        "handshakes-are-counted-without-cookies-too",
+        "a browser that keeps no cookies is sent in circles there, until it gives up by itself",
+        {"plain_uat": "old", "bound": "blocked"},
+        lambda parts: parts["bound"] == "blocked" and not parts["count"],
+        lambda parts: {"count": "2"},
     ),
     Difference(
         "failed-call-with-broken-body-failed",

@@ -26,6 +26,9 @@ EXPIRED = {"suffixed": "expired", **OLD}
 SYNCED = COOKIE | {"organizations": "synced"}
 ACME = SYNCED | {"suffixed": "organization"}
 FETCH = {"accepts": "empty"}
+SATELLITE = {"site": "satellite-unasked", "address": "domain"}
+QUIET = {"site": "satellite", "address": "domain"}
+SYNC, ANSWER = "satellite-needs-syncing", "primary-responds-to-syncing"
 
 NAMED = (
     Named("a good token in the header is signed in", {"bearer": "good"}, "signed-in"),
@@ -221,6 +224,72 @@ NAMED = (
         "another organization, by header",
         {"bearer": "organization", "organizations": "synced", "path": "/by-id/org_2"},
         "signed-in",
+    ),
+    *(
+        Named(f"a satellite's page is opened, {kind}", SATELLITE | {"kind": kind}, "handshake", SYNC)
+        for kind in ("production", "development")
+    ),
+    Named("a satellite waits to be asked", QUIET, "signed-out", "session-token-and-uat-missing"),
+    Named(
+        "a satellite waits to be asked, development",
+        QUIET | {"kind": "development"},
+        "signed-out",
+        "session-token-and-uat-missing",
+    ),
+    Named("a satellite is asked", QUIET | {"synced": "false"}, "handshake", SYNC),
+    Named("a satellite is asked beside a session", QUIET | COOKIE | {"synced": "false"}, "handshake", SYNC),
+    Named("a satellite in development is asked", QUIET | DEV | {"synced": "false"}, "handshake", SYNC),
+    Named("a satellite has synced", SATELLITE | {"synced": "true"}, "signed-out", "session-token-and-uat-missing"),
+    Named(
+        "a satellite in development has synced",
+        SATELLITE | {"synced": "true", "kind": "development"},
+        "handshake",
+        "dev-browser-missing",
+    ),
+    Named("a satellite, fetched", SATELLITE | FETCH, "signed-out", "session-token-and-uat-missing"),
+    Named("a satellite, in a frame", SATELLITE | {"accepts": "iframe"}, "signed-out", "session-token-and-uat-missing"),
+    Named("a satellite's third redirect", SATELLITE | {"count": "2"}, "handshake", SYNC),
+    Named("a satellite, in a loop", SATELLITE | {"count": "3"}, "signed-out", SYNC),
+    Named("a satellite's session", SATELLITE | COOKIE, "signed-in"),
+    Named("a satellite's session from elsewhere", SATELLITE | COOKIE | {"referer": "other"}, "signed-in"),
+    Named("a satellite's session is refreshed", SATELLITE | EXPIRED | {"refresh": "success"}, "signed-in"),
+    Named(
+        "a satellite's own plain cookie",
+        SATELLITE | {"plain": "satellite-issuer", "plain_uat": "old"},
+        "signed-in",
+    ),
+    Named("the primary's plain cookie", SATELLITE | {"plain": "good", "plain_uat": "old"}, "handshake", SYNC),
+    Named("the primary's token in a header", SATELLITE | {"bearer": "good"}, "signed-in"),
+    Named("a satellite's issuer at the primary", {"bearer": "satellite-issuer"}, "signed-out", "token-invalid-issuer"),
+    Named("a nonce at a satellite", SATELLITE | {"nonce": "good", "synced": "false"}, "signed-in"),
+    Named("a satellite behind a proxy", SATELLITE | {"address": "proxy"}, "handshake", SYNC),
+    Named("a satellite under a path", SATELLITE | {"address": "path"}, "handshake", SYNC),
+    Named("a primary answers", DEV | {"asks": "listed"}, "handshake", ANSWER),
+    Named(
+        "a primary answers without dev browser", {"kind": "development", "asks": "listed-query"}, "handshake", ANSWER
+    ),
+    Named("a primary answers beside a session", DEV | COOKIE | {"asks": "listed-query"}, "handshake", ANSWER),
+    Named("a primary answers no script", DEV | COOKIE | FETCH | {"asks": "listed"}, "signed-out", ANSWER),
+    Named("a primary answers in a loop", DEV | {"asks": "listed", "count": "3"}, "signed-out", ANSWER),
+    Named("a primary in production answers nobody", COOKIE | {"asks": "listed"}, "signed-in"),
+    Named("a satellite answers nobody", SATELLITE | DEV | COOKIE | {"asks": "listed"}, "signed-in"),
+    Named("a proxy's issuer", {"bearer": "proxy-issuer", "address": "proxy"}, "signed-in"),
+    Named("a proxy's issuer under a path", {"bearer": "proxy-issuer", "address": "path"}, "signed-in"),
+    Named("a proxy's issuer without proxy", {"bearer": "proxy-issuer"}, "signed-out", "token-invalid-issuer"),
+    Named("a handshake behind a proxy", OLD | {"address": "proxy"}, "handshake", "client-uat-but-no-session-token"),
+    Named("a handshake under a path", OLD | {"address": "path"}, "handshake", "client-uat-but-no-session-token"),
+    Named(
+        "a handshake under a path of another host",
+        OLD | {"address": "path", "forwarded": "trusted"},
+        "handshake",
+        "client-uat-but-no-session-token",
+    ),
+    Named("coming from a proxy's host", COOKIE | {"address": "path", "referer": "same"}, "signed-in"),
+    Named(
+        "coming from the Frontend API behind a proxy",
+        COOKIE | {"address": "path", "referer": "own-api"},
+        "handshake",
+        "primary-domain-cross-origin-sync",
     ),
     Named(
         "a renewal names the organization",
