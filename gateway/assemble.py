@@ -97,6 +97,8 @@ def build(
     clock: Clock = time.time,
     transport: httpx.AsyncBaseTransport | None = None,
     timer: Clock = time.monotonic,
+    *,
+    writes: bool = True,
 ) -> Engine:
     """Build the engine; nothing is connected before the first request.
 
@@ -105,6 +107,7 @@ def build(
         clock: Unix seconds.
         transport: carries the calls to the Backend API and the Frontend API; closed with the engine.
         timer: seconds; only differences count.
+        writes: files are written; a command that only looks must not leave some that the gateway's user cannot read.
     """
     instance = settings.instance
     transport = transport or httpx.AsyncHTTPTransport(trust_env=False)
@@ -121,7 +124,7 @@ def build(
         else None
     )
     load = client.jwks if client else public_jwks(f"{base_url(instance)}/.well-known/jwks.json", transport)
-    keys = _keys(settings, load, verified.clear, clock, timer)
+    keys = _keys(settings, load, verified.clear, timer, key_file(settings, clock, writes=writes))
     authenticator = Authenticator(
         rules(settings),
         keys,
@@ -150,17 +153,19 @@ def build(
 
 
 def _keys(
-    settings: Settings, load: Load, on_loss: Callable[[], None], clock: Clock, timer: Clock
+    settings: Settings, load: Load, on_loss: Callable[[], None], timer: Clock, file: KeyFile | None
 ) -> RemoteKeys | PinnedKeys:
     if settings.instance.jwt_key is not None:
         return PinnedKeys(pinned_key(settings.instance.jwt_key))
-    return RemoteKeys(load, on_loss, timer, settings=settings.keys, file=key_file(settings, clock))
+    return RemoteKeys(load, on_loss, timer, settings=settings.keys, file=file)
 
 
-def key_file(settings: Settings, clock: Clock = time.time) -> KeyFile | None:
-    """Return the file that keeps the keys, or None where the settings name none."""
+def key_file(settings: Settings, clock: Clock = time.time, *, writes: bool = True) -> KeyFile | None:
+    """Return the file that keeps the keys, or None where the settings name none or the key is pinned."""
+    if settings.instance.jwt_key is not None:
+        return None
     path, instance = settings.keys.cache_file, settings.instance.publishable_key.value
-    return KeyFile(Path(path), instance, settings.keys.stale_s, clock) if path is not None else None
+    return KeyFile(Path(path), instance, settings.keys.stale_s, clock, writes=writes) if path is not None else None
 
 
 def _machines(settings: Settings, transport: httpx.AsyncBaseTransport, clock: Clock, timer: Clock) -> Machines | None:

@@ -64,9 +64,12 @@ class KeyFile:
         instance: the instance's publishable key, which is public.
         max_age_s: seconds after which the keys count no more (``keys.stale_s``).
         clock: Unix seconds.
+        writes: the file is written; otherwise only read.
     """
 
-    def __init__(self, path: Path, instance: str, max_age_s: float, clock: Clock = time.time) -> None:
+    def __init__(
+        self, path: Path, instance: str, max_age_s: float, clock: Clock = time.time, *, writes: bool = True
+    ) -> None:
         self.path = path
         self._instance = instance
         self._max_age_s = max_age_s
@@ -74,6 +77,7 @@ class KeyFile:
         self._written: KeySet = {}
         self._written_s = float("-inf")
         self._is_failing = False
+        self._writes = writes
 
     def read(self) -> KeptKeys | None:
         """Return what the file holds, or None; why a file that is there is not used is logged."""
@@ -111,7 +115,7 @@ class KeyFile:
         """Write a set that the source gave just now, unless the file holds it and is young enough; never raises."""
         now_s = self._clock()
         is_same = not loses_any(self._written, keys) and not loses_any(keys, self._written)
-        if is_same and 0 <= now_s - self._written_s < self._max_age_s / _REWRITE:
+        if not self._writes or (is_same and 0 <= now_s - self._written_s < self._max_age_s / _REWRITE):
             return
         document = {"instance": self._instance, "fetched_at_s": int(now_s), "keys": [*map(to_jwk, keys.values())]}
         try:

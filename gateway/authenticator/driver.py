@@ -64,6 +64,7 @@ class Authenticator:
         self.verified = verified
         self._api = api
         self._refreshing = Refreshing(api, refresh, timer, on_session_end=self._end) if api is not None else None
+        self._refresh = refresh
         self._machines = machines
         self._nonces = Nonces(api, timer) if api is not None else None
         self._clock = clock
@@ -82,6 +83,7 @@ class Authenticator:
             ToldKeys(self.keys, trace),
             self.verified.without_tokens(),
             ToldApi(self._api, trace, live=live) if self._api is not None else None,
+            refresh=self._refresh,
             machines=self._machines,
             clock=self._clock,
             trace=trace,

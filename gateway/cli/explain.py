@@ -114,7 +114,7 @@ async def _explain(settings: Settings, request: TypedRequest, peer: str, scheme:
     from gateway.assemble import build  # noqa: PLC0415
 
     scope = request.scope(peer, scheme)
-    engine = build(settings)
+    engine = build(settings, writes=False)
     try:
         return await explain(engine.gate, scope, live=live)
     finally:

@@ -6,6 +6,7 @@ from gateway.core import binding
 from gateway.core import cookies as cookie
 from gateway.core.case import Case
 from gateway.core.evidence import Evidence, peek
+from gateway.core.handshake import redirect_count
 from gateway.core.loop_causes import Finding, LoopFacts, Unused, find_cause, several_of
 from gateway.core.verdict import Verdict
 
@@ -39,7 +40,7 @@ def _find(case: Case, verdict: Verdict, unused: Unused | None, evidence: Evidenc
             issued_ago_s=case.now_s - peeked.issued_at_s if peeked is not None else 0.0,
             has_session=bool(token),
             several=several_of({name: values for name, values in facts.cookies.items() if name in counted}),
-            keeps_cookies=binding.keeps_cookies(facts),
+            keeps_cookies=binding.keeps_cookies(facts) or redirect_count(facts) > 0,
             forwarded_proto=facts.header("x-forwarded-proto"),
             head_bytes=facts.head_bytes,
         )

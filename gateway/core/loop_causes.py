@@ -88,7 +88,8 @@ WORDS: dict[LoopCause, Words] = {
         "Your browser does not keep the cookies of this site. Allow cookies for it, leave private mode or the frame "
         "that it is shown in, then try again.",
         "The browser came back from the handshake without the cookies that were set when it left. Look for a proxy "
-        "that strips Set-Cookie, a frame on another site, or instance.proxy_url on a site whose cookies are blocked.",
+        "that strips Set-Cookie, for a frame on another site, and whether browsers really come by the public address "
+        "below: cookies for https do not come back by http (server.trusted_proxies).",
     ),
     LoopCause.COOKIE_DOMAIN: Words(
         f"Your session is kept for another address than this one, so it does not arrive here. {_OPERATOR}",
@@ -275,11 +276,11 @@ def _proxy(facts: LoopFacts) -> Finding | None:
 
 
 def _http(facts: LoopFacts) -> Finding | None:
-    """Cookies of a production instance are Secure, and no browser sends them by http."""
+    """Cookies of a production instance are Secure, and no browser takes them by http; ours come back all the same."""
     if facts.url.scheme == "https" or facts.kind is not InstanceKind.PRODUCTION or facts.has_session:
         return None
-    if facts.unused is not None and facts.unused.why is not Use.UNBOUND:
-        return None  # something came by http after all
+    if facts.unused is not None or not facts.keeps_cookies:
+        return None  # something came by http after all, or nothing comes at all
     known = (("Public address", facts.url.origin), ("Instance", facts.kind))
     return Finding(LoopCause.SECURE_OVER_HTTP, (*known, ("Setting", "server.trusted_proxies")))
 
@@ -289,7 +290,8 @@ def _blocked(facts: LoopFacts) -> Finding | None:
     if facts.keeps_cookies and not is_unbound:
         return None
     missing = "differ from those that were set" if facts.keeps_cookies else "did not come back"
-    return Finding(LoopCause.COOKIES_BLOCKED, (("Cookies of the handshake", missing),))
+    known = (("Cookies of the handshake", missing), ("Public address", facts.url.origin))
+    return Finding(LoopCause.COOKIES_BLOCKED, known)
 
 
 def _domain(facts: LoopFacts) -> Finding | None:

@@ -66,12 +66,16 @@ class Explanation:
     @property
     def not_asked(self) -> tuple[str, ...]:
         """What was not asked for the sake of this explanation, and could change the answer."""
-        return tuple(step.detail for step in self.steps if step.what == API and step.mark is Mark.SKIPPED)
+        return _not_asked(self.steps)
 
     @property
     def clock(self) -> str:
         """What speaks for a clock that is wrong; empty for nothing."""
         return next((step.detail for step in self.steps if step.what == "clock"), "")
+
+
+def _not_asked(steps: tuple[Step, ...]) -> tuple[str, ...]:
+    return tuple(step.detail for step in steps if step.what == API and step.mark is Mark.SKIPPED)
 
 
 async def explain(gate: Gate, scope: Scope, *, live: bool = False) -> Explanation:
@@ -188,11 +192,13 @@ def _explanation(scope: Scope, admission: Admission, trace: Recording) -> Explan
         upstream=_upstream(route) if answer is None else "",
         steps=trace.steps,
         cause=verdict.loop.cause if verdict.loop is not None else "",
-        what_to_do=_what_to_do(admission),
+        what_to_do=_what_to_do(admission, trace.steps),
     )
 
 
-def _what_to_do(admission: Admission) -> str:
+def _what_to_do(admission: Admission, steps: tuple[Step, ...]) -> str:
+    if _not_asked(steps):
+        return "Explain it live (--live) to ask the Sessions API; what stands here holds if it refuses."
     loop = admission.verdict.loop
     if loop is not None:
         return loop.words.operator

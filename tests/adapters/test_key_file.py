@@ -243,3 +243,11 @@ async def test_a_write_that_fails_leaves_the_old_file_and_no_other(setting: Sett
     assert [each.name for each in setting.path.parent.iterdir()] == ["keys.json"]
     assert [each.name for each in setting.path.iterdir()] == ["kept"]
     assert len(setting.said) == 1
+
+
+async def test_who_only_looks_writes_nothing(setting: Setting):
+    looking = KeyFile(setting.path, KEY.value, STALE_S, setting.clock, writes=False)
+    await looking.keep(key_set(jwks("key_1")))
+    assert not setting.path.exists()
+    setting.put()
+    assert sorted(looking.read().keys) == ["key_1"]

@@ -141,10 +141,10 @@ def refused(reason: Reason, **more: object) -> Unused:
             {"url": HTTP, "kind": PRODUCTION}, LoopCause.SECURE_OVER_HTTP, "http://app.example.test", id="http"
         ),
         pytest.param(
-            {"url": HTTP, "kind": PRODUCTION, "unused": Unused(Use.UNBOUND, "other browser")},
-            LoopCause.SECURE_OVER_HTTP,
+            {"url": HTTP, "kind": PRODUCTION, "keeps_cookies": False},
+            LoopCause.COOKIES_BLOCKED,
             "http://app.example.test",
-            id="http, and so no state",
+            id="http, and not even our own cookies",
         ),
         pytest.param({"keeps_cookies": False}, LoopCause.COOKIES_BLOCKED, "did not come back", id="no cookies"),
         pytest.param(

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.processes import Command, clean_environment
+from tests.e2e.processes import Command, clean_environment, free_port
 from tests.e2e.test_serve import config_of
 
 pytestmark = pytest.mark.e2e
@@ -59,3 +59,26 @@ def test_a_token_of_a_real_authority_is_explained_then_expired_and_traded(tmp_pa
     assert done.returncode == 0
     assert "jwk-remote-unreachable" in done.stdout
     assert "answer      503" in done.stdout
+
+
+def test_a_client_that_keeps_no_cookies_is_stopped_with_the_cause_on_the_page_and_in_the_log(tmp_path: Path) -> None:
+    base = f"http://127.0.0.1:{free_port()}"
+    with Command("authority", "--listen", "127.0.0.1:0", "--json") as authority:
+        described = json.loads(authority.wait_for(r"^\{.*\}$")[0])
+        config = tmp_path / "config.toml"
+        config.write_text(config_of(described, "http://127.0.0.1:9", base.removeprefix("http://")))
+        with Command("serve", "--config", str(config)) as gateway:
+            gateway.wait_for("listens on")
+            page = {"accept": "text/html", "sec-fetch-dest": "document"}
+            url, handshakes = f"{base}/reports", 0
+            for _ in range(12):
+                # A client for each request: nothing of the last one is kept.
+                answer = httpx.get(url, headers=page, trust_env=False)
+                if answer.status_code != 307:
+                    break
+                url = answer.headers["location"]
+                handshakes += "/v1/client/handshake?" in url
+            assert (answer.status_code, handshakes) == (401, 3)
+            assert "cookies-blocked" in answer.text
+            assert "Your browser does not keep the cookies of this site." in answer.text
+            gateway.wait_for("401 +GET +/reports .* loop=cookies-blocked .*did not come back")

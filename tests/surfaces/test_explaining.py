@@ -7,6 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from gateway.core.advice import NOTHING, TABLE
+from gateway.core.loop_causes import WORDS, LoopCause
 from gateway.core.reasons import Reason
 from gateway.core.requirement import Requirement
 from gateway.core.settings_model import Access, RouteSettings
@@ -81,6 +82,7 @@ async def test_what_was_not_asked_is_said():
     api = Api(directives(mint(jti="new")))
     explanation = await explain(gate_of(api=api), browser(expired()))
     assert explanation.not_asked == ("would be asked for refresh: POST /v1/sessions/sess_1/refresh",)
+    assert "--live" in explanation.what_to_do
     explanation = await explain(gate_of(api=api), browser(expired()), live=True)
     assert (explanation.passes, explanation.not_asked) == (True, ())
     assert explanation.cookies == (NAMES.refresh, NAMES.session) or NAMES.session in explanation.cookies
@@ -106,6 +108,15 @@ async def test_what_a_route_requires_is_told_one_by_one():
     assert "routes[].require.permission" in explanation.what_to_do
     explanation = await explain(gate_of(route), scope_of("/x"))
     assert len(told(explanation, "requirement")) == 1
+
+
+async def test_a_loop_is_told_with_its_cause():
+    cookie = f"{NAMES.session}={mint(iat=int(NOW) - 2000)}; {NAMES.client_uat}={UAT}; __client_uat=7; __client_uat=8"
+    scope = scope_of("/page", ("cookie", f"{cookie}; __clerk_redirect_count=3"), *PAGE.items())
+    explanation = await explain(gate_of(), scope)
+    assert (explanation.status, explanation.cause) == (401, "duplicate-cookies")
+    assert told(explanation, "loop") == [(Mark.CHOSEN, "duplicate-cookies: Came several times: __client_uat")]
+    assert explanation.what_to_do == WORDS[LoopCause.DUPLICATE_COOKIES].operator
 
 
 @pytest.mark.parametrize("is_trusted", [True, False])

@@ -147,6 +147,16 @@ async def test_a_proxy_that_is_not_believed(make_world: MakeWorld):
     names(unescape(answer.text), LoopCause.PROXY_NOT_TRUSTED, "https, not believed", "server.trusted_proxies")
 
 
+@pytest.mark.parametrize(("kind", "public"), [(DEVELOPMENT, GATEWAY), (PRODUCTION, GATEWAY), (PRODUCTION, TLS)])
+async def test_a_browser_that_keeps_no_cookies(make_world: MakeWorld, kind: InstanceKind, public: str):
+    world = make_world(kind=kind, public=public)
+    site = Site(world, public=public)
+    browser = site.browser(lambda _: False, foreign="__client_uat=1" if kind is PRODUCTION else "")
+    answer = await browser.visit("/page")
+    assert len([hop for hop in browser.hops if "/v1/client/handshake?" in hop.headers.get("location", "")]) <= 3
+    names(unescape(answer.text), LoopCause.COOKIES_BLOCKED, "did not come back", public)
+
+
 async def test_an_answer_for_another_domain(make_world: MakeWorld):
     world = make_world(kind=PRODUCTION, public=TLS)
     site = Site(world, public=TLS)
