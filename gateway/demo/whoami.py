@@ -31,6 +31,10 @@ _FACTS = (
     ("Slug", "org-slug"),
     ("Role", "org-role"),
     ("Session", "id"),
+    ("Token", "token-type"),
+    ("Machine", "machine-id"),
+    ("Client", "client-id"),
+    ("Scopes", "scopes"),
 )
 
 
@@ -129,7 +133,9 @@ class _Whoami:
 def _state(received: Received) -> SignInState:
     if not received.identity:
         return SignInState.UNKNOWN
-    if received.claim("status") == SignInState.SIGNED_IN and received.claim("user-id"):
+    # Of a session there is a user, of a machine's token a subject, which need not be one.
+    who = received.claim("user-id") or (received.claim("token-type") and received.claim("subject"))
+    if received.claim("status") == SignInState.SIGNED_IN and who:
         return SignInState.SIGNED_IN
     return SignInState.SIGNED_OUT
 

@@ -133,6 +133,24 @@ async def test_half_an_identity_is_not_signed_in(headers, client):
     assert '<h1 class="lamp">Signed out</h1>' in page
 
 
+async def test_a_machine_is_shown_as_one(client):
+    headers = [(f"x-session-{name}", text) for name, text in MACHINE.items()]
+    page = (await client.get("/", headers=[PAGE, *headers])).text
+    assert '<h1 class="lamp on">Signed in</h1>' in page
+    for text in ("m2m_token", "mch_1", "mch_2 mch_3"):
+        assert f"<dd>{text}</dd>" in page
+    assert "Revoke" not in page
+
+
+MACHINE = {
+    "status": "signed-in",
+    "token-type": "m2m_token",
+    "subject": "mch_1",
+    "machine-id": "mch_1",
+    "scopes": "mch_2 mch_3",
+}
+
+
 async def test_without_revoke_there_is_no_button_and_no_address():
     async with client_of(whoami_app()) as client:
         page = (await client.get("/", headers=[PAGE, *SIGNED_IN])).text
