@@ -341,13 +341,17 @@ async def test_with_keys_of_the_file_nobody_waits_and_the_source_is_asked_at_onc
     assert await setting.keys.find("key_1") is None
     assert setting.keys.cached("key_2").kid == "key_2"
     assert setting.keys.status().state == "fresh"
+    await setting.keys.close()
 
 
 async def test_an_id_that_the_file_does_not_have_waits_for_the_source(folder: Folder):
     await folder.run("key_1")
-    assert (await Setting(jwks("key_1", "key_2"), file=folder.file()).keys.find("key_2")).kid == "key_2"
     down = Setting(ApiUnreachable("dns", "unknown"), file=folder.file())
     assert await reason_of(down.keys, "key_2") == Reason.JWK_REMOTE_DNS
+    down.source.document = jwks("key_1", "key_2")
+    down.clock.advance(RETRY_S)
+    assert (await down.keys.find("key_2")).kid == "key_2"
+    await down.keys.close()
 
 
 async def test_readiness_asks_the_source_while_the_keys_are_of_the_file(folder: Folder):
@@ -357,6 +361,7 @@ async def test_readiness_asks_the_source_while_the_keys_are_of_the_file(folder: 
     await settle()
     assert (await setting.keys.warm()).state == "fresh"
     assert setting.source.loads == 1
+    await setting.keys.close()
 
 
 async def test_nobody_waits_for_the_disk():
