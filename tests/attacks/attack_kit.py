@@ -350,7 +350,15 @@ _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.eyJ")
 def scan_upstream(target: Target) -> None:
     """Nothing that belongs to the session alone ever went on: not a byte of any request of the whole run."""
     seen = target.upstream.seen.decode("latin-1")
-    ours = (NAMES.session, NAMES.refresh, NAMES.client_uat, "__refresh=", "__client=", "__clerk_handshake")
+    ours = (
+        NAMES.session,
+        NAMES.refresh,
+        NAMES.client_uat,
+        "__refresh=",
+        "__client=",
+        "__clerk_handshake",
+        "gateway_state",
+    )
     for secret in (SECRET_KEY, "sk_live", "sk_test", *ours, *_kept(target)):
         assert secret not in seen, f"{secret} went to the upstream"
     for request in target.upstream.requests:
