@@ -19,6 +19,7 @@ class Difference:
         example: a request that shows it; the reference answers it otherwise.
         applies: told by what was drawn.
         instead: what has to be drawn instead for the reference to answer as we do.
+        restored_by: the setting that brings back the reference's way, where that is safe.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Difference:
     example: Parts
     applies: Callable[[Parts], bool]
     instead: Callable[[Parts], Parts]
+    restored_by: str = ""
 
 
 TOKENS = ("bearer", "plain", "suffixed")
@@ -77,6 +79,7 @@ DIFFERENCES = (
         {"forwarded": "other", "plain_uat": "old"},
         lambda parts: parts["forwarded"] in {"same", "other"},
         lambda parts: {"forwarded": ""},
+        "`server.trusted_proxies` names whom to believe",
     ),
     Difference(
         "loop-counter-of-three-or-more",
@@ -133,6 +136,7 @@ DIFFERENCES = (
         {"method": "POST", "bearer": "expired", "refresh": "success"},
         lambda parts: parts["method"] != "GET" and any(parts[each] in RENEWABLE for each in TOKENS),
         lambda parts: {"method": "GET", "accepts": "empty"},
+        '`refresh.methods = ["GET"]`',
     ),
     Difference(
         "the-token-that-expired-is-refreshed",
@@ -178,6 +182,7 @@ DIFFERENCES = (
         {"kind": "development", "dev_browser": "both", "asks": "unlisted", "suffixed": "good", "suffixed_uat": "old"},
         lambda parts: parts["asks"] in {"unlisted", "relative", "script"},
         lambda parts: {"asks": ""},
+        "`instance.satellite_origins` lists who is answered",
     ),
     Difference(
         "handshakes-are-counted-without-cookies-too",
