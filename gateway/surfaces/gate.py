@@ -135,6 +135,8 @@ class Gate:
         match act(verdict, facts, terms, self._sign_in):
             case Pass():
                 identity = verdict.identity or self._identity(verdict)
+                if verdict.state is State.HANDSHAKE:
+                    verdict = replace(verdict, cookies=())  # they belong to a redirect that is not made here
                 return Admission(None, facts, route, verdict, identity)
             case Redirect(location):
                 return Admission(answers.redirect(location, verdict), facts, route, verdict, detail=verdict.message)

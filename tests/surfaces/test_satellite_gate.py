@@ -72,3 +72,11 @@ async def test_a_satellite_sends_people_to_sign_in_and_asks_to_be_synced_then() 
     assert header_of(admission, "location") == (
         "https://primary.test/in?redirect_url=https%3A%2F%2Fapp.example.test%2Fpage%3Fa%3D1%26__clerk_synced%3Dfalse"
     )
+
+
+async def test_a_handshake_that_a_route_does_not_follow_sets_no_cookie_of_its_own() -> None:
+    """Its counter would stop the next handshake of another route, which was never tried."""
+    gate = gate_of(None, RouteSettings(access=Access.OPTIONAL, on_signed_out=OnSignedOut.UNAUTHORIZED))
+    admission = await gate.admit(scope_of("/page", *PAGE.items()))
+    assert (admission.answer, admission.verdict.reason) == (None, "dev-browser-missing")
+    assert admission.verdict.cookies == ()
