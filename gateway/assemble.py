@@ -30,7 +30,7 @@ from gateway.core.keys import pinned_key
 from gateway.core.organization_sync import OrganizationPatterns, Pattern
 from gateway.core.policy import SignIn, accounts_portal
 from gateway.core.routes import RouteTable
-from gateway.core.settings_model import Settings
+from gateway.core.settings_model import InstanceSettings, Settings
 from gateway.core.token_class import has_machines
 from gateway.core.tokens import Expectations
 from gateway.core.trust import Trust
@@ -123,7 +123,7 @@ def build(
         if instance.secret_key
         else None
     )
-    load = client.jwks if client else public_jwks(f"{base_url(instance)}/.well-known/jwks.json", transport)
+    load = client.jwks if client else public_jwks(keys_address(instance), transport)
     keys = _keys(settings, load, verified.clear, timer, key_file(settings, clock, writes=writes))
     authenticator = Authenticator(
         rules(settings),
@@ -150,6 +150,15 @@ def build(
         authenticator.rules.names,
         (authenticator.close, transport.aclose),
     )
+
+
+def keys_address(instance: InstanceSettings) -> str:
+    """Return where the keys come from; empty where the settings hold the key."""
+    if instance.jwt_key is not None:
+        return ""
+    if instance.secret_key is not None:
+        return f"{instance.api_url}/v1/jwks"
+    return f"{base_url(instance)}/.well-known/jwks.json"
 
 
 def _keys(
@@ -187,6 +196,8 @@ def proxy_app(
     journal: Journal | None = None,
     clock: Clock = time.time,
     transport: httpx.AsyncBaseTransport | None = None,
+    *,
+    asks_at_start: bool = False,
 ) -> "Proxy":
     """Return the reverse proxy as an ASGI application.
 
@@ -195,9 +206,10 @@ def proxy_app(
         journal: the access log; by default what the settings ask for.
         clock: Unix seconds.
         transport: carries the calls to the Backend API and the Frontend API.
+        asks_at_start: the keys are asked for when the server starts, not when the first request comes.
     """
     # The transport's parser comes with the extra "serve"; the middleware does without it.
-    from gateway.surfaces.proxy import Destination, Proxy  # noqa: PLC0415
+    from gateway.surfaces.proxy import Destination, Life, Proxy  # noqa: PLC0415
     from gateway.upstream.origin import Origin  # noqa: PLC0415
     from gateway.upstream.pool import Pool  # noqa: PLC0415
 
@@ -219,7 +231,8 @@ def proxy_app(
         await engine.close()
 
     status = Status(engine.gate, engine.keys.warm)
-    return Proxy(engine.gate, status, destinations, private_cookies, journal or journal_of(settings), close)
+    life = Life(engine.keys.start if asks_at_start else lambda: None, close)
+    return Proxy(engine.gate, status, destinations, private_cookies, journal or journal_of(settings), life)
 
 
 def journal_of(settings: Settings) -> Journal:

@@ -26,7 +26,7 @@ from gateway.core.settings_model import (
     Settings,
 )
 from gateway.core.verdict import State
-from tests.authenticator.engine_kit import HOST, ISSUER, KEY, Clock, jwks, mint, signer
+from tests.authenticator.engine_kit import HOST, ISSUER, KEY, Clock, jwks, mint, settle, signer
 from tests.surfaces.surfaces_kit import PAGE, Api, Wire, scope_of
 
 
@@ -216,3 +216,18 @@ async def test_the_proxy_answers_for_itself_and_refuses_by_the_same_gate():
     await app({"type": "lifespan"}, wire.receive, wire.send)
     assert [message["type"] for message in wire.sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert transport.is_closed
+
+
+@pytest.mark.parametrize("asks", [True, False])
+async def test_the_proxy_asks_for_the_keys_at_its_start_where_that_is_wanted(authority, asks):
+    api = Api(authority)
+    settings = Settings(instance=instance(publishable_key=authority.publishable_key, secret_key=authority.secret_key))
+    app = proxy_app(settings, clock=Clock(), transport=api, asks_at_start=asks)
+    messages = iter(["lifespan.startup", "lifespan.shutdown"])
+
+    async def receive() -> dict[str, object]:
+        await settle(50)
+        return {"type": next(messages)}
+
+    await app({"type": "lifespan"}, receive, Wire().send)
+    assert api.calls == (["/v1/jwks"] if asks else [])

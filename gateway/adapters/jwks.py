@@ -131,6 +131,10 @@ class RemoteKeys:
             raise self._failure or KeysUnavailable(Reason.JWK_REMOTE_MISSING, "the source has no usable key")
         return self._keys.get(kid)
 
+    def start(self) -> None:
+        """Ask the source in the background: a wrong key or address is said in the log before a request comes."""
+        self._start()
+
     def _is_usable(self) -> bool:
         return bool(self._keys) and self._age_s() <= self._settings.stale_s
 
@@ -285,6 +289,9 @@ class PinnedKeys:
     async def warm(self) -> KeysStatus:
         """Ready, always."""
         return self.status()
+
+    def start(self) -> None:
+        """Nothing to ask."""
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -32,21 +32,24 @@ CONFIG_OPTION = click.option(
 @click.command("check")
 @CONFIG_OPTION
 @click.option("--json", "is_json", is_flag=True, help="Print the result as one JSON document.")
-def command(config: Path, *, is_json: bool) -> int:
+@click.option("--keys", "asks", is_flag=True, help="Ask for the keys too, as the gateway would.")
+def command(config: Path, *, is_json: bool, asks: bool) -> int:
     """Name every fault of a configuration at once, or show its routes.
 
-    Reads the file, the environment and the secret files exactly as "gateway serve" does. Nothing is started and
-    nothing is sent.
+    Reads the file, the environment and the secret files exactly as "gateway serve" does. Nothing is started, and
+    without --keys nothing is sent.
 
     \b
     Examples:
       gateway check --config config.toml
+      gateway check --config config.toml --keys
       gateway check --config config.toml --json | jq '.routes[] | select(.access == "public")'
 
     \b
     Exit codes:
       0  the configuration can be used
-      2  it cannot
+      2  it cannot, or the API refuses the secret key
+      4  the keys cannot be had
     """
     try:
         settings = load(config, os.environ)
@@ -57,11 +60,16 @@ def command(config: Path, *, is_json: bool) -> int:
             click.echo(json.dumps({"ok": False, "faults": [asdict(fault) for fault in error.faults]}))
         return ExitCode.CONFIGURATION
     table = RouteTable.build(settings.routes)
+    # The whole engine, which "gateway serve" loads in its workers only.
+    from gateway.cli.keys_view import look_at_keys  # noqa: PLC0415
+
+    keys = look_at_keys(settings, asks=asks)
     if is_json:
-        click.echo(json.dumps(_described(settings, table)))
+        click.echo(json.dumps({**_described(settings, table), "ok": keys.exit_code is ExitCode.OK, "keys": keys.shown}))
     else:
         _print(settings, table)
-    return ExitCode.OK
+        keys.print()
+    return keys.exit_code
 
 
 def _print(settings: Settings, table: RouteTable) -> None:

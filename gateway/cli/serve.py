@@ -44,7 +44,7 @@ def command(config: Path) -> int:
         from gateway.assemble import proxy_app  # noqa: PLC0415
 
         start_logging(settings.log)
-        return proxy_app(settings)
+        return proxy_app(settings, asks_at_start=True)
 
     def on_ready() -> None:
         errors().print(ready_line(settings, listen), markup=False)

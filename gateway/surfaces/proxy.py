@@ -52,6 +52,19 @@ class Destination:
     headers: RequestHeaders
 
 
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What the server's start and end mean for what stands behind the proxy.
+
+    Attributes:
+        start: begins what can be begun before a request comes; does not wait.
+        close: finishes what runs.
+    """
+
+    start: Callable[[], None]
+    close: Callable[[], Awaitable[None]]
+
+
 class Proxy:
     """The ASGI application of ``gateway serve``.
 
@@ -61,7 +74,7 @@ class Proxy:
         destinations: by route name.
         private_cookies: cookies that an upstream may not set.
         journal: the access log.
-        close: called at shutdown.
+        life: what happens at start-up and shutdown.
     """
 
     def __init__(
@@ -71,14 +84,14 @@ class Proxy:
         destinations: Mapping[str, Destination],
         private_cookies: frozenset[bytes],
         journal: Journal,
-        close: Callable[[], Awaitable[None]],
+        life: Life,
     ) -> None:
         self._gate = gate
         self._status = status
         self._destinations = destinations
         self._private_cookies = private_cookies
         self._journal = journal
-        self._close = close
+        self._life = life
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
@@ -92,8 +105,10 @@ class Proxy:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
+            if message["type"] == "lifespan.startup":
+                self._life.start()
             if message["type"] == "lifespan.shutdown":
-                await self._close()
+                await self._life.close()
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return

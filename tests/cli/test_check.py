@@ -1,12 +1,18 @@
 """gateway check."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from gateway.adapters.key_file import KeyFile
 from gateway.cli.main import run
 from gateway.core.instance import InstanceKind, PublishableKey
+from gateway.core.keys import key_set
+from tests.authenticator.engine_kit import jwks, signer
+from tests.sessions.sessions_kit import error_body, http_bytes, raw, serving
 
 KEY = PublishableKey.encode(InstanceKind.DEVELOPMENT, "clerk.example.com").value
 GOOD = f"""
@@ -125,3 +131,63 @@ def test_the_file_may_be_named_by_a_variable(
 def test_a_missing_file_is_a_fault(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", "--config", str(config)]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+# Keys
+
+
+def write_with_keys(config: Path, api_url: str, path: Path | None = None) -> None:
+    keys = f'[keys]\ncache_file = "{path}"\n' if path else ""
+    config.write_text(GOOD.replace("clock_skew_s = 90\n", f'api_url = "{api_url}"\n') + keys)
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "said"),
+    [
+        (raw(http_bytes(json.dumps(jwks("key_1")).encode())), 0, "/v1/jwks; asked: fresh"),
+        (
+            raw(http_bytes(json.dumps(error_body("clerk_key_invalid")).encode(), status="401 No")),
+            2,
+            "secret-key-invalid",
+        ),
+        (raw(http_bytes(b"<html>", "text/html")), 4, "jwk-remote-invalid"),
+        (raw(http_bytes(b"no", status="404 Not Found")), 4, "jwk-remote-failed-to-load"),
+    ],
+    ids=["good", "refused", "HTML", "404"],
+)
+async def test_the_source_is_asked_where_that_is_wanted(config: Path, capsys, script, code: int, said: str) -> None:
+    async with serving(script) as url:
+        write_with_keys(config, url)
+        assert await asyncio.to_thread(run, ["check", "--config", str(config)]) == 0
+        assert f"keys: from {url}/v1/jwks\n" in capsys.readouterr().err
+        assert await asyncio.to_thread(run, ["check", "--config", str(config), "--keys"]) == code
+        assert said in capsys.readouterr().err
+        assert await asyncio.to_thread(run, ["check", "--config", str(config), "--keys", "--json"]) == code
+        result = json.loads(capsys.readouterr().out)
+        assert (result["ok"], result["keys"]["source"]) == (code == 0, f"{url}/v1/jwks")
+        assert (result["keys"]["state"] == "fresh") is (code == 0)
+
+
+async def test_what_the_key_file_holds_is_said_and_nothing_is_written(config: Path, capsys, caplog) -> None:
+    path = config.with_name("keys.json")
+    write_with_keys(config, "http://127.0.0.1:9", path)
+
+    def said() -> str:
+        assert run(["check", "--config", str(config)]) == 0
+        return str(capsys.readouterr().err)
+
+    assert f"{path} is not there yet" in said()
+    assert not path.exists()
+    await KeyFile(path, KEY, 3600).keep(key_set(jwks("key_1")))
+    assert f"{path} holds keys of 0 s ago" in said()
+    path.chmod(0o666)
+    assert f"{path} holds no keys that can be used" in said()
+    assert "others may write it" in caplog.text
+
+
+def test_a_pinned_key_comes_from_the_settings(config: Path, capsys, monkeypatch) -> None:
+    key = signer("key_1").private_key.public_key()
+    monkeypatch.setenv("CLERK_JWT_KEY", key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode())
+    config.write_text(GOOD)
+    assert run(["check", "--config", str(config), "--keys"]) == 0
+    assert "keys: from instance.jwt_key; asked: pinned" in capsys.readouterr().err

@@ -287,3 +287,35 @@ def test_settings_from_the_environment_and_secrets_from_files(site: Site, tmp_pa
             httpx.get(f"http://127.0.0.1:{port}", headers=bearer(site.mint()), trust_env=False) for _ in range(6)
         ]
         assert {answer.status_code for answer in answers} == {200}
+
+
+def test_a_wrong_secret_key_is_said_when_the_server_starts(tmp_path: Path) -> None:
+    with Command("authority", "--listen", "127.0.0.1:0", "--json") as authority:
+        described = json.loads(authority.wait_for(r"^\{.*\}$")[0])
+        described["secret_key"] = "sk_test_of_somebody_else"
+        port = free_port()
+        config = tmp_path / "config.toml"
+        config.write_text(config_of(described, "http://127.0.0.1:9", f"127.0.0.1:{port}"))
+        with Command("serve", "--config", str(config)) as gateway:
+            gateway.wait_for("the keys cannot be loaded: secret-key-invalid: the API refuses instance.secret_key")
+            gateway.wait_for("listens on")
+            answer = httpx.get(f"http://127.0.0.1:{port}/.gateway/readyz", trust_env=False)
+            assert (answer.status_code, answer.json()["keys"]["reason"]) == (503, "secret-key-invalid")
+            assert "somebody_else" not in gateway.output
+
+
+def test_a_restart_while_the_authority_is_down_comes_up_with_the_key_file(site: Site, tmp_path: Path) -> None:
+    token = site.mint()
+    config = tmp_path / "with-file.toml"
+    port = free_port()
+    file = '[keys]\ncache_file = "keys.json"\n'
+    config.write_text(config_of(site.described, site.upstream.url, f"127.0.0.1:{port}", file))
+    for is_up in (True, False):
+        with Command("serve", "--config", str(config)) as gateway:
+            gateway.wait_for("listens on")
+            answer = httpx.get(f"http://127.0.0.1:{port}", headers=bearer(token), trust_env=False)
+            assert answer.status_code == 200
+            ready = httpx.get(f"http://127.0.0.1:{port}/.gateway/readyz", trust_env=False).json()
+            assert ready["keys"]["state"] == ("fresh" if is_up else "from-file")
+        if is_up:
+            site.authority.kill()
