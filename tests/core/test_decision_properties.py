@@ -120,7 +120,7 @@ QUERY = st.one_of(
 )
 QUERY = st.lists(QUERY | RETURN, max_size=3).map("&".join) | st.tuples(QUERY, RETURN).map("&".join)
 HEADERS = st.sampled_from([PAGE, PAGE, FETCH, {}, {"sec-fetch-dest": "iframe"}, {"accept": "text/html"}])
-FACTS = st.builds(
+ANY_FACTS = st.builds(
     lambda method, scheme, query, bearer, cookies, headers: RequestFacts(
         method, PublicUrl(scheme, "app.example.test", "/page", query), bearer, cookies, headers, "192.0.2.7"
     ),
@@ -131,6 +131,35 @@ FACTS = st.builds(
     COOKIES,
     HEADERS,
 )
+
+
+def opened(query: str, cookies: dict[str, tuple[str, ...]]) -> RequestFacts:
+    return RequestFacts("GET", PublicUrl("https", "app.example.test", "/page", query), None, cookies, PAGE)
+
+
+# What chance alone hardly ever makes: a page that a handshake comes back to, one that a satellite's browser asks, and
+# an expired session with what it is refreshed by.
+COMING_BACK = st.builds(
+    lambda query, cookies: opened(
+        f"__gateway_state=1.{minting.STATE}&{query}", cookies | {STATE_OVER_HTTPS: (minting.STATE,)}
+    ),
+    st.just("__clerk_handshake_nonce=n") | HANDSHAKES.map(lambda token: f"__clerk_handshake={token}") | QUERY,
+    COOKIES,
+)
+ASKING = st.builds(
+    lambda to, cookies: opened(f"__clerk_redirect_url={quote(to, safe='')}", cookies),
+    st.sampled_from(ADDRESSES),
+    COOKIES.map(lambda cookies: {**cookies, DEV_BROWSER: ("dvb_1",)}),
+)
+EXPIRING = st.builds(
+    lambda names, query: opened(
+        query,
+        {names.session: (EXPIRED,), names.client_uat: (UAT,), names.refresh: ("rt_1",), names.dev_browser: ("dvb_1",)},
+    ),
+    st.sampled_from([NAMES, DEV_NAMES]),
+    st.just("") | QUERY,
+)
+FACTS = st.one_of(ANY_FACTS, ANY_FACTS, COMING_BACK, ASKING, EXPIRING)
 ROLES = st.sampled_from(
     [None, None, Primary(frozenset({SATELLITE})), Satellite(), Satellite(syncs_unasked=True), Satellite(True, IN)]
 )
@@ -186,8 +215,17 @@ def test_what_a_verdict_sets_and_where_it_sends_is_clean(facts, under, refresh, 
         assert re.fullmatch(r"https?://[!-~]+", verdict.location)
 
 
-@given(FACTS, RULES, REFRESH, TUPLES | st.none(), st.sampled_from(Access), st.sampled_from(OnSignedOut))
-def test_no_redirect_leaves_the_places_of_the_instance(facts, under, refresh, payload, access, on_signed_out):
+PRIMARIES = st.builds(rules, st.just(DEVELOPMENT), role=st.just(Primary(frozenset({SATELLITE}))))
+SENT = st.one_of(
+    st.tuples(FACTS, RULES, TUPLES | st.none()),
+    st.tuples(ASKING, PRIMARIES, st.none()),
+    st.tuples(COMING_BACK, RULES, st.sampled_from(BROUGHT)),
+)
+
+
+@given(SENT, REFRESH, st.sampled_from(Access), st.sampled_from(OnSignedOut))
+def test_no_redirect_leaves_the_places_of_the_instance(sent, refresh, access, on_signed_out):
+    facts, under, payload = sent
     verdict = judge(facts, under, Script(refresh=refresh, payload=payload))
     sign_in = SignIn(IN, under.kind, isinstance(under.role, Satellite))
     action = act(verdict, facts, RouteSettings(access=access, on_signed_out=on_signed_out), sign_in)
@@ -201,8 +239,9 @@ def test_no_redirect_leaves_the_places_of_the_instance(facts, under, refresh, pa
             assert verdict.reason == "primary-responds-to-syncing"
 
 
-@given(FACTS, RULES, TUPLES)
-def test_an_answer_is_taken_from_the_browser_that_asked_for_it_alone(facts, under, brought):
+@given(SENT)
+def test_an_answer_is_taken_from_the_browser_that_asked_for_it_alone(sent):
+    facts, under, brought = sent
     script = Script(payload=brought)
     verdict = judge(facts, under, script)
     if verdict.how is How.HANDSHAKE or NeedPayload in script.asked:
