@@ -118,6 +118,14 @@ def test_a_websocket_is_refused_and_the_worker_lives(target: Target, protocol: b
     assert target.get("/health").status == 200
 
 
+def answered(target: Target, request: bytes) -> bytes:
+    """Return the answer to a request that the server does not read to its end.
+
+    It closes with bytes unread, and then the system may throw the answer away on its way (RFC 9112 section 9.6).
+    """
+    return next(filter(None, (target.raw(request) for _ in range(10))), b"")
+
+
 @pytest.mark.parametrize("headers", [b"X: " + b"a" * 500_000, b"X: a\r\n" * 400 + b"X: a"], ids=["large", "many"])
 def test_too_many_header_bytes_are_refused_before_any_work(target: Target, headers: bytes) -> None:
     calls = len(target.authority.calls)
@@ -125,8 +133,8 @@ def test_too_many_header_bytes_are_refused_before_any_work(target: Target, heade
     for worthy in (token("mallory", header={"kid": "unknown"}), expired_token()):
         cookies = "; ".join(f"{name}={value}" for name, value in browser(worthy, refresh="rt_unread").items())
         head = f"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nCookie: {cookies}\r\n".encode()
-        assert target.raw(head + headers + b"\r\n\r\n").startswith(b"HTTP/1.1 431")
-    answer = target.raw(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + headers + b"\r\n\r\n")
+        assert answered(target, head + headers + b"\r\n\r\n").startswith(b"HTTP/1.1 431")
+    answer = answered(target, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + headers + b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 431")
     assert target.authority.calls[calls:] == []
 
