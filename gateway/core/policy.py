@@ -41,6 +41,9 @@ class Refuse:
 
 Action = Pass | Redirect | Refuse
 
+_PASS = Pass()
+_SIGNED_IN = State.SIGNED_IN  # members of an enum are slow to name in Python 3.11
+
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
@@ -86,6 +89,8 @@ def act(verdict: Verdict, facts: RequestFacts, terms: RouteSettings, sign_in: Si
         terms: of the route.
         sign_in: where people sign in.
     """
+    if verdict.state is _SIGNED_IN and terms.require is None and not verdict.location:
+        return _PASS  # as nearly every request goes
     on_signed_out = terms.on_signed_out
     if verdict.state is State.UNKNOWN:
         return Refuse(verdict.reason)
@@ -98,9 +103,9 @@ def act(verdict: Verdict, facts: RequestFacts, terms: RouteSettings, sign_in: Si
         # Nobody is sent to sign in for this: whoever is signed in would come right back.
         scopes = verdict.machine.scopes if verdict.machine is not None else None
         reason = unmet(terms.require, verdict.claims, scopes)
-        return Refuse(reason) if reason else Pass()
+        return Refuse(reason) if reason else _PASS
     if verdict.state is State.SIGNED_IN or terms.access is not Access.REQUIRED:
-        return Pass()
+        return _PASS
     wants_page = on_signed_out is OnSignedOut.REDIRECT or (facts.is_navigation and facts.method == "GET")
     if may_redirect and wants_page and not verdict.is_loop and verdict.reason in _NOBODY:
         return Redirect(sign_in.location(facts.url, verdict.dev_browser.reveal()))
