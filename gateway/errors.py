@@ -8,6 +8,7 @@
     │   ├── ApiRefused          the API answered with a list of errors
     │   ├── ApiFailed           the API answered with another 4XX or 5XX
     │   └── ApiUnreachable      there was no usable answer at all
+    ├── StoreUnavailable        the store that workers and hosts share cannot be reached
     └── UpstreamError           the service behind the gateway did not answer as HTTP asks
 
 :class:`gateway.surfaces.require.AccessDenied` stands beside the tree: it is Starlette's ``HTTPException``, so that
@@ -151,6 +152,18 @@ class ApiUnreachable(SessionsApiError):
         self.cause = cause
         self.detail = detail
         super().__init__(f"{cause}: {detail}")
+
+
+class StoreUnavailable(GatewayError):
+    """The store that workers and hosts share cannot be reached.
+
+    Attributes:
+        detail: for the log; holds no address with a password.
+    """
+
+    def __init__(self, detail: str) -> None:
+        self.detail = detail
+        super().__init__(detail)
 
 
 class UpstreamError(GatewayError):

@@ -147,3 +147,46 @@ class Journal(Protocol):
     def record(self, entry: Entry) -> None:
         """Write one entry; must not raise and must not block."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What became of a claim to some work.
+
+    Attributes:
+        is_ours: nobody else does it; the caller does, and settles or releases it.
+        answer: what somebody made of it; None while nobody has.
+    """
+
+    is_ours: bool
+    answer: bytes | None = None
+
+
+class AnswerStore(Protocol):
+    """What workers and hosts share, so that work which can be done once is done once.
+
+    Keys and answers are opaque bytes: keys are digests, answers are sealed by whoever knows what they were made of.
+    Every call raises StoreUnavailable when the store cannot be reached.
+    """
+
+    async def claim(self, key: bytes, holder: bytes, lease_s: float) -> Claim:
+        """Take the work for some seconds, unless it was done or somebody else has it; in one step for all callers.
+
+        Args:
+            key: names the work.
+            holder: names the caller, at random for each claim.
+            lease_s: seconds after which others may take it, should the caller vanish.
+        """
+        ...
+
+    async def settle(self, key: bytes, holder: bytes, answer: bytes, keep_s: float) -> None:
+        """Leave the answer for the others for some seconds; does nothing when the lease was lost meanwhile."""
+        ...
+
+    async def release(self, key: bytes, holder: bytes) -> None:
+        """Let others take the work at once; does nothing when the lease was lost meanwhile."""
+        ...
+
+    async def close(self) -> None:
+        """Close connections."""
+        ...
