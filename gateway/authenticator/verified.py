@@ -35,17 +35,6 @@ COOKIES_PER_TOKEN = 2
 SECOND_CHANCES = 8
 """Tokens that are spared in a row, because they were used, when one has to go."""
 
-MAX_ENDED = 10_000
-"""Ended sessions that are remembered: the last ones."""
-
-_NEVER = float("-inf")
-
-COOKIE_ENTRY_BYTES = 400
-"""What one ``Cookie`` header takes: two digests and their places (measured, rounded up)."""
-
-COOKIES_PER_TOKEN = 2
-"""``Cookie`` headers that are kept for each token: those of other sites' cookies change, too."""
-
 # What a token takes beside texts (measured, rounded up): verdict, claims and their texts, digest, place.
 _TOKEN_BYTES = 2100
 _HEADER_BYTES = 120
