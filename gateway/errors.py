@@ -2,11 +2,13 @@
 
     GatewayError
     ├── ConfigurationError      the settings cannot be used; carries every fault at once
-    ├── KeysUnavailable         the key source cannot be reached or read; the token is not at fault
-    ├── MachinesUnavailable     the API does not say whether a machine token is good; neither do we
+    ├── Unavailable             nothing can be said about a token, which is not at fault
+    │   ├── KeysUnavailable     the key source cannot be reached or read
+    │   └── MachinesUnavailable the API does not say whether a machine token is good
     ├── SessionsApiError        a call to the Sessions API did not succeed
-    │   ├── ApiRefused          the API answered with a list of errors
-    │   ├── ApiFailed           the API answered with another 4XX or 5XX
+    │   ├── ApiAnswered         the API answered, and not as it was asked to
+    │   │   ├── ApiRefused      with a list of errors
+    │   │   └── ApiFailed       with another 4XX or 5XX
     │   └── ApiUnreachable      there was no usable answer at all
     ├── StoreUnavailable        the store that workers and hosts share cannot be reached
     └── UpstreamError           the service behind the gateway did not answer as HTTP asks
@@ -58,12 +60,12 @@ class ConfigurationError(GatewayError):
         super().__init__("\n".join(map(str, self.faults)))
 
 
-class KeysUnavailable(GatewayError):
-    """The verification keys cannot be had, so nothing can be said about a token.
+class Unavailable(GatewayError):
+    """Nothing can be said about a token.
 
     Attributes:
         reason: the stable reason code (:class:`gateway.core.reasons.Reason`).
-        detail: for logs and for ``gateway check``; never sent to a client.
+        detail: for logs and for ``gateway check``; never sent to a client, never holds a token or what an API answered.
         retry_after_s: seconds after which trying again makes sense.
     """
 
@@ -74,20 +76,12 @@ class KeysUnavailable(GatewayError):
         super().__init__(f"{reason}: {detail}")
 
 
-class MachinesUnavailable(GatewayError):
-    """The API does not say whether a machine token is good, so nothing can be said about it.
+class KeysUnavailable(Unavailable):
+    """The verification keys cannot be had."""
 
-    Attributes:
-        reason: the stable reason code (:class:`gateway.core.reasons.Reason`).
-        detail: for logs; never holds a part of a token or what the API answered.
-        retry_after_s: seconds after which trying again makes sense.
-    """
 
-    def __init__(self, reason: str, detail: str, retry_after_s: int = 5) -> None:
-        self.reason = reason
-        self.detail = detail
-        self.retry_after_s = retry_after_s
-        super().__init__(f"{reason}: {detail}")
+class MachinesUnavailable(Unavailable):
+    """The API does not say whether a machine token is good."""
 
 
 class SessionsApiError(GatewayError):
@@ -104,25 +98,40 @@ class ApiErrorItem:
     meta: tuple[tuple[str, object], ...] = ()
 
 
-class ApiRefused(SessionsApiError):
-    """The API answered with its list of errors.
+class ApiAnswered(SessionsApiError):
+    """The API answered, and not as it was asked to.
 
     Attributes:
         status: the HTTP status.
-        errors: the entries, at least one.
         trace_id: what the API's operators ask for; may be empty.
         retry_after_s: seconds from the ``Retry-After`` header, or None.
+    """
+
+    def __init__(self, status: int, text: str, trace_id: str, retry_after_s: float | None) -> None:
+        self.status = status
+        self.trace_id = trace_id
+        self.retry_after_s = retry_after_s
+        super().__init__(f"HTTP {status}{text}")
+
+    @property
+    def knows_nothing(self) -> bool:
+        """Whether the API says that it has no such thing, or that the text cannot be one; no fault of its own."""
+        return self.status in {400, 404, 410, 422}
+
+
+class ApiRefused(ApiAnswered):
+    """The API answered with its list of errors.
+
+    Attributes:
+        errors: the entries, at least one.
     """
 
     def __init__(
         self, status: int, errors: Sequence[ApiErrorItem], trace_id: str = "", retry_after_s: float | None = None
     ) -> None:
-        self.status = status
         self.errors = tuple(errors)
-        self.trace_id = trace_id
-        self.retry_after_s = retry_after_s
         first = self.errors[0]
-        super().__init__(f"HTTP {status} {first.code}: {first.long_message or first.message}")
+        super().__init__(status, f" {first.code}: {first.long_message or first.message}", trace_id, retry_after_s)
 
     @property
     def code(self) -> str:
@@ -130,15 +139,16 @@ class ApiRefused(SessionsApiError):
         return self.errors[0].code
 
 
-class ApiFailed(SessionsApiError):
-    """The API answered 4XX or 5XX without a list of errors, or 2XX with a body that is not what it promises."""
+class ApiFailed(ApiAnswered):
+    """The API answered 4XX or 5XX without a list of errors, or 2XX with a body that is not what it promises.
+
+    Attributes:
+        detail: what is wrong; never holds what the API answered.
+    """
 
     def __init__(self, status: int, detail: str, trace_id: str = "", retry_after_s: float | None = None) -> None:
-        self.status = status
         self.detail = detail
-        self.trace_id = trace_id
-        self.retry_after_s = retry_after_s
-        super().__init__(f"HTTP {status}: {detail}")
+        super().__init__(status, f": {detail}", trace_id, retry_after_s)
 
 
 class ApiUnreachable(SessionsApiError):

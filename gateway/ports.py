@@ -1,12 +1,13 @@
 """What the engine asks of the outside, as small protocols; fakes of them are constructed, never patched in."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.core.keys import VerificationKey
 from gateway.core.machine_claims import MachineRecord
 from gateway.core.token_class import TokenType
+from gateway.core.verdict import NeedRefresh
 
 Clock = Callable[[], float]
 """Returns Unix seconds."""
@@ -77,16 +78,7 @@ class KeySource(Protocol):
 class SessionsApi(Protocol):
     """The two calls of the Backend API that a decision may need."""
 
-    async def refresh_cookies(
-        self,
-        session_id: str,
-        *,
-        expired_token: str,
-        refresh_token: str,
-        request_origin: str,
-        request_headers: Mapping[str, Sequence[str]],
-        suffixed_cookies: bool,
-    ) -> tuple[str, ...]:
+    async def refresh_cookies(self, need: NeedRefresh) -> tuple[str, ...]:
         """Trade an expired token for ``Set-Cookie`` directives.
 
         Raises:

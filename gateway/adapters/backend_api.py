@@ -1,9 +1,8 @@
 """The clients of the Backend API as the engine's ports."""
 
-from collections.abc import Mapping, Sequence
-
 from gateway.core.machine_claims import MachineRecord
 from gateway.core.token_class import TokenType
+from gateway.core.verdict import NeedRefresh
 from gateway.sessions.client import SessionsClient
 from gateway.sessions.machine_tokens import MachineTokensClient
 from gateway.sessions.wire import BadArgument
@@ -21,25 +20,16 @@ class BackendApi:
         self._client = client
         self._timeout_s = timeout_s
 
-    async def refresh_cookies(
-        self,
-        session_id: str,
-        *,
-        expired_token: str,
-        refresh_token: str,
-        request_origin: str,
-        request_headers: Mapping[str, Sequence[str]],
-        suffixed_cookies: bool,
-    ) -> tuple[str, ...]:
+    async def refresh_cookies(self, need: NeedRefresh) -> tuple[str, ...]:
         """Trade an expired token for ``Set-Cookie`` directives."""
         answer = await self._client.refresh(
-            session_id,
-            expired_token=expired_token,
-            refresh_token=refresh_token,
-            request_origin=request_origin,
-            request_headers=request_headers,
+            need.session_id,
+            expired_token=need.expired_token.reveal(),
+            refresh_token=need.refresh_token.reveal(),
+            request_origin=need.request_origin,
+            request_headers={name: [value] for name, value in need.request_headers.items()},
             format="cookie",
-            suffixed_cookies=suffixed_cookies,
+            suffixed_cookies=need.suffixed_cookies,
             timeout_s=self._timeout_s,
         )
         return tuple(answer.cookies)

@@ -12,12 +12,12 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from hashlib import blake2b
 
 from cachetools import TTLCache
 
 from gateway.adapters.key_file import KeyFile
 from gateway.adapters.key_load import LOAD_TIMEOUT_S, Load, unavailable
+from gateway.core.digest import digest
 from gateway.core.keys import KeyMaterialError, KeySet, VerificationKey, key_set, loses_any
 from gateway.core.reasons import Reason
 from gateway.core.settings_model import KeysSettings
@@ -157,12 +157,12 @@ class RemoteKeys:
             return since_s >= NO_KEYS_RETRY_S
         if self._is_from_file or self._age_s() > LIFETIME_S:
             return since_s >= RETRY_S
-        is_new = kid not in self._keys and _digest(kid) not in self._unknown
+        is_new = kid not in self._keys and digest(kid) not in self._unknown
         return is_new and since_s >= self._settings.cool_down_s
 
     def _note_unknown(self, kid: str) -> None:
         if kid not in self._keys and self._failure is None:
-            self._unknown[_digest(kid)] = True
+            self._unknown[digest(kid)] = True
 
     def _age_s(self) -> float:
         return self._clock() - self._loaded_s
@@ -258,10 +258,6 @@ class RemoteKeys:
             self._running.cancel()
         tasks = [task for task in (self._running, self._keeping) if task is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _digest(kid: str) -> bytes:
-    return blake2b(kid.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 class PinnedKeys:

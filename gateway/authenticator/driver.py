@@ -1,4 +1,4 @@
-"""Runs the core's machine and fetches what it asks for; holds no policy."""
+"""Walks through a decision and fetches what it asks for; holds no policy."""
 
 import time
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from gateway.core.verdict import (
     State,
     Verdict,
 )
-from gateway.errors import KeysUnavailable, MachinesUnavailable
+from gateway.errors import MachinesUnavailable, Unavailable
 from gateway.ports import Clock, KeySource, SessionsApi
 
 
@@ -117,17 +117,17 @@ class Authenticator:
             accepts: the types of tokens that count here.
         """
         now_s = self._clock()
-        machine = decide(facts, self.rules, self.verified, now_s, self._trace, accepts)
+        steps = decide(facts, self.rules, self.verified, now_s, self._trace, accepts)
         answer: Answer = None
         while True:
             try:
-                need = machine.send(answer)
+                need = steps.send(answer)
             except StopIteration as end:
                 return self._remember(end.value, facts, cookies, now_s)
             try:
                 answer = await self._answer(need, facts)
-            except (KeysUnavailable, MachinesUnavailable) as error:
-                machine.close()
+            except Unavailable as error:
+                steps.close()
                 return Verdict(State.UNKNOWN, error.reason, error.detail, retry_after_s=error.retry_after_s)
 
     async def _answer(self, need: Need, facts: RequestFacts) -> Answer:

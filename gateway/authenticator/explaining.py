@@ -4,10 +4,11 @@ Keys are asked for as always, which harms nobody. The Sessions API is only asked
 taking a handshake's answer spends them, and the browser that they belong to would find them used up.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable
 
 from gateway.core.keys import VerificationKey
 from gateway.core.trace import Mark, Trace
+from gateway.core.verdict import NeedRefresh
 from gateway.errors import ApiErrorItem, ApiRefused, KeysUnavailable, SessionsApiError
 from gateway.ports import KeySource, KeysStatus, SessionsApi
 
@@ -78,34 +79,14 @@ class ToldApi:
         self._trace = trace
         self._live = live
 
-    async def refresh_cookies(
-        self,
-        session_id: str,
-        *,
-        expired_token: str,
-        refresh_token: str,
-        request_origin: str,
-        request_headers: Mapping[str, Sequence[str]],
-        suffixed_cookies: bool,
-    ) -> tuple[str, ...]:
+    async def refresh_cookies(self, need: NeedRefresh) -> tuple[str, ...]:
         """Trade an expired token, or note that it would have been.
 
         Raises:
             SessionsApiError: when the API refuses, or was not asked.
         """
-        self._note("refresh", f"POST /v1/sessions/{session_id}/refresh")
-        try:
-            return await self._api.refresh_cookies(
-                session_id,
-                expired_token=expired_token,
-                refresh_token=refresh_token,
-                request_origin=request_origin,
-                request_headers=request_headers,
-                suffixed_cookies=suffixed_cookies,
-            )
-        except SessionsApiError as error:
-            self._trace.note(API, Mark.NO, "{}", str(error))
-            raise
+        call = f"POST /v1/sessions/{need.session_id}/refresh"
+        return await self._told("refresh", call, lambda: self._api.refresh_cookies(need))
 
     async def handshake_payload(self, nonce: str) -> tuple[str, ...]:
         """Return the directives behind a nonce, or note that they would have been asked for.
@@ -113,16 +94,16 @@ class ToldApi:
         Raises:
             SessionsApiError: when the API refuses, or was not asked.
         """
-        self._note("the handshake's answer", "GET /v1/clients/handshake_payload")
+        call = "GET /v1/clients/handshake_payload"
+        return await self._told("the handshake's answer", call, lambda: self._api.handshake_payload(nonce))
+
+    async def _told(self, purpose: str, call: str, ask: Callable[[], Awaitable[tuple[str, ...]]]) -> tuple[str, ...]:
+        if not self._live:
+            self._trace.note(API, Mark.SKIPPED, "would be asked for {}: {}", purpose, call)
+            raise ApiRefused(0, [ApiErrorItem(NOT_ASKED, "nothing is spent for an explanation")])
+        self._trace.note(API, Mark.ASKED, "for {}: {}", purpose, call)
         try:
-            return await self._api.handshake_payload(nonce)
+            return await ask()
         except SessionsApiError as error:
             self._trace.note(API, Mark.NO, "{}", str(error))
             raise
-
-    def _note(self, purpose: str, call: str) -> None:
-        if self._live:
-            self._trace.note(API, Mark.ASKED, "for {}: {}", purpose, call)
-            return
-        self._trace.note(API, Mark.SKIPPED, "would be asked for {}: {}", purpose, call)
-        raise ApiRefused(0, [ApiErrorItem(NOT_ASKED, "nothing is spent for an explanation")])

@@ -10,7 +10,6 @@ it does not answer (:mod:`gateway.authenticator.breaker`).
 """
 
 import asyncio
-import hashlib
 import math
 import random
 import time
@@ -21,11 +20,12 @@ from cachetools import LRUCache, TLRUCache
 
 from gateway.authenticator.breaker import Breaker, Outcome
 from gateway.authenticator.bucket import Bucket
+from gateway.core.digest import digest
 from gateway.core.machine_claims import MachineClaims, Refusal, judge
 from gateway.core.reasons import Reason
 from gateway.core.settings_model import MachineSettings
 from gateway.core.verdict import MachineAnswer, NeedMachine
-from gateway.errors import ApiFailed, ApiRefused, ApiUnreachable, MachinesUnavailable, SessionsApiError
+from gateway.errors import ApiAnswered, ApiUnreachable, MachinesUnavailable, SessionsApiError
 from gateway.ports import Clock, MachineTokensApi
 
 MAX_ENTRIES = 10_000
@@ -37,14 +37,10 @@ MAX_CALLS = 32
 BURST_S = 10
 """A quiet gateway may ask about as many new tokens at once as it may in so many seconds."""
 
-_INVALID_STATUSES = frozenset({400, 404, 410, 422})
-"""The API knows no such token, or says that the text cannot be one."""
-
 _DOWN_STATUSES = frozenset({429, 502, 503, 504})
 """The API, or what stands before it, is too busy or down (RFC 9110 section 15.6, RFC 6585 section 4)."""
 
 _RETRY_S, _MAX_RETRY_S = 5, 60
-
 
 DEFAULTS = MachineSettings()
 
@@ -99,7 +95,7 @@ class Machines:
         Raises:
             MachinesUnavailable: when nothing is known and the API does not say.
         """
-        key = _digest(need)
+        key = digest(need.kind, need.token.reveal())
         entry = self._good.get(key) or self._bad.get(key)
         if entry is not None:
             return MachineAnswer(entry.outcome, is_cached=True)
@@ -182,10 +178,6 @@ class Machines:
         return len(self._good) + len(self._bad)
 
 
-def _digest(need: NeedMachine) -> bytes:
-    return hashlib.sha256(f"{need.kind}\0{need.token.reveal()}".encode()).digest()
-
-
 def _anew(error: MachinesUnavailable) -> MachinesUnavailable:
     """Return the same error: one that is raised twice collects the tracebacks of both."""
     return MachinesUnavailable(error.reason, error.detail, error.retry_after_s)
@@ -198,7 +190,7 @@ def _tells(error: SessionsApiError) -> Outcome:
     """
     if isinstance(error, ApiUnreachable):
         return Outcome.FAILED
-    if not isinstance(error, ApiRefused | ApiFailed):
+    if not isinstance(error, ApiAnswered):
         return Outcome.NOTHING
     if error.status in _DOWN_STATUSES:
         return Outcome.FAILED
@@ -208,11 +200,11 @@ def _tells(error: SessionsApiError) -> Outcome:
 def _meaning(error: SessionsApiError) -> Refusal | MachinesUnavailable:
     """Return what a failed call says about the token; as a rule nothing. The API's own words stay here."""
     match error:
-        case ApiRefused() | ApiFailed() if error.status in _INVALID_STATUSES:
+        case ApiAnswered() if error.knows_nothing:
             return Refusal(Reason.TOKEN_INVALID, "the API knows no such token")
-        case ApiRefused(status=401) | ApiFailed(status=401):
+        case ApiAnswered(status=401):
             return MachinesUnavailable(Reason.SECRET_KEY_INVALID, "the API refuses the key to verify with", 30)
-        case ApiRefused() | ApiFailed():
+        case ApiAnswered():
             retry_s = math.ceil(min(error.retry_after_s or 0, _MAX_RETRY_S)) or _RETRY_S
             return MachinesUnavailable(Reason.MACHINE_API_FAILED, f"it answered {error.status}", retry_s)
         case ApiUnreachable(cause="timeout"):

@@ -6,13 +6,13 @@ handshake. What failed for a cause of the API is nobody's fault and is not count
 """
 
 import time
-from hashlib import sha256
 
 from cachetools import TTLCache
 
 from gateway.authenticator.refusals import network_of
+from gateway.core.digest import digest
 from gateway.core.verdict import PayloadAnswer
-from gateway.errors import ApiFailed, ApiRefused, SessionsApiError
+from gateway.errors import ApiAnswered, SessionsApiError
 from gateway.ports import Clock, SessionsApi
 
 MEMORY_S = 60
@@ -27,9 +27,6 @@ MAX_CHARS = 512
 
 MAX_USELESS = 100
 """Nonces from one address that may bring nothing: people reload pages, and an office has one address."""
-
-_USELESS_STATUSES = frozenset({400, 404, 410, 422})
-"""The API knows no such nonce, or says that the text cannot be one."""
 
 
 class Nonces:
@@ -55,13 +52,13 @@ class Nonces:
         network = network_of(client)
         if len(nonce) > MAX_CHARS or self._useless.get(network, 0) >= MAX_USELESS:
             return None
-        digest = sha256(nonce.encode("utf-8", "surrogatepass")).digest()
-        if digest in self._spent:
+        key = digest(nonce)
+        if key in self._spent:
             return None
-        self._spent[digest] = True
+        self._spent[key] = True
         try:
             return await self._api.handshake_payload(nonce)
         except SessionsApiError as error:
-            if isinstance(error, ApiRefused | ApiFailed) and error.status in _USELESS_STATUSES:
+            if isinstance(error, ApiAnswered) and error.knows_nothing:
                 self._useless[network] = self._useless.get(network, 0) + 1
             return None

@@ -16,11 +16,12 @@ from typing import NamedTuple
 from cachetools import TTLCache
 
 from gateway.authenticator.breaker import Breaker, Outcome
-from gateway.authenticator.refusals import Asker, Refusals, digest
+from gateway.authenticator.refusals import Asker, Refusals
+from gateway.core.digest import digest
 from gateway.core.reasons import RefreshFailure
 from gateway.core.settings_model import RefreshSettings
 from gateway.core.verdict import NeedRefresh, RefreshAnswer
-from gateway.errors import ApiFailed, ApiRefused, ApiUnreachable, SessionsApiError
+from gateway.errors import ApiAnswered, ApiFailed, ApiRefused, ApiUnreachable, SessionsApiError
 from gateway.ports import Clock, SessionsApi
 
 SHARED_S = 10
@@ -137,7 +138,7 @@ class Refreshing:
                 turn = self._breaker.begin()
                 if turn is None:
                     return _Trade(RefreshFailure.API_UNAVAILABLE)
-                trade = _Trade(await self._ask(need), Outcome.ANSWERED)
+                trade = _Trade(await self._api.refresh_cookies(need), Outcome.ANSWERED)
         except TimeoutError:
             trade = _Trade(RefreshFailure.TIMEOUT, Outcome.FAILED)
         except SessionsApiError as error:
@@ -146,16 +147,6 @@ class Refreshing:
             if turn is not None:
                 self._breaker.end(turn, trade.outcome, str(trade.answer) if trade.outcome is Outcome.FAILED else "")
         return trade
-
-    async def _ask(self, need: NeedRefresh) -> tuple[str, ...]:
-        return await self._api.refresh_cookies(
-            need.session_id,
-            expired_token=need.expired_token.reveal(),
-            refresh_token=need.refresh_token.reveal(),
-            request_origin=need.request_origin,
-            request_headers={name: [value] for name, value in need.request_headers.items()},
-            suffixed_cookies=need.suffixed_cookies,
-        )
 
     async def close(self) -> None:
         """Wait for running calls, so that no traded token is lost."""
@@ -166,7 +157,7 @@ def _judge(error: SessionsApiError) -> _Trade:
     tail = _tail(error)
     if isinstance(error, ApiUnreachable):
         return _Trade(tail, Outcome.FAILED)
-    if not isinstance(error, ApiRefused | ApiFailed):
+    if not isinstance(error, ApiAnswered):
         return _Trade(tail)
     if error.status >= 500 or error.status == _TOO_MANY:
         return _Trade(tail, Outcome.FAILED)

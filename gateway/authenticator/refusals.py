@@ -18,12 +18,12 @@ Being held back costs an honest browser little: it goes to the handshake, as aft
 
 import time
 from dataclasses import dataclass
-from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import unquote
 
 from cachetools import TTLCache
 
+from gateway.core.digest import digest
 from gateway.ports import Clock
 
 FREE_OF_PAIR = 2
@@ -87,15 +87,6 @@ def network_of(client: str) -> str:
     if isinstance(address, IPv6Address):
         return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
     return str(address)
-
-
-def digest(*parts: str) -> bytes:
-    """Return a digest of texts in this order; no two lists of texts have the same."""
-    made = blake2b(digest_size=16)
-    for part in parts:
-        encoded = part.encode("utf-8", "surrogatepass")
-        made.update(len(encoded).to_bytes(8) + encoded)
-    return made.digest()
 
 
 @dataclass(slots=True)

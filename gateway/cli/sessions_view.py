@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from gateway.errors import ApiFailed, ApiRefused, ApiUnreachable, SessionsApiError
+from gateway.errors import ApiAnswered, ApiRefused, ApiUnreachable, SessionsApiError
 from gateway.sessions.models import Session
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def error_text(error: SessionsApiError) -> str:
     """Say what the API said, with its own codes and words."""
     if isinstance(error, ApiUnreachable):
         return f"the API does not answer: {error}; is the API URL right?"
-    trace_id = error.trace_id if isinstance(error, ApiRefused | ApiFailed) else ""
+    trace_id = error.trace_id if isinstance(error, ApiAnswered) else ""
     trace = f"{_INDENT}trace id: {trace_id}" if trace_id else ""
     if not isinstance(error, ApiRefused):
         return f"{error}{trace}"
@@ -77,7 +77,7 @@ def error_json(error: SessionsApiError) -> dict[str, object]:
             for item in error.errors
         ]
         return {"status": error.status, "errors": items, "clerk_trace_id": error.trace_id}
-    return {"status": error.status if isinstance(error, ApiFailed) else None, "detail": str(error)}
+    return {"status": error.status if isinstance(error, ApiAnswered) else None, "detail": str(error)}
 
 
 def _details(session: Session) -> list[tuple[str, str]]:

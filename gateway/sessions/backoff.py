@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from gateway.errors import ApiFailed, ApiRefused, ApiUnreachable, SessionsApiError
+from gateway.errors import ApiAnswered, ApiUnreachable, SessionsApiError
 
 PASSING_STATUSES = frozenset({429, 502, 503, 504})
 
@@ -41,7 +41,7 @@ class Backoff:
             return None
         bound_s: float = min(self.longest_wait_s, self.first_wait_s * 2.0 ** (attempt - 1))
         wait_s = bound_s * (0.5 + self.chance() / 2)
-        asked_s = error.retry_after_s if isinstance(error, ApiRefused | ApiFailed) else None
+        asked_s = error.retry_after_s if isinstance(error, ApiAnswered) else None
         if asked_s is None:
             return wait_s
         return None if asked_s > self.longest_wait_s else max(wait_s, asked_s)
@@ -51,4 +51,4 @@ def is_passing(error: SessionsApiError) -> bool:
     """Say whether the same call may succeed a moment later."""
     if isinstance(error, ApiUnreachable):
         return error.cause != "tls"
-    return isinstance(error, ApiRefused | ApiFailed) and error.status in PASSING_STATUSES
+    return isinstance(error, ApiAnswered) and error.status in PASSING_STATUSES

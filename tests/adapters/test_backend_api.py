@@ -9,18 +9,25 @@ import pytest
 from gateway.adapters.backend_api import BackendApi, BackendMachines
 from gateway.core.secret import Secret
 from gateway.core.token_class import TokenType
+from gateway.core.verdict import NeedRefresh
 from gateway.errors import ApiFailed, ApiRefused, ApiUnreachable
 from gateway.sessions.machine_tokens import MachineTokensClient
 from gateway.sessions.wire import BadArgument
 from tests.sessions.sessions_kit import KEY, Tape, client_of, error_body, json_answer
 
-FIELDS = {
-    "expired_token": "expired",
-    "refresh_token": "rt_1",
-    "request_origin": "https://app.example.test",
-    "request_headers": {"user-agent": ["Browser/1"]},
-}
 COOKIES = ["__refresh_s=rt_2; Path=/; HttpOnly", "__session=new; Path=/"]
+
+
+def need(*, suffixed: bool = True) -> NeedRefresh:
+    return NeedRefresh(
+        session_id="sess_1",
+        expired_token=Secret("expired"),
+        refresh_token=Secret("rt_1"),
+        request_origin="https://app.example.test",
+        request_headers={"user-agent": "Browser/1"},
+        client="192.0.2.7",
+        suffixed_cookies=suffixed,
+    )
 
 
 def port(*answers: httpx.Response | Exception, timeout_s: float = 5.0) -> tuple[BackendApi, Tape]:
@@ -31,10 +38,16 @@ def port(*answers: httpx.Response | Exception, timeout_s: float = 5.0) -> tuple[
 @pytest.mark.parametrize("suffixed", [True, False])
 async def test_a_refresh_asks_for_cookies_and_returns_them_in_order(suffixed):
     api, tape = port(json_answer({"object": "cookies", "cookies": COOKIES}))
-    assert await api.refresh_cookies("sess_1", **FIELDS, suffixed_cookies=suffixed) == tuple(COOKIES)
+    assert await api.refresh_cookies(need(suffixed=suffixed)) == tuple(COOKIES)
     assert tape.request.url.path == "/v1/sessions/sess_1/refresh"
     assert tape.request.url.params.get("suffixed_cookies") == ("true" if suffixed else None)
-    assert json.loads(tape.request.content) == {"format": "cookie", **FIELDS}
+    assert json.loads(tape.request.content) == {
+        "format": "cookie",
+        "expired_token": "expired",
+        "refresh_token": "rt_1",
+        "request_origin": "https://app.example.test",
+        "request_headers": {"user-agent": ["Browser/1"]},
+    }
 
 
 async def test_a_handshake_payload_is_asked_for_by_its_nonce():
@@ -56,7 +69,7 @@ async def test_a_handshake_payload_is_asked_for_by_its_nonce():
 async def test_a_failed_refresh_is_sent_once_and_says_what_happened(answer, error):
     api, tape = port(answer)
     with pytest.raises(error):
-        await api.refresh_cookies("sess_1", **FIELDS, suffixed_cookies=True)
+        await api.refresh_cookies(need())
     assert len(tape.requests) == 1
 
 
@@ -68,7 +81,7 @@ class Never(httpx.AsyncBaseTransport):
 
 async def test_both_calls_end_within_the_time_given():
     api = BackendApi(client_of(Never()), timeout_s=0.01)
-    for call in (api.handshake_payload("n1"), api.refresh_cookies("sess_1", **FIELDS, suffixed_cookies=True)):
+    for call in (api.handshake_payload("n1"), api.refresh_cookies(need())):
         with pytest.raises(ApiUnreachable) as caught:
             await call
         assert caught.value.cause == "timeout"

@@ -14,6 +14,7 @@ from gateway.core.keys import VerificationKey, key_set
 from gateway.core.request import PublicUrl, RequestFacts
 from gateway.core.token_class import CATEGORY_SESSION
 from gateway.core.tokens import Expectations
+from gateway.core.verdict import NeedRefresh
 from gateway.ports import KeysStatus
 
 NOW = 1_800_000_000.0
@@ -138,11 +139,11 @@ class Api:
     def __init__(self, answer: tuple[str, ...] | Exception = (), gate: asyncio.Event | None = None) -> None:
         self.answer = answer
         self.gate = gate
-        self.refreshes: list[dict[str, object]] = []
+        self.refreshes: list[NeedRefresh] = []
         self.nonces: list[str] = []
 
-    async def refresh_cookies(self, session_id: str, **fields: object) -> tuple[str, ...]:
-        self.refreshes.append({"session_id": session_id, **fields})
+    async def refresh_cookies(self, need: NeedRefresh) -> tuple[str, ...]:
+        self.refreshes.append(need)
         return await self._answer()
 
     async def handshake_payload(self, nonce: str) -> tuple[str, ...]:
