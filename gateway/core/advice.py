@@ -12,7 +12,7 @@ _KEYS = "Let this machine reach the key set, or pin the key with instance.jwt_ke
 _UPSTREAM = "Look at the service behind the route: routes[].upstream."
 _MACHINES = "Let this machine reach instance.api_url, which verifies machine tokens; see machines.budget_ms."
 _FORGED = "Ask where the token comes from: what was signed is not what arrived, or another key signed it."
-_CLOCK = "Set the clocks right (NTP) here and where tokens are issued; instance.clock_skew_s bridges a few seconds."
+CLOCK = "Set the clocks right (NTP) here and where tokens are issued; instance.clock_skew_s bridges a few seconds."
 
 TABLE: dict[str, str] = {
     Reason.SESSION_TOKEN_AND_UAT_MISSING: _SIGN_IN,
@@ -20,8 +20,8 @@ TABLE: dict[str, str] = {
     Reason.SESSION_TOKEN_BUT_NO_CLIENT_UAT: _RENEW,
     Reason.CLIENT_UAT_BUT_NO_SESSION_TOKEN: _RENEW,
     Reason.SESSION_TOKEN_IAT_BEFORE_CLIENT_UAT: _RENEW,
-    Reason.SESSION_TOKEN_NBF: _CLOCK,
-    Reason.SESSION_TOKEN_IAT_IN_THE_FUTURE: _CLOCK,
+    Reason.SESSION_TOKEN_NBF: CLOCK,
+    Reason.SESSION_TOKEN_IAT_IN_THE_FUTURE: CLOCK,
     Reason.SESSION_TOKEN_EXPIRED: "The browser or program has to fetch a new token; session tokens live a minute.",
     Reason.DEV_BROWSER_MISSING: "Browsers fetch one by themselves; programs send Authorization: Bearer.",
     Reason.DEV_BROWSER_SYNC: _RENEW,
@@ -54,8 +54,8 @@ TABLE: dict[str, str] = {
     Reason.TOKEN_INVALID_ISSUER: "Compare instance.publishable_key with the application that signs people in: the "
     "token is another instance's.",
     Reason.TOKEN_INVALID_SIGNATURE: _FORGED,
-    Reason.TOKEN_NOT_ACTIVE_YET: _CLOCK,
-    Reason.TOKEN_IAT_IN_THE_FUTURE: _CLOCK,
+    Reason.TOKEN_NOT_ACTIVE_YET: CLOCK,
+    Reason.TOKEN_IAT_IN_THE_FUTURE: CLOCK,
     Reason.TOKEN_VERIFICATION_FAILED: _FORGED,
     Reason.JWK_KID_MISMATCH: "Compare instance.publishable_key and instance.secret_key with the application that signs "
     "people in: no key of this instance signed the token.",

@@ -1,20 +1,19 @@
 """The decision about one request: signed in, signed out, or a handshake, with the exact reason.
 
 A generator that takes facts and yields a :class:`~gateway.core.verdict.Need` when one more fact is missing. It awaits
-nothing and knows no clock. The rows of :data:`COOKIE_ROWS` are read from the top and the first that applies decides;
-what no row decides is verified, and what is not verified is denied. Order and codes: request-authentication section 6.
+nothing and knows no clock. What no row of :mod:`gateway.core.cookie_rows` decides is verified, and what is not
+verified is denied. Order and codes: request-authentication section 6.
 """
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gateway.core import cookies as cookie
 from gateway.core.case import Case, Rules
 from gateway.core.claims import SessionClaims
+from gateway.core.cookie_rows import Row, rows_for
 from gateway.core.cookies import removal
 from gateway.core.diagnosis import with_cause
 from gateway.core.evidence import Evidence, VerifiedTokens
-from gateway.core.instance import InstanceKind
 from gateway.core.machine import judge_machine
 from gateway.core.narration import tell_evidence, tell_following, tell_rows, tell_source
 from gateway.core.organization_sync import needs_other_organization
@@ -23,127 +22,19 @@ from gateway.core.referrers import comes_from_elsewhere
 from gateway.core.renewal import ask_for_handshake, refresh
 from gateway.core.request import RequestFacts
 from gateway.core.resolution import resolve
-from gateway.core.satellites import NOTES, Satellite, Sync
+from gateway.core.satellites import NOTES, Satellite
 from gateway.core.secret import Secret
 from gateway.core.token_class import SESSION_ONLY, Accepts
 from gateway.core.tokens import TokenError
 from gateway.core.trace import NO_TRACE, Trace
-from gateway.core.verdict import Answer, Need, State, Verdict
+from gateway.core.verdict import State, Steps, Verdict
 from gateway.core.verification import signed_in, verify
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of the table: where it applies, the reason is final.
-
-    Attributes:
-        step: number in request-authentication section 6 B.
-        when: in words, for the documentation.
-        renews: the browser is sent to be renewed where the request is eligible; otherwise signed out.
-        development: the row is for development instances only.
-        satellite: the row is for satellites only, or for others only; None for both.
-    """
-
-    step: int
-    when: str
-    applies: Callable[[Evidence], bool]
-    reason: Reason
-    renews: bool = False
-    development: bool = False
-    satellite: bool | None = None
-
-
-COOKIE_ROWS: tuple[Row, ...] = (
-    Row(
-        2,
-        "a page of a satellite that syncs only when asked is opened with no client and no session, and "
-        "__clerk_synced is not there",
-        lambda e: e.sync is Sync.UNASKED,
-        Reason.SESSION_TOKEN_AND_UAT_MISSING,
-        satellite=True,
-    ),
-    Row(
-        2,
-        "a page of a satellite is opened with no client and no session, or with __clerk_synced=false",
-        lambda e: e.sync is Sync.NEEDED,
-        Reason.SATELLITE_NEEDS_SYNCING,
-        renews=True,
-        satellite=True,
-    ),
-    Row(
-        3,
-        "__clerk_redirect_url names an address of a satellite that this primary answers",
-        lambda e: e.sync is Sync.ANSWER,
-        Reason.PRIMARY_RESPONDS_TO_SYNCING,
-        renews=True,
-        development=True,
-        satellite=False,
-    ),
-    Row(
-        4,
-        "the URL brings a dev browser token",
-        lambda e: e.syncs_dev_browser,
-        Reason.DEV_BROWSER_SYNC,
-        renews=True,
-        development=True,
-    ),
-    Row(
-        5,
-        "there is no dev browser token",
-        lambda e: not e.dev_browser,
-        Reason.DEV_BROWSER_MISSING,
-        renews=True,
-        development=True,
-    ),
-    Row(
-        6,
-        "no client and no session",
-        lambda e: not e.client_uat_s and not e.token,
-        Reason.SESSION_TOKEN_AND_UAT_MISSING,
-    ),
-    Row(
-        7,
-        "a session but no client",
-        lambda e: not e.client_uat_s,
-        Reason.SESSION_TOKEN_BUT_NO_CLIENT_UAT,
-        renews=True,
-    ),
-    Row(8, "a client but no session", lambda e: not e.token, Reason.CLIENT_UAT_BUT_NO_SESSION_TOKEN, renews=True),
-    Row(8, "session cookies of two sessions", lambda e: e.is_ambiguous, Reason.DUPLICATE_SESSION_COOKIES),
-    Row(9, "the session cookie is no token", lambda e: e.peeked is None, Reason.TOKEN_INVALID),
-    Row(
-        10,
-        "the token is of another class",
-        lambda e: e.peeked is not None and not e.peeked.is_session,
-        Reason.TOKEN_TYPE_MISMATCH,
-    ),
-    Row(
-        11,
-        "the token is older than the client's last change",
-        lambda e: e.peeked is not None and 0 < e.peeked.issued_at_s < e.client_uat_s,
-        Reason.SESSION_TOKEN_IAT_BEFORE_CLIENT_UAT,
-        renews=True,
-    ),
-)
-
-
-def rows_for(kind: InstanceKind, *, satellite: bool) -> tuple[Row, ...]:
-    """Return the rows that hold for one kind of instance, on a satellite or elsewhere, in their order."""
-    is_development = kind is InstanceKind.DEVELOPMENT
-    return tuple(
-        row for row in COOKIE_ROWS if (is_development or not row.development) and row.satellite in (None, satellite)
-    )
-
-
-_ROWS = {(kind, satellite): rows_for(kind, satellite=satellite) for kind in InstanceKind for satellite in (True, False)}
 
 _RENEWING = {
     Reason.TOKEN_NOT_ACTIVE_YET: Reason.SESSION_TOKEN_NBF,
     Reason.TOKEN_IAT_IN_THE_FUTURE: Reason.SESSION_TOKEN_IAT_IN_THE_FUTURE,
     Reason.SESSION_ENDED: Reason.SESSION_ENDED,
 }
-
-Steps = Generator[Need, Answer, Verdict]
 
 
 def decide(
@@ -153,7 +44,7 @@ def decide(
     now_s: float,
     trace: Trace = NO_TRACE,
     accepts: Accepts = SESSION_ONLY,
-) -> Steps:
+) -> Steps[Verdict]:
     """Decide about a request.
 
     Args:
@@ -192,8 +83,8 @@ def decide(
     return replace(verdict, message=note) if note and not verdict.message else verdict
 
 
-def _judge_cookies(case: Case, evidence: Evidence) -> Steps:
-    rows = _ROWS[case.rules.kind, isinstance(case.rules.role, Satellite)]
+def _judge_cookies(case: Case, evidence: Evidence) -> Steps[Verdict]:
+    rows = rows_for(case.rules.kind, satellite=isinstance(case.rules.role, Satellite))
     if case.trace.is_on:
         tell_evidence(case, evidence)
         tell_rows(case.trace, rows, evidence)
@@ -213,7 +104,7 @@ def _apply(row: Row, case: Case, evidence: Evidence) -> Verdict:
     return verdict
 
 
-def _judge(case: Case, token: str, evidence: Evidence | None) -> Steps:
+def _judge(case: Case, token: str, evidence: Evidence | None) -> Steps[Verdict]:
     """Verify a session token, and find what can be done when it does not hold (section 7)."""
     try:
         claims, how = yield from verify(case, token, case.rules.expected)
@@ -237,7 +128,7 @@ def _follow(case: Case, claims: SessionClaims) -> Reason | None:
     return None
 
 
-def _recover(case: Case, token: str, evidence: Evidence, error: TokenError) -> Steps:
+def _recover(case: Case, token: str, evidence: Evidence, error: TokenError) -> Steps[Verdict]:
     if error.reason is Reason.TOKEN_EXPIRED:
         outcome = yield from refresh(case, token, evidence)
         if isinstance(outcome, Verdict):

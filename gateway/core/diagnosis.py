@@ -1,4 +1,4 @@
-"""What is known about a redirect loop at the request that stops it, gathered for :mod:`gateway.core.loop_causes`."""
+"""What is known about a redirect loop at the request that stops it, gathered for :mod:`gateway.core.loop_judges`."""
 
 from dataclasses import replace
 
@@ -7,7 +7,8 @@ from gateway.core import cookies as cookie
 from gateway.core.case import Case
 from gateway.core.evidence import Evidence, peek
 from gateway.core.handshake import redirect_count
-from gateway.core.loop_causes import Finding, LoopFacts, Unused, find_cause, several_of
+from gateway.core.loop_causes import Finding
+from gateway.core.loop_judges import LoopFacts, Unused, find_cause
 from gateway.core.verdict import Verdict
 
 
@@ -39,7 +40,7 @@ def _find(case: Case, verdict: Verdict, unused: Unused | None, evidence: Evidenc
             issuer=peeked.issuer if peeked is not None else "",
             issued_ago_s=case.now_s - peeked.issued_at_s if peeked is not None else 0.0,
             has_session=bool(token),
-            several=several_of({name: values for name, values in facts.cookies.items() if name in counted}),
+            several=sorted(name for name, values in facts.cookies.items() if name in counted and len(values) > 1),
             keeps_cookies=binding.keeps_cookies(facts) or redirect_count(facts) > 0,
             forwarded_proto=facts.header("x-forwarded-proto"),
             head_bytes=facts.head_bytes,

@@ -1,6 +1,6 @@
 """What cookies and URL say about a session before any signature is checked.
 
-Read once per request into one record; the rows of :mod:`gateway.core.decision` look at nothing else.
+Read once per request into one record; the rows of :mod:`gateway.core.cookie_rows` look at nothing else.
 """
 
 import re

@@ -5,7 +5,7 @@ handshake or sign in, so none is sent anywhere. Where the token is no machine's 
 decision about sessions goes on as if this one had not been asked.
 """
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,15 +27,13 @@ from gateway.core.token_class import (
 )
 from gateway.core.tokens import ParsedToken, TokenError, check_claims, parse
 from gateway.core.trace import Mark
-from gateway.core.verdict import Answer, How, MachineAnswer, Need, NeedMachine, State, Verdict
+from gateway.core.verdict import How, MachineAnswer, NeedMachine, State, Steps, Verdict
 from gateway.core.verification import check_signature_of
 
 _NOT_OAUTH = (CATEGORY_SESSION, CATEGORY_TEMPLATE, CATEGORY_M2M)
 
-Steps = Generator[Need, Answer, Verdict]
 
-
-def judge_machine(case: Case, accepts: Accepts) -> Generator[Need, Answer, Verdict | None]:
+def judge_machine(case: Case, accepts: Accepts) -> Steps[Verdict | None]:
     """Decide about the token in the header.
 
     Args:
@@ -83,7 +81,7 @@ def _parsed(token: str) -> ParsedToken | None:
         return None
 
 
-def _judge_opaque(case: Case, token: str, kind: TokenType) -> Steps:
+def _judge_opaque(case: Case, token: str, kind: TokenType) -> Steps[Verdict]:
     if not is_well_formed(token):
         case.trace.note("shape", Mark.NO)
         return _signed_out(Reason.TOKEN_INVALID, "it holds what no opaque token holds")
@@ -100,7 +98,7 @@ def _judge_opaque(case: Case, token: str, kind: TokenType) -> Steps:
     return _signed_out(outcome.reason, outcome.message)
 
 
-def _judge_jwt(case: Case, token: str, parsed: ParsedToken, kind: TokenType) -> Steps:
+def _judge_jwt(case: Case, token: str, parsed: ParsedToken, kind: TokenType) -> Steps[Verdict]:
     """Verify a JWT with the instance's keys, without a call."""
     is_m2m = kind is TokenType.M2M_TOKEN
     if not _has_own_category(parsed.header, is_m2m=is_m2m):
@@ -124,7 +122,7 @@ def _has_own_category(header: Mapping[str, Any], *, is_m2m: bool) -> bool:
 
 def _verify(
     case: Case, parsed: ParsedToken, types: frozenset[str], read: Callable[[Mapping[str, Any]], MachineClaims]
-) -> Generator[Need, Answer, MachineClaims]:
+) -> Steps[MachineClaims]:
     yield from check_signature_of(parsed, case.trace, types)
     expected = case.rules.expected
     # M2M tokens need not name an issuer; what names one names ours. Nobody's browser stands behind an azp here.

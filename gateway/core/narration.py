@@ -3,36 +3,17 @@
 Tells what :mod:`gateway.core.decision` reads and applies, in the same order; decides nothing.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Iterable
 
 from gateway.core.case import Case
 from gateway.core.claims import SessionClaims
+from gateway.core.cookie_rows import Row
 from gateway.core.cookies import CLIENT_UAT, DEV_BROWSER, HANDSHAKE, HANDSHAKE_NONCE, SESSION, STATE
 from gateway.core.evidence import Evidence, Peeked, peek
 from gateway.core.handshake import query_value, redirect_count
 from gateway.core.reasons import Reason
 from gateway.core.secret import Secret
 from gateway.core.trace import Mark, Trace
-
-
-class Row(Protocol):
-    """A row of the decision's table, as far as it is told."""
-
-    @property
-    def when(self) -> str:
-        """When it applies, in words."""
-        ...
-
-    @property
-    def reason(self) -> Reason:
-        """What it decides."""
-        ...
-
-    @property
-    def applies(self) -> Callable[[Evidence], bool]:
-        """Whether it applies."""
-        ...
 
 
 def secrets_of(case: Case) -> Iterable[str]:

@@ -3,8 +3,6 @@
 Sources: request-authentication sections 7, 8 and 12.
 """
 
-from collections.abc import Generator
-
 from gateway.core import binding, handshake, satellites
 from gateway.core import cookies as cookie
 from gateway.core.case import Case
@@ -16,7 +14,7 @@ from gateway.core.reasons import RefreshFailure
 from gateway.core.secret import Secret
 from gateway.core.tokens import TokenError
 from gateway.core.trace import Mark
-from gateway.core.verdict import Answer, How, Need, NeedRefresh, State, Verdict
+from gateway.core.verdict import How, NeedRefresh, State, Steps, Verdict
 from gateway.core.verification import signed_in, verify
 
 STOPPED = Finding(LoopCause.UNKNOWN)
@@ -74,7 +72,7 @@ def _parameters(case: Case, reason: str, evidence: Evidence) -> list[tuple[str, 
     return parameters
 
 
-def refresh(case: Case, token: str, evidence: Evidence) -> Generator[Need, Answer, Verdict | str]:
+def refresh(case: Case, token: str, evidence: Evidence) -> Steps[Verdict | str]:
     """Trade an expired token; returns the verdict, or the tail of the reason why not (section 12)."""
     facts, rules = case.facts, case.rules
     refresh_token = facts.cookie(rules.names.refresh)
@@ -112,9 +110,7 @@ def _why_not_refreshed(case: Case, refresh_token: str, session_id: str) -> Refre
     return None if session_id else RefreshFailure.MISSING_SID_CLAIM
 
 
-def _accept_refreshed(
-    case: Case, session_id: str, user_id: str, directives: tuple[str, ...]
-) -> Generator[Need, Answer, Verdict | str]:
+def _accept_refreshed(case: Case, session_id: str, user_id: str, directives: tuple[str, ...]) -> Steps[Verdict | str]:
     try:
         cookies = remake(directives, case.rules.names, secure=case.is_secure)
         token = handshake.delivered_session(cookies, case.rules.names)

@@ -1,6 +1,5 @@
 """What a handshake brought back, applied: new cookies, and the session in them (request-authentication section 10)."""
 
-from collections.abc import Generator
 from dataclasses import replace
 
 from gateway.core import binding, handshake, satellites
@@ -9,7 +8,7 @@ from gateway.core.case import Case
 from gateway.core.cookies import CookieError, OversizedCookieError, SetCookie, remake, removal
 from gateway.core.evidence import peek
 from gateway.core.instance import InstanceKind
-from gateway.core.loop_causes import Unused, Use
+from gateway.core.loop_judges import Unused, Use
 from gateway.core.organization_sync import needs_other_organization
 from gateway.core.reasons import Reason
 from gateway.core.request import RequestFacts
@@ -17,14 +16,14 @@ from gateway.core.satellites import Satellite
 from gateway.core.secret import Secret
 from gateway.core.tokens import TokenError
 from gateway.core.trace import Mark, Trace
-from gateway.core.verdict import Answer, How, Need, NeedPayload, State, Verdict
+from gateway.core.verdict import Answer, How, NeedPayload, State, Steps, Verdict
 from gateway.core.verification import check_signature_of, parse_session, signed_in, verify
 
 DEVELOPMENT_SKEW_S = 86_400.0
 """A developer's clock may be wrong by this much right after a handshake."""
 
 
-def resolve(case: Case) -> Generator[Need, Answer, Verdict | Unused | None]:
+def resolve(case: Case) -> Steps[Verdict | Unused | None]:
     """Apply what a handshake brought back, if anything; a useless one changes nothing.
 
     Returns:
@@ -86,7 +85,7 @@ def _handshake_value(facts: RequestFacts, name: str) -> str:
     return in_url or facts.cookie(name)
 
 
-def _handshake_directives(token: str, trace: Trace) -> Generator[Need, Answer, tuple[str, ...] | TokenError | None]:
+def _handshake_directives(token: str, trace: Trace) -> Steps[tuple[str, ...] | TokenError | None]:
     try:
         parsed = parse_session(token, trace)
         yield from check_signature_of(parsed, trace)
@@ -99,7 +98,7 @@ def _handshake_directives(token: str, trace: Trace) -> Generator[Need, Answer, t
     return tuple(listed)
 
 
-def _apply_handshake(case: Case, cookies: tuple[SetCookie, ...]) -> Generator[Need, Answer, Verdict | Unused]:
+def _apply_handshake(case: Case, cookies: tuple[SetCookie, ...]) -> Steps[Verdict | Unused]:
     token = handshake.delivered_session(cookies, case.rules.names)
     names = ", ".join(each.name for each in cookies)
     case.trace.note("handshake answer", Mark.OK, "it sets {}", names)

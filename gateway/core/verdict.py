@@ -1,8 +1,9 @@
 """What a decision comes to, and what it may have to ask for on the way."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from gateway.core.claims import SessionClaims
 from gateway.core.cookies import SetCookie
@@ -141,3 +142,7 @@ KeyAnswer = VerificationKey | None
 RefreshAnswer = tuple[str, ...] | str
 PayloadAnswer = tuple[str, ...] | None
 Answer = KeyAnswer | RefreshAnswer | PayloadAnswer | MachineAnswer
+
+_End = TypeVar("_End")
+Steps = Generator[Need, Answer, _End]
+"""A part of a decision: yields what is missing, is sent the answer, and returns what it comes to."""

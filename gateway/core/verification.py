@@ -1,6 +1,5 @@
 """A session token verified within a decision, and the verdict that follows (request-authentication section 4)."""
 
-from collections.abc import Generator
 from dataclasses import replace
 
 from gateway.core.case import Case
@@ -20,10 +19,10 @@ from gateway.core.tokens import (
     parse,
 )
 from gateway.core.trace import Mark, Trace
-from gateway.core.verdict import Answer, How, Need, NeedKey, State, Verdict
+from gateway.core.verdict import How, NeedKey, State, Steps, Verdict
 
 
-def verify(case: Case, token: str, expected: Expectations) -> Generator[Need, Answer, tuple[SessionClaims, How]]:
+def verify(case: Case, token: str, expected: Expectations) -> Steps[tuple[SessionClaims, How]]:
     """Verify a session token: from the cache with its times checked anew, otherwise from its shape to its claims.
 
     Raises:
@@ -70,9 +69,7 @@ def parse_session(token: str, trace: Trace) -> ParsedToken:
     return parsed
 
 
-def check_signature_of(
-    parsed: ParsedToken, trace: Trace, types: frozenset[str] = JWT_TYPES
-) -> Generator[Need, Answer, None]:
+def check_signature_of(parsed: ParsedToken, trace: Trace, types: frozenset[str] = JWT_TYPES) -> Steps[None]:
     """Ask for a token's key and check its signature.
 
     Args:

@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from gateway.core.cookie_rows import COOKIE_ROWS
 from gateway.core.cookies import (
     CLIENT_UAT,
     DEV_BROWSER,
@@ -14,7 +15,6 @@ from gateway.core.cookies import (
     SESSION,
     CookieNames,
 )
-from gateway.core.decision import COOKIE_ROWS
 from gateway.core.instance import InstanceKind
 from gateway.core.reasons import Reason
 from gateway.core.renewal import REFRESH_HEADERS

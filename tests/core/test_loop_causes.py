@@ -16,16 +16,8 @@ from gateway.core.cookies import (
     STATE_OVER_HTTPS,
 )
 from gateway.core.instance import InstanceKind
-from gateway.core.loop_causes import (
-    LARGE_HEAD_BYTES,
-    WORDS,
-    Finding,
-    LoopCause,
-    LoopFacts,
-    Unused,
-    Use,
-    find_cause,
-)
+from gateway.core.loop_causes import WORDS, Finding, LoopCause
+from gateway.core.loop_judges import LARGE_HEAD_BYTES, LoopFacts, Unused, Use, find_cause
 from gateway.core.reasons import Reason, expired_reason
 from gateway.core.request import PublicUrl, RequestFacts
 from gateway.core.tokens import Expectations

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.cookie_rows import rows_for
 from gateway.core.cookies import CLIENT_UAT, DEV_BROWSER, HANDSHAKE, HANDSHAKE_NONCE, REDIRECT_COUNT, SESSION
-from gateway.core.decision import rows_for
 from gateway.core.instance import InstanceKind
 from gateway.core.organization_sync import OrganizationPatterns, Pattern
 from gateway.core.referrers import KnownPages

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.core.claims import SessionClaims
+from gateway.core.cookie_rows import rows_for
 from gateway.core.cookies import CLIENT_UAT, DEV_BROWSER, HANDSHAKE, HANDSHAKE_NONCE, REDIRECT_COUNT, SESSION
-from gateway.core.decision import rows_for
 from gateway.core.evidence import Evidence, Peeked, gather
 from gateway.core.family import FamilyRule
 from gateway.core.handshake import query_value

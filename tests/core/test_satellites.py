@@ -4,8 +4,8 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
+from gateway.core.cookie_rows import COOKIE_ROWS, rows_for
 from gateway.core.cookies import CLIENT_UAT, DEV_BROWSER, REDIRECT_COUNT, SESSION, STATE_OVER_HTTPS
-from gateway.core.decision import COOKIE_ROWS, rows_for
 from gateway.core.instance import InstanceKind
 from gateway.core.policy import Pass, Redirect, SignIn, act
 from gateway.core.reasons import Reason

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from gateway.core.decision import COOKIE_ROWS, Row
+from gateway.core.cookie_rows import COOKIE_ROWS, Row
 from gateway.core.reasons import TABLE, Reason, RefreshFailure
 from tests.conformance.differences import DIFFERENCES
 from tests.conformance.machine_differences import MACHINE_DIFFERENCES, READINGS

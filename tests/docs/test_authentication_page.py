@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gateway.core.decision import COOKIE_ROWS
+from gateway.core.cookie_rows import COOKIE_ROWS
 from gateway.core.reasons import Reason
 from tests.conformance.differences import DIFFERENCES
 from tests.conformance.machine_differences import MACHINE_DIFFERENCES, READINGS
