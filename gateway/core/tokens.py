@@ -123,7 +123,7 @@ def _decode(part: str) -> bytes:
 def _object(data: bytes) -> dict[str, Any]:
     try:
         text = data.decode("utf-8")
-        value = json.loads(text, object_pairs_hook=_members, parse_constant=_refuse, parse_float=_finite)
+        value = _STRICT.decode(text)
         if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(value):
             raise ValueError("nested too deeply")
         if "\\u" in text:
@@ -164,6 +164,10 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError("number out of range")
     return number
+
+
+# Made once: json.loads makes one for each call that has options.
+_STRICT = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_refuse, parse_float=_finite)
 
 
 def may_be_from(token: str, issuers: frozenset[str]) -> bool:
