@@ -177,5 +177,10 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+_FAR_S = 1e12
+"""Seconds beyond which one time is as good as another."""
+
+
 def _seconds(value: object) -> float:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    """Return a time; a whole number may have thousands of digits, with which no float can be reckoned."""
+    return max(-_FAR_S, min(_FAR_S, value)) if isinstance(value, int | float) and not isinstance(value, bool) else 0

@@ -253,6 +253,18 @@ def test_an_odd_nonce_stays_one_parameter(target: Target, nonce: str) -> None:
         assert call.count("&") == 0
 
 
+@pytest.mark.parametrize("digits", [20, 400, 4000])
+def test_a_token_from_the_end_of_time_is_only_a_bad_one(target: Target, digits: int) -> None:
+    """Thousands of digits are a number to JSON and to Python, and no float holds them."""
+    far = token("mallory", header={"kid": "key_1"}, iat=int("9" * digits))
+    assert target.returned(f"/?__clerk_handshake={far}", *PAGE).status == 307
+    loop = {"__session": far, "__clerk_redirect_count": "3"}
+    reply = target.get("/", *PAGE, cookies=loop)
+    assert (reply.status, reply.header("x-clerk-auth-reason")) == (401, "session-token-but-no-client-uat")
+    assert target.get("/", *PAGE, cookies=browser(far)).status == 401
+    assert target.get("/", bearer=far).status == 401
+
+
 def test_error_pages_show_nothing_of_the_request_as_markup(target: Target) -> None:
     evil = "<script>alert(1)</script>"
     for reply in (

@@ -64,6 +64,7 @@ WORTHLESS = (
     mint(iss="https://clerk.other.test"),
     mint(nbf=int(NOW) + 60),
     mint(exp=None),
+    mint("key_2", iat=10**400),
     mint(sts="pending"),
     expired(sid=...),
 )

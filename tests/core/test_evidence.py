@@ -55,6 +55,14 @@ def test_any_text_is_a_time(text: str):
     assert isinstance(client_uat(text), int)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_time_of_any_size_can_be_reckoned_with(sign: int):
+    peeked = peek(mint("key_2", iat=sign * 10**400, exp=sign * 10**400), NOTHING_REMEMBERED, NOW)
+    assert peeked is not None
+    assert (NOW - peeked.issued_at_s) * sign < 0
+    assert (NOW - peeked.expires_at_s) * sign < 0
+
+
 def test_a_token_is_peeked_without_its_signature():
     header, payload, _ = GOOD.split(".")
     peeked = peek(f"{header}.{payload}.AAAA", NOTHING_REMEMBERED, NOW)
