@@ -1,5 +1,6 @@
 """The gateway's own endpoints under ``/.gateway/``: healthz, readyz and whoami."""
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -19,6 +20,8 @@ from gateway.surfaces import answers
 from gateway.surfaces.answers import Answer, json_answer
 from gateway.surfaces.gate import Admission, Gate
 from gateway.surfaces.scope import Scanned, facts_of, origin_of
+
+_log = logging.getLogger(__name__)
 
 PREFIX = b"/.gateway/"
 
@@ -78,7 +81,12 @@ class Status:
             return _refusal(Reason.REQUEST_HOST_INVALID)
         except TargetError:
             return _refusal(Reason.REQUEST_TARGET_INVALID)
-        verdict = await authenticator.authenticate(facts, accepts=self._accepts)
+        try:
+            verdict = await authenticator.authenticate(facts, accepts=self._accepts)
+        except Exception:
+            _log.exception("deciding about a request failed")
+            refused = Verdict(State.SIGNED_OUT, Reason.UNEXPECTED_ERROR)
+            return Admission(answers.unexpected(facts), facts, None, refused)
         if verdict.claims is not None:
             document = describe(verdict.claims, verdict.how)
         elif verdict.machine is not None:

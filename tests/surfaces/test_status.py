@@ -174,6 +174,15 @@ async def test_whoami_passes_refreshed_cookies_on():
     assert len(headers_of(answer).get_list("set-cookie")) == 2
 
 
+async def test_a_fault_of_ours_is_a_500_that_says_nothing(caplog):
+    answer = await Setting(gate_of(keys=Keys(error=RuntimeError("a secret")))).ask(
+        "whoami", ("authorization", f"Bearer {mint('key_2')}")
+    )
+    assert (answer.status, document(answer)["reason"]) == (500, "unexpected-error")
+    assert b"a secret" not in answer.body
+    assert "deciding about a request failed" in caplog.text
+
+
 async def test_whoami_never_redirects_a_browser():
     answer = await Setting().ask("whoami", ("accept", "text/html"), ("sec-fetch-dest", "document"))
     assert (answer.status, headers_of(answer)["content-type"]) == (401, "text/html; charset=utf-8")
