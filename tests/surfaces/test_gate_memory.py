@@ -1,6 +1,8 @@
 """What the gate remembers changes no decision: whatever is asked, a warm gate says what a cold one says."""
 
+from ipaddress import ip_network
 from itertools import product
+from random import Random
 
 import pytest
 
@@ -9,10 +11,15 @@ from gateway.core.case import Rules
 from gateway.core.instance import InstanceKind
 from gateway.core.organization_sync import OrganizationPatterns, Pattern
 from gateway.core.referrers import KnownPages
+from gateway.core.requirement import Requirement
+from gateway.core.satellites import Primary, Satellite
+from gateway.core.settings_model import Access, OnSignedOut, RouteSettings
+from gateway.core.token_class import TokenType
+from gateway.core.trust import Trust
 from gateway.core.verdict import How, State
 from gateway.surfaces.gate import Admission, Gate
-from tests.authenticator.engine_kit import HOST, ISSUER, NAMES, NOW, Clock, expired, mint, rules
-from tests.surfaces.surfaces_kit import gate_of, scope_of
+from tests.authenticator.engine_kit import APP, HOST, ISSUER, NAMES, NOW, Clock, expired, mint, rules
+from tests.surfaces.surfaces_kit import gate_of, scope_of, websocket_scope
 
 GOOD, OTHER = mint(), mint(sid="sess_2", sub="user_2", iat=int(NOW) - 3)
 UAT = f"{NAMES.client_uat}=1700000000; __client_uat=1700000000"
@@ -113,3 +120,62 @@ async def test_a_session_that_ended_is_not_recalled_and_not_verified_again():
     opened = await gate.admit(scope(COOKIES[2], (), b"", KINDS[2]))
     assert (opened.verdict.state, opened.answer.status) == (State.HANDSHAKE, 307)
     assert dict(opened.answer.headers)[b"location"].startswith(f"{ISSUER}/v1/client/handshake".encode())
+
+
+# What is not in the credentials: where the request is sent, by whom, how, and to which route.
+
+PROXIED = mint(iss=f"{APP}/__clerk")
+SITES = INSTANCES | {
+    "a proxy under a path": rules(proxy_path="/__clerk"),
+    "a satellite": rules(role=Satellite()),
+    "a satellite that syncs unasked": rules(role=Satellite(syncs_unasked=True)),
+    "a satellite in development": rules(kind=InstanceKind.DEVELOPMENT, role=Satellite(True, "https://in.test/in")),
+    "a primary": rules(kind=InstanceKind.DEVELOPMENT, role=Primary(frozenset({"https://satellite.test"}))),
+}
+ROUTES = (
+    RouteSettings(path="/"),
+    RouteSettings(path="/public", access=Access.PUBLIC),
+    RouteSettings(path="/maybe", access=Access.OPTIONAL),
+    RouteSettings(path="/admin", require=Requirement(role="org:admin")),
+    RouteSettings(path="/machines", accepts=(TokenType.OAUTH_TOKEN,)),
+    RouteSettings(path="/both", accepts=(TokenType.M2M_TOKEN, TokenType.SESSION_TOKEN)),
+    RouteSettings(path="/writes", methods=("POST",), on_signed_out=OnSignedOut.UNAUTHORIZED),
+)
+TOKENS = (GOOD, PROXIED, mint(o={"id": "org_1", "rol": "admin"}), mint("key_1", header={"typ": "at+jwt"}))
+CREDENTIALS = (
+    *(("authorization", f"Bearer {token}") for token in TOKENS),
+    *(("cookie", f"{NAMES.session}={token}; {UAT}; {NAMES.dev_browser}=dvb") for token in TOKENS),
+    ("cookie", f"__session={PROXIED}; {UAT}"),
+)
+PLACES: tuple[tuple[tuple[str, str], ...], ...] = (
+    (("host", "app.example.test"),),
+    (("host", "other.example.test"),),
+    (("host", "other.example.test"), ("x-forwarded-host", "app.example.test"), ("x-forwarded-proto", "https")),
+    (("host", "app.example.test"), ("x-forwarded-proto", "http")),
+)
+QUESTIONS = (b"", b"__clerk_synced=false", b"__clerk_redirect_url=https://satellite.test/", b"__gateway_state=1.x")
+WAYS = (("GET", "document"), ("GET", "empty"), ("POST", "empty"), ("websocket", "websocket"))
+
+
+@pytest.mark.parametrize("instance", SITES.values(), ids=SITES)
+async def test_nothing_that_is_remembered_answers_another_question(instance):
+    """Places, routes and ways share one memory, and a gate without memory says the same."""
+    trust = Trust((ip_network("192.0.2.1"),))
+    warm, cold = (
+        gate_of(*ROUTES, instance=instance, trust=trust, verified=verified)
+        for verified in (VerifiedTokens(), VerifiedTokens(max_entries=0))
+    )
+    paths = [f"{route.path.rstrip('/')}/x" for route in ROUTES]
+    every = list(product(CREDENTIALS, PLACES, paths, QUESTIONS, WAYS, ["192.0.2.1", "192.0.2.2"]))
+    requests = Random(7).sample(every, 800)
+    for credentials, place, path, query, (method, destination), client in (*requests, *reversed(requests)):
+        headers = (credentials, *place, ("sec-fetch-dest", destination))
+        changes = {"query": query, "client": (client, 1)}
+        asked = (
+            websocket_scope(path, *headers, **changes)
+            if method == "websocket"
+            else scope_of(path, *headers, method=method, **changes)
+        )
+        known, made = await warm.admit(asked), await cold.admit(asked)
+        assert said(known)[:-1] == said(made)[:-1], (credentials[0], place, path, query, method, client)
+        assert (known.answer and known.answer.status) == (made.answer and made.answer.status)
