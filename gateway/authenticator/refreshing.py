@@ -117,7 +117,7 @@ class Refreshing:
 
     async def _call(self, key: bytes, asker: Asker, need: NeedRefresh) -> RefreshAnswer:
         try:
-            trade = await self._trade(need)
+            trade = await self._trade(asker, need)
         finally:
             del self._running[key]
         if not isinstance(trade.answer, str):
@@ -130,11 +130,13 @@ class Refreshing:
                 self._on_session_end(need.session_id)
         return trade.answer
 
-    async def _trade(self, need: NeedRefresh) -> _Trade:
+    async def _trade(self, asker: Asker, need: NeedRefresh) -> _Trade:
         turn: int | None = None
         trade = _Trade(RefreshFailure.TIMEOUT)
         try:
             async with asyncio.timeout(self._budget_s), self._slots:
+                if self._refusals.block(asker):
+                    return _Trade(RefreshFailure.BACKED_OFF)  # refused while this one waited: many came at once
                 turn = self._breaker.begin()
                 if turn is None:
                     return _Trade(RefreshFailure.API_UNAVAILABLE)

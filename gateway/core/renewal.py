@@ -3,6 +3,8 @@
 Sources: request-authentication sections 7, 8 and 12.
 """
 
+import re
+
 from gateway.core import binding, handshake, satellites
 from gateway.core import cookies as cookie
 from gateway.core.case import Case
@@ -19,6 +21,10 @@ from gateway.core.verification import signed_in, verify
 
 STOPPED = Finding(LoopCause.UNKNOWN)
 """A loop was stopped here; why is found when all is known (:mod:`gateway.core.diagnosis`)."""
+
+# Visible ASCII, and no more than a browser keeps in a cookie: an API may fail of other texts, and the failure would
+# count as the API's, against everybody.
+_REFRESH_TOKEN = re.compile(r"[!-~]{1,4096}")
 
 REFRESH_HEADERS = ("accept-language", "origin", "user-agent")
 """What the API learns about the browser; never cookies or credentials."""
@@ -103,7 +109,7 @@ def _why_not_refreshed(case: Case, refresh_token: str, session_id: str) -> Refre
     methods = case.rules.refresh_methods
     if methods is not None and case.facts.method not in methods:
         return RefreshFailure.NON_ELIGIBLE_METHOD
-    if not refresh_token:
+    if not _REFRESH_TOKEN.fullmatch(refresh_token):
         return RefreshFailure.NON_ELIGIBLE_NO_REFRESH_COOKIE
     if not case.rules.has_refresh:
         return RefreshFailure.NOT_CONFIGURED

@@ -183,6 +183,17 @@ async def test_inventing_refresh_tokens_is_held_back_by_the_address():
     assert len(api.refreshes) < FREE_OF_CLIENT + 10
 
 
+async def test_inventing_them_all_at_once_gains_nothing():
+    api = Api(refused("refresh_token_not_found"), gate=asyncio.Event())
+    refreshing = Refreshing(api, budget(60_000, max_concurrent=8), Clock())
+    needs = [replace(NEED, refresh_token=Secret(f"invented {number}")) for number in range(1000)]
+    waiting = [asyncio.create_task(refreshing.answer(need)) for need in needs]
+    await settle()
+    api.gate.set()
+    assert set(await asyncio.gather(*waiting)) == {"refresh_token_not_found", RefreshFailure.BACKED_OFF}
+    assert len(api.refreshes) < FREE_OF_CLIENT + 10
+
+
 async def test_a_stranger_with_the_expired_token_does_not_keep_its_owner_from_refreshing():
     clock, api = Clock(), Api(refused("refresh_token_not_found"))
     refreshing = Refreshing(api, budget(1000), clock)

@@ -459,6 +459,14 @@ def test_a_remembered_token_that_has_expired_is_refreshed():
         pytest.param(
             signed_in(EXPIRED) | {"__refresh": "rt_1"}, {}, "non-eligible-no-refresh-cookie", id="only a plain one"
         ),
+        pytest.param(
+            stale(**{NAMES.refresh: "rt\0"}), {}, "non-eligible-no-refresh-cookie", id="a NUL, which databases fail of"
+        ),
+        pytest.param(stale(**{NAMES.refresh: "rt 1"}), {}, "non-eligible-no-refresh-cookie", id="a blank"),
+        pytest.param(stale(**{NAMES.refresh: "\u20ac"}), {}, "non-eligible-no-refresh-cookie", id="no ASCII"),
+        pytest.param(
+            stale(**{NAMES.refresh: "r" * 4097}), {}, "non-eligible-no-refresh-cookie", id="more than a cookie holds"
+        ),
         pytest.param(stale(), {"refresh_methods": frozenset({"POST"})}, "non-eligible-non-get", id="not this method"),
         pytest.param(stale(), {"refresh_methods": frozenset()}, "non-eligible-non-get", id="no method"),
         pytest.param(stale(), {"has_refresh": False}, "not-configured", id="not configured"),
