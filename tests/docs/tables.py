@@ -18,6 +18,8 @@ from tests.conformance.stated import STATED
 PAGE = Path(__file__).parents[2] / "docs" / "authentication.md"
 _MARKED = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
+_PARAMETER = re.compile(r"__clerk_[a-z_]+(?:=[a-z]+)?")
+
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     lines = [list(heads)]
@@ -34,7 +36,7 @@ def cookie_rows() -> str:
             (
                 str(row.step),
                 _where(row),
-                row.when.replace("__clerk_synced=false", "`__clerk_synced=false`"),
+                _PARAMETER.sub(r"`\g<0>`", row.when),
                 f"`{row.reason}`",
                 "renewed, else signed out" if row.renews else "signed out",
             )
@@ -80,7 +82,7 @@ def machine_differences() -> str:
 def _differences(rows: Iterable[tuple[str, str, str]]) -> str:
     return _table(
         ("difference", "why", "what restores the reference's way"),
-        ((f"`{name}`", why, restored_by or "nothing; it would not be safe") for name, why, restored_by in rows),
+        ((f"`{name}`", why, restored_by or "nothing") for name, why, restored_by in rows),
     )
 
 
