@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gateway.assemble import SessionMiddleware, proxy_app
     from gateway.core.authorization import Reverification
     from gateway.core.claims import Organization, SessionClaims
+    from gateway.core.machine_claims import MachineClaims
     from gateway.core.settings import Settings
     from gateway.core.settings import parse as parse_settings
     from gateway.errors import ConfigurationError, GatewayError, SessionsApiError
@@ -24,6 +25,7 @@ __all__ = [
     "AccessDenied",
     "ConfigurationError",
     "GatewayError",
+    "MachineClaims",
     "Organization",
     "Reverification",
     "SessionClaims",
@@ -42,6 +44,7 @@ _HOMES = {
     "AccessDenied": ("gateway.surfaces.require", "AccessDenied"),
     "ConfigurationError": ("gateway.errors", "ConfigurationError"),
     "GatewayError": ("gateway.errors", "GatewayError"),
+    "MachineClaims": ("gateway.core.machine_claims", "MachineClaims"),
     "Organization": ("gateway.core.claims", "Organization"),
     "Reverification": ("gateway.core.authorization", "Reverification"),
     "SessionClaims": ("gateway.core.claims", "SessionClaims"),

@@ -27,7 +27,6 @@ class MachineClaims:
         scopes: what it was made for; of M2M tokens the machines that it may talk to.
         claims: custom ones; None where there are none.
         name: of an API key.
-        user_id, org_id, machine_id: the subject, by its kind; empty otherwise.
         client_id: of an OAuth application; empty otherwise.
         expires_at_s: Unix seconds; None for a token that does not expire.
     """
@@ -38,32 +37,39 @@ class MachineClaims:
     scopes: tuple[str, ...] = ()
     claims: Mapping[str, Any] | None = field(default=None, repr=False)
     name: str = ""
-    user_id: str = ""
-    org_id: str = ""
-    machine_id: str = ""
     client_id: str = ""
     expires_at_s: float | None = None
 
+    @property
+    def user_id(self) -> str:
+        """The subject of an API key or an OAuth token that is a user; empty otherwise."""
+        is_user = self.type is not TokenType.M2M_TOKEN and self.subject.startswith(_USER)
+        return self.subject if is_user else ""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+    @property
+    def org_id(self) -> str:
+        """The subject of an API key that is an organization; empty otherwise."""
+        is_organization = self.type is TokenType.API_KEY and self.subject.startswith(_ORGANIZATION)
+        return self.subject if is_organization else ""
+
+    @property
+    def machine_id(self) -> str:
+        """The subject of an M2M token; empty otherwise."""
+        return self.subject if self.type is TokenType.M2M_TOKEN else ""
+
+
+@dataclass(frozen=True, slots=True)
 class MachineRecord:
     """What the API knows of an opaque token; it may well be of no use any more.
 
     Attributes:
+        claims: that it would prove.
         is_revoked, is_expired: as the API says.
-        expires_at_s: Unix seconds; None for never.
     """
 
-    type: TokenType
-    id: str
-    subject: str
-    scopes: tuple[str, ...] = ()
-    claims: Mapping[str, Any] | None = field(default=None, repr=False)
-    name: str = ""
-    client_id: str = ""
+    claims: MachineClaims
     is_revoked: bool = False
     is_expired: bool = False
-    expires_at_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +88,7 @@ def judge(record: MachineRecord, now_s: float) -> MachineClaims | Refusal:
     """Return the claims that a record proves, or why it proves nothing."""
     if record.is_revoked:
         return REVOKED
-    claims = _claims(
-        record.type,
-        record.id,
-        record.subject,
-        scopes=record.scopes,
-        claims=record.claims,
-        name=record.name,
-        client_id=record.client_id,
-        expires_at_s=record.expires_at_s,
-    )
-    return EXPIRED if record.is_expired or has_expired(claims, now_s) else claims
+    return EXPIRED if record.is_expired or has_expired(record.claims, now_s) else record.claims
 
 
 def has_expired(claims: MachineClaims, now_s: float) -> bool:
@@ -104,10 +100,10 @@ def m2m_claims(payload: Mapping[str, Any]) -> MachineClaims:
     """Read the claims of a verified M2M JWT."""
     custom = {name: value for name, value in payload.items() if name not in _RESERVED}
     scopes = payload.get("scopes")
-    return _claims(
-        TokenType.M2M_TOKEN,
-        _text(payload.get("jti")),
-        payload["sub"],
+    return MachineClaims(
+        type=TokenType.M2M_TOKEN,
+        id=_text(payload.get("jti")),
+        subject=payload["sub"],
         scopes=_texts(payload.get("aud") if scopes is None else scopes),
         claims=custom or None,
         expires_at_s=payload["exp"],
@@ -117,26 +113,13 @@ def m2m_claims(payload: Mapping[str, Any]) -> MachineClaims:
 def oauth_claims(payload: Mapping[str, Any]) -> MachineClaims:
     """Read the claims of a verified OAuth access token (RFC 9068 section 2.2, RFC 8693 section 4.2)."""
     listed = payload.get("scp")
-    return _claims(
-        TokenType.OAUTH_TOKEN,
-        _text(payload.get("jti")),
-        payload["sub"],
+    return MachineClaims(
+        type=TokenType.OAUTH_TOKEN,
+        id=_text(payload.get("jti")),
+        subject=payload["sub"],
         scopes=_texts(payload.get("scope") if listed is None else listed),
         client_id=_text(payload.get("client_id")),
         expires_at_s=payload["exp"],
-    )
-
-
-def _claims(kind: TokenType, identifier: str, subject: str, **more: Any) -> MachineClaims:
-    is_person = kind is not TokenType.M2M_TOKEN
-    return MachineClaims(
-        type=kind,
-        id=identifier,
-        subject=subject,
-        user_id=subject if is_person and subject.startswith(_USER) else "",
-        org_id=subject if kind is TokenType.API_KEY and subject.startswith(_ORGANIZATION) else "",
-        machine_id="" if is_person else subject,
-        **more,
     )
 
 

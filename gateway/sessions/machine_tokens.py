@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import httpx
 
 from gateway.core.instance import API_URL
-from gateway.core.machine_claims import MachineRecord
+from gateway.core.machine_claims import MachineClaims, MachineRecord
 from gateway.core.secret import Secret
 from gateway.core.token_class import MACHINE_SUBJECT, TokenType
 from gateway.sessions.answers import read_answer
@@ -53,7 +53,7 @@ def read_oauth_token(value: object) -> MachineRecord:
         WrongShape: something is missing or of another type.
     """
     if value == {"active": False}:
-        return MachineRecord(type=TokenType.OAUTH_TOKEN, id="", subject="", is_expired=True)
+        return MachineRecord(MachineClaims(type=TokenType.OAUTH_TOKEN, id="", subject=""), is_expired=True)
     fields = tagged(value, "clerk_idp_oauth_access_token")
     client_id = text(fields, "client_id")
     return _record(TokenType.OAUTH_TOKEN, fields, scopes=_scopes(fields), client_id=client_id)
@@ -140,7 +140,7 @@ def _record(
     claims = fields.get("claims")
     if claims is not None and not isinstance(claims, dict):
         raise WrongShape("claims is not an object")
-    return MachineRecord(
+    read = MachineClaims(
         type=kind,
         id=text(fields, "id"),
         subject=subject,
@@ -148,10 +148,9 @@ def _record(
         claims=claims,
         name=name,
         client_id=client_id,
-        is_revoked=_flag(fields, "revoked"),
-        is_expired=_flag(fields, "expired"),
         expires_at_s=_end_s(fields),
     )
+    return MachineRecord(read, _flag(fields, "revoked"), _flag(fields, "expired"))
 
 
 def _scopes(fields: Mapping[str, object]) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ async def test_each_kind_of_machine_token_has_its_own_call(kind, tag, path):
     tape = Tape(json_answer({"object": tag, **RECORD}))
     api = BackendMachines(MachineTokensClient(Secret(KEY), transport=tape))
     record = await api.verify(kind, "the token")
-    assert (record.type, tape.request.url.path) == (kind, path)
+    assert (record.claims.type, tape.request.url.path) == (kind, path)
 
 
 async def test_session_tokens_are_not_the_api_s_business():

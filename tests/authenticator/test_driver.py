@@ -8,7 +8,7 @@ from gateway.authenticator.driver import Authenticator
 from gateway.authenticator.machines import Machines
 from gateway.authenticator.nonces import MEMORY_S
 from gateway.authenticator.verified import VerifiedTokens
-from gateway.core.machine_claims import MachineRecord
+from gateway.core.machine_claims import MachineClaims, MachineRecord
 from gateway.core.reasons import Reason
 from gateway.core.settings_model import RefreshSettings
 from gateway.core.token_class import TokenType
@@ -215,7 +215,7 @@ class Vault:
         self.calls.append(token)
         if self.error is not None:
             raise self.error
-        return MachineRecord(type=kind, id="id_1", subject="user_1", scopes=("read",))
+        return MachineRecord(MachineClaims(type=kind, id="id_1", subject="user_1", scopes=("read",)))
 
 
 MACHINES_ONLY = (TokenType.API_KEY,)

@@ -25,7 +25,8 @@ def need(token: str = "ak_1", kind: TokenType = API_KEY) -> NeedMachine:
 
 
 def record(**changes: object) -> MachineRecord:
-    return MachineRecord(**{"type": API_KEY, "id": "id_1", "subject": "user_1", **changes})
+    flags = {name: changes.pop(name) for name in ("is_revoked", "is_expired") if name in changes}
+    return MachineRecord(MachineClaims(**{"type": API_KEY, "id": "id_1", "subject": "user_1", **changes}), **flags)
 
 
 class Known:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from gateway.core.claims import session_claims
 from gateway.core.headers import IdentityNamespace
 from gateway.core.identity import MAX_VALUE_BYTES, IdentityHeaders, encode
-from gateway.core.machine_claims import MachineClaims, MachineRecord, judge
+from gateway.core.machine_claims import MachineClaims
 from gateway.core.settings import IDENTITY_HEADERS
 from gateway.core.token_class import TokenType
-from tests.core.minting import NOW, claims_of
+from tests.core.minting import claims_of
 
 
 def headers(*claims: tuple[str, str], prefix: str = "X-Session-", **changes: object) -> dict[bytes, bytes]:
@@ -160,8 +160,7 @@ def test_every_name_that_is_written_is_kept_from_clients():
 
 
 def machine_headers(kind: TokenType, subject: str, prefix: str = "X-Session-", **changes: object) -> dict[bytes, bytes]:
-    claims = judge(MachineRecord(type=kind, id="id_1", subject=subject, **changes), NOW)
-    assert isinstance(claims, MachineClaims)
+    claims = MachineClaims(type=kind, id="id_1", subject=subject, **changes)
     return dict(IdentityHeaders(prefix, [("X-Team", "team")]).of_machine(claims))
 
 

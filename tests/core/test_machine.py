@@ -36,7 +36,7 @@ SESSION, API_KEY, M2M_TOKEN, OAUTH = (
     TokenType.M2M_TOKEN,
     TokenType.OAUTH_TOKEN,
 )
-KEY_CLAIMS = MachineClaims(type=API_KEY, id="id_1", subject="user_1", user_id="user_1")
+KEY_CLAIMS = MachineClaims(type=API_KEY, id="id_1", subject="user_1")
 
 
 def answer(outcome: MachineClaims | Refusal = KEY_CLAIMS, *, is_cached: bool = False) -> Script:

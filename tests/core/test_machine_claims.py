@@ -19,7 +19,8 @@ API_KEY, M2M_TOKEN, OAUTH_TOKEN = TokenType.API_KEY, TokenType.M2M_TOKEN, TokenT
 
 
 def record(kind: TokenType = API_KEY, subject: str = "user_1", **changes: object) -> MachineRecord:
-    return MachineRecord(type=kind, id="id_1", subject=subject, **changes)
+    flags = {name: changes.pop(name) for name in ("is_revoked", "is_expired") if name in changes}
+    return MachineRecord(MachineClaims(type=kind, id="id_1", subject=subject, **changes), **flags)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,6 @@ def test_an_m2m_jwt_is_read():
         subject="mch_1",
         scopes=("mch_2",),
         claims={"team": "a", "aud": ["mch_2"]},
-        machine_id="mch_1",
         expires_at_s=1_800_000_060,
     )
 
@@ -131,7 +131,6 @@ def test_an_oauth_jwt_is_read():
         id="oat_1",
         subject="user_1",
         scopes=("read",),
-        user_id="user_1",
         client_id="client_1",
         expires_at_s=1_800_000_060,
     )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.machine_claims import MachineRecord
+from gateway.core.machine_claims import MachineClaims, MachineRecord
 from gateway.core.secret import Secret
 from gateway.core.token_class import TokenType
 from gateway.errors import ApiFailed, ApiRefused, ApiUnreachable, ConfigurationError
@@ -46,28 +46,30 @@ def changed(document: dict[str, object], **changes: object) -> dict[str, object]
 
 def test_an_api_key_is_read():
     assert read_api_key(API_KEY) == MachineRecord(
-        type=TokenType.API_KEY,
-        id="id_1",
-        subject="user_1",
-        scopes=("read", "write"),
-        claims={"team": "a"},
-        name="ci",
-        expires_at_s=1_800_000_060,
+        MachineClaims(
+            type=TokenType.API_KEY,
+            id="id_1",
+            subject="user_1",
+            scopes=("read", "write"),
+            claims={"team": "a"},
+            name="ci",
+            expires_at_s=1_800_000_060,
+        )
     )
 
 
 def test_an_m2m_token_is_read():
-    found = read_m2m_token(M2M)
+    found = read_m2m_token(M2M).claims
     assert (found.type, found.subject, found.scopes) == (TokenType.M2M_TOKEN, "mch_1", ("mch_2",))
 
 
 def test_an_m2m_token_need_not_have_scopes_or_claims():
-    found = read_m2m_token(changed(M2M, scopes=..., claims=...))
+    found = read_m2m_token(changed(M2M, scopes=..., claims=...)).claims
     assert (found.scopes, found.claims) == ((), None)
 
 
 def test_an_oauth_token_is_read():
-    found = read_oauth_token(changed(OAUTH, claims=...))
+    found = read_oauth_token(changed(OAUTH, claims=...)).claims
     assert (found.type, found.client_id, found.claims) == (TokenType.OAUTH_TOKEN, "client_1", None)
 
 
@@ -81,9 +83,9 @@ def test_what_makes_a_token_useless_is_read(kind):
     assert (read(document).is_revoked, read(document).is_expired) == (False, False)
     assert read(changed(document, revoked=True)).is_revoked
     assert read(changed(document, expired=True)).is_expired
-    assert read(changed(document, expiration=None)).expires_at_s is None
-    assert read(changed(document, expiration=0)).expires_at_s == 0
-    assert read(changed(document, expiration=1500.5)).expires_at_s == 1.5005
+    assert read(changed(document, expiration=None)).claims.expires_at_s is None
+    assert read(changed(document, expiration=0)).claims.expires_at_s == 0
+    assert read(changed(document, expiration=1500.5)).claims.expires_at_s == 1.5005
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -172,8 +174,8 @@ def test_any_answer_is_read_or_a_wrong_shape(kind, changes):
         record = read(document | changes)
     except WrongShape:
         return
-    assert record.subject
-    assert all(isinstance(scope, str) for scope in record.scopes)
+    assert record.claims.subject
+    assert all(isinstance(scope, str) for scope in record.claims.scopes)
 
 
 # Calling
@@ -202,7 +204,7 @@ async def test_a_call_says_what_it_is_about(name, api_url):
     verify, document, path, field = CALLS[name]
     tape = Tape(json_answer(document))
     record = await verify(client_of(tape, api_url=api_url), "the token")
-    assert record.id == "id_1"
+    assert record.claims.id == "id_1"
     request = tape.request
     assert (request.method, str(request.url)) == ("POST", api_url.rstrip("/") + path)
     assert tape.sent == {field: "the token"}
@@ -228,7 +230,7 @@ async def test_a_machine_s_key_is_used_for_m2m_tokens_alone():
 async def test_without_a_key_nothing_is_sent():
     tape = Tape(json_answer(M2M))
     client = client_of(tape, "ak_machine", key="")
-    assert (await client.verify_m2m_token("a")).id == "id_1"
+    assert (await client.verify_m2m_token("a")).claims.id == "id_1"
     for call in (client.verify_api_key, client.verify_oauth_token):
         with pytest.raises(BadArgument):
             await call("b")
