@@ -126,7 +126,7 @@ def _verify(
     yield from check_signature_of(parsed, case.trace, types)
     expected = case.rules.expected
     # M2M tokens need not name an issuer; what names one names ours. Nobody's browser stands behind an azp here.
-    issuers = expected.issuers if "iss" in parsed.payload else frozenset[str]()
+    issuers = case.rules.issuers(case.facts.url.origin) if "iss" in parsed.payload else frozenset[str]()
     wanted = replace(expected, issuers=issuers, authorized_parties=frozenset())
     check_claims(parsed.payload, wanted, case.now_s, case.trace)
     if not parsed.payload["sub"]:

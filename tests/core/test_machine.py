@@ -11,6 +11,7 @@ from gateway.core.token_class import ANY, CATEGORY_IGNORE, CATEGORY_SESSION, SES
 from gateway.core.trace import Mark, Recording
 from gateway.core.verdict import How, MachineAnswer, NeedKey, NeedMachine, State, Verdict
 from tests.core.minting import (
+    APP,
     FETCH,
     ISSUER,
     M2M,
@@ -75,6 +76,13 @@ def test_a_token_is_accepted_where_its_type_is_and_nowhere_else(name, kind):
             reason = Reason.TOKEN_INVALID  # with an opaque token the session's own shape is at fault
         assert (verdict.state, verdict.reason) == (State.SIGNED_OUT, reason)
         assert verdict.claims is verdict.machine is None
+
+
+@pytest.mark.parametrize(("origin", "state"), [(APP, State.SIGNED_IN), ("https://other.test", State.SIGNED_OUT)])
+@pytest.mark.parametrize("made", [m2m_jwt, oauth_jwt])
+def test_what_a_proxy_under_a_path_issued_counts_on_its_own_origin(made, origin, state):
+    facts = request(bearer=made(iss=f"{origin}/__clerk"), headers=FETCH)
+    assert judge(facts, rules(proxy_path="/__clerk"), answer(), accepts=ANY).state is state
 
 
 @pytest.mark.parametrize("name", TOKENS)
