@@ -28,3 +28,7 @@ class Bucket:
             return (1 - self._left) / self._per_s
         self._left -= 1
         return 0.0
+
+    def give_back(self) -> None:
+        """Give back one that was taken."""
+        self._left = min(self._burst, self._left + 1)

@@ -141,7 +141,7 @@ class Authenticator:
             case NeedMachine():
                 if self._machines is None:
                     raise MachinesUnavailable(Reason.SECRET_KEY_INVALID, "there is no key to ask the API with")
-                return await self._machines.answer(need)
+                return await self._machines.answer(need, facts.client)
 
     def _end(self, session_id: str) -> None:
         self.verified.end_session(session_id, self._clock())

@@ -5,7 +5,8 @@ memory longer than its request. A good answer ends with its token. What a route 
 answer, and is judged anew for each request: an answer to route A never answers route B's question.
 
 Calls for tokens that were never seen good are bounded, so that nobody can have this gateway spend the instance's rate
-limit by inventing tokens; beyond the bound nothing can be said, and that is what is said. Nor is the API called while
+limit by inventing tokens; beyond the bound nothing can be said, and that is what is said. Tokens that turn out to be no
+good leave half of the bound to other addresses, so that nobody can use it up alone. Nor is the API called while
 it does not answer (:mod:`gateway.authenticator.breaker`).
 """
 
@@ -20,6 +21,7 @@ from cachetools import LRUCache, TLRUCache
 
 from gateway.authenticator.breaker import Breaker, Outcome
 from gateway.authenticator.bucket import Bucket
+from gateway.authenticator.refusals import network_of
 from gateway.core.digest import digest
 from gateway.core.machine_claims import MachineClaims, Refusal, judge
 from gateway.core.reasons import Reason
@@ -83,14 +85,23 @@ class Machines:
         self._seen_good: LRUCache[bytes, bool] = LRUCache(MAX_ENTRIES)
         self._running: dict[bytes, asyncio.Task[_Outcome]] = {}
         self._slots = asyncio.Semaphore(MAX_CALLS)
-        self._new_tokens = Bucket(settings.new_tokens_per_s, max(1.0, settings.new_tokens_per_s * BURST_S), timer)
+        self._timer = timer
+        self._new_tokens = self._bucket(settings.new_tokens_per_s)
+        self._shares: LRUCache[str, Bucket] = LRUCache(MAX_ENTRIES)
         self._breaker = Breaker(
             timer, chance, open_means="machine tokens are not verified until it does", closed_means="they are verified"
         )
         self._failure = MachinesUnavailable(Reason.MACHINE_API_UNREACHABLE, "it was not asked yet")
 
-    async def answer(self, need: NeedMachine) -> MachineAnswer:
+    def _bucket(self, per_s: float) -> Bucket:
+        return Bucket(per_s, max(1.0, per_s * BURST_S), self._timer)
+
+    async def answer(self, need: NeedMachine, client: str = "") -> MachineAnswer:
         """Return what is known of a token.
+
+        Args:
+            need: asks about it.
+            client: the address that it came from; empty where there is none.
 
         Raises:
             MachinesUnavailable: when nothing is known and the API does not say.
@@ -103,8 +114,8 @@ class Machines:
         if task is None:
             if not self._breaker.lets_through:
                 raise _anew(self._failure)
-            self._admit(key)
-            task = asyncio.create_task(self._ask(key, need))
+            share = None if key in self._seen_good else self._admit(client)
+            task = asyncio.create_task(self._ask(key, need, share))
             self._running[key] = task
         # A client that leaves takes nobody's answer with it.
         outcome = await asyncio.shield(task)
@@ -112,20 +123,31 @@ class Machines:
             raise _anew(outcome)
         return MachineAnswer(outcome, is_cached=False)
 
-    def _admit(self, key: bytes) -> None:
-        if key in self._seen_good:
-            return
-        wait_s = self._new_tokens.take()
-        if wait_s > 0:
-            raise MachinesUnavailable(
-                Reason.MACHINE_VERIFICATION_LIMITED,
-                f"more than {self._settings.new_tokens_per_s:g} new tokens a second; see machines.new_tokens_per_s",
-                math.ceil(wait_s),
-            )
+    def _admit(self, client: str) -> Bucket | None:
+        """Return the share of the bound that was used and is given back unless the token is refused."""
+        per_s = self._settings.new_tokens_per_s
+        # Half of a bound that holds one token is none.
+        share = self._share(client) if client and per_s * BURST_S >= 2 else None
+        if share is not None and (wait_s := share.take()) > 0:
+            raise _limited(f"more than {per_s / 2:g} new tokens a second from one address", wait_s)
+        if (wait_s := self._new_tokens.take()) > 0:
+            if share is not None:
+                share.give_back()
+            raise _limited(f"more than {per_s:g} new tokens a second", wait_s)
+        return share
 
-    async def _ask(self, key: bytes, need: NeedMachine) -> _Outcome:
+    def _share(self, client: str) -> Bucket:
+        network = network_of(client)
+        share = self._shares.get(network)
+        if share is None:
+            share = self._shares[network] = self._bucket(self._settings.new_tokens_per_s / 2)
+        return share
+
+    async def _ask(self, key: bytes, need: NeedMachine, share: Bucket | None) -> _Outcome:
         try:
             outcome = await self._call(need)
+            if share is not None and not isinstance(outcome, Refusal):
+                share.give_back()
             if isinstance(outcome, MachinesUnavailable):
                 self._failure = outcome
             else:
@@ -176,6 +198,11 @@ class Machines:
 
     def __len__(self) -> int:
         return len(self._good) + len(self._bad)
+
+
+def _limited(why: str, wait_s: float) -> MachinesUnavailable:
+    detail = f"{why}; see machines.new_tokens_per_s"
+    return MachinesUnavailable(Reason.MACHINE_VERIFICATION_LIMITED, detail, math.ceil(wait_s))
 
 
 def _anew(error: MachinesUnavailable) -> MachinesUnavailable:

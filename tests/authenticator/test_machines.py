@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from contextlib import suppress
 
 import pytest
 
@@ -283,6 +284,29 @@ async def test_ten_thousand_inventions_cost_no_more_calls_than_the_bucket_holds(
     assert reasons[:100] == [Reason.TOKEN_INVALID] * 100
     assert set(reasons[100:]) == {Reason.MACHINE_VERIFICATION_LIMITED}
     assert (len(setting.api.calls), len(setting.machines)) == (100, 100)
+
+
+async def test_one_address_that_invents_tokens_leaves_half_of_the_bound_to_others():
+    setting = Setting(*(f"ak_good{number}" for number in range(50)), new_tokens_per_s=10)
+    for number in range(1000):
+        with suppress(MachinesUnavailable):
+            await setting.machines.answer(need(f"ak_{number}"), f"2001:db8::{number:x}")
+    assert len(setting.api.calls) == 50
+    with pytest.raises(MachinesUnavailable, match="5 new tokens a second from one address"):
+        await setting.machines.answer(need("ak_another"), "2001:db8::1")
+    for number in range(50):
+        answer = await setting.machines.answer(need(f"ak_good{number}"), "192.0.2.1")
+        assert isinstance(answer.outcome, MachineClaims)
+
+
+async def test_good_tokens_of_one_address_may_use_all_of_the_bound():
+    setting = Setting(*(f"ak_{number}" for number in range(100)), new_tokens_per_s=10)
+    for number in range(100):
+        assert isinstance((await setting.machines.answer(need(f"ak_{number}"), "192.0.2.1")).outcome, MachineClaims)
+    with pytest.raises(MachinesUnavailable, match="10 new tokens a second"):
+        await setting.machines.answer(need("ak_another"), "192.0.2.1")
+    setting.clock.advance(0.2)
+    assert isinstance((await setting.machines.answer(need("ak_another"), "192.0.2.1")).outcome, Refusal)
 
 
 async def test_memory_is_bounded_however_many_tokens_come():
