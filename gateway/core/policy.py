@@ -16,7 +16,7 @@ from gateway.core.satellites import asking_again
 from gateway.core.settings_model import Access, OnSignedOut, RouteSettings
 from gateway.core.verdict import State, Verdict
 
-_NOBODY = frozenset({Reason.SESSION_TOKEN_AND_UAT_MISSING, Reason.SESSION_TOKEN_MISSING})
+_NOBODY = frozenset({Reason.SESSION_TOKEN_AND_UAT_MISSING, Reason.SESSION_TOKEN_MISSING, Reason.DEV_BROWSER_MISSING})
 """Reasons for which signing in helps for certain; with any other the sign-in page might send the browser right back."""
 
 

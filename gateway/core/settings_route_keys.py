@@ -58,7 +58,7 @@ ROUTE = section(
         "text",
         values.one_of(model.OnSignedOut),
         "What a signed-out request gets where a session is required: auto (browsers are sent to sign in, others get "
-        "401), redirect (always sent) or 401 (never sent).",
+        "401), redirect (programs that read, by GET or HEAD, are sent too) or 401 (nobody is sent).",
     ),
     Key(
         "keep_credentials",

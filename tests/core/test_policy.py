@@ -20,6 +20,7 @@ SIGN_IN = SignIn("https://accounts.example.test/sign-in", PRODUCTION)
 IN = Verdict(State.SIGNED_IN)
 NOBODY = Verdict(State.SIGNED_OUT, Reason.SESSION_TOKEN_AND_UAT_MISSING)
 MISSING = Verdict(State.SIGNED_OUT, Reason.SESSION_TOKEN_MISSING)
+NEW = Verdict(State.SIGNED_OUT, Reason.DEV_BROWSER_MISSING)
 BAD = Verdict(State.SIGNED_OUT, Reason.TOKEN_INVALID_SIGNATURE)
 LOOP = Verdict(State.SIGNED_OUT, Reason.SESSION_TOKEN_AND_UAT_MISSING, loop=Finding(LoopCause.UNKNOWN))
 AWAY = Verdict(State.HANDSHAKE, Reason.SESSION_TOKEN_NBF, location="https://clerk.example.test/handshake")
@@ -47,6 +48,9 @@ OPTIONAL, REQUIRED = Access.OPTIONAL, Access.REQUIRED
         pytest.param(NOBODY, REQUIRED, AUTO, "GET", FETCH, Refuse(NOBODY.reason), id="a script is refused"),
         pytest.param(NOBODY, REQUIRED, REDIRECT, "GET", FETCH, TO_SIGN_IN, id="unless the route redirects all"),
         pytest.param(NOBODY, REQUIRED, REDIRECT, "HEAD", {}, TO_SIGN_IN, id="HEAD as well"),
+        pytest.param(NEW, REQUIRED, REDIRECT, "GET", FETCH, TO_SIGN_IN, id="in development as well"),
+        pytest.param(NEW, REQUIRED, AUTO, "GET", FETCH, Refuse(NEW.reason), id="a script is refused there too"),
+        pytest.param(NEW, REQUIRED, REDIRECT, "POST", FETCH, Refuse(NEW.reason), id="and a form"),
         pytest.param(NOBODY, REQUIRED, REDIRECT, "POST", PAGE, Refuse(NOBODY.reason), id="a form even there not"),
         pytest.param(NOBODY, REQUIRED, REFUSE, "GET", PAGE, Refuse(NOBODY.reason), id="a route that only refuses"),
         pytest.param(BAD, REQUIRED, AUTO, "GET", PAGE, Refuse(BAD.reason), id="a bad token is told so"),
