@@ -1,12 +1,13 @@
 """The demo upstream of ``gateway dev``: it answers every request with what it received.
 
 A browser gets a page, anything else JSON. Two addresses are its own: ``/healthz``, and ``POST /revoke``, which ends the
-session that the gateway named in its header; a session id in the form or the query is never looked at.
+session that the gateway named in its header; a session id in the form or the query is never revoked.
 """
 
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -110,11 +111,14 @@ class _Whoami:
                 "The session could not be revoked",
                 "The session authority did not do what was asked: you are still signed in. Try again in a moment.",
             )
-        return RedirectResponse("/?revoked=1", status_code=303, headers={"cache-control": "no-store"})
+        return RedirectResponse(
+            f"/?revoked={quote(session_id, safe='')}", status_code=303, headers={"cache-control": "no-store"}
+        )
 
     def _view(self, request: Request, received: Received) -> WhoamiView:
         state = _state(received)
         is_signed_in = state is SignInState.SIGNED_IN
+        revoked = request.query_params.get("revoked", "")
         return WhoamiView(
             state=state,
             request_line=f"{request.method} {_target(request)}",
@@ -124,7 +128,8 @@ class _Whoami:
             permissions=received.permissions,
             tables=_tables(received),
             can_revoke=self.revoke is not None and is_signed_in and bool(received.claim("id")),
-            revoked=request.query_params.get("revoked") == "1",
+            # The address stays when somebody signs in again: that session is another one.
+            revoked=revoked == received.claim("id") if is_signed_in else revoked != "",
             sign_out_url=self.sign_out_url,
             token_lifetime_s=self.token_lifetime_s,
         )

@@ -44,7 +44,7 @@ class WhoamiView:
         permissions: one chip each.
         tables: the received headers, grouped.
         can_revoke: whether to show the button that posts to ``/revoke``.
-        revoked: whether the session has just been revoked.
+        revoked: whether the session was revoked with the button.
         sign_out_url: http(s) address or path, or empty.
         token_lifetime_s: seconds that a session token is valid.
     """

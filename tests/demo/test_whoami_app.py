@@ -202,7 +202,7 @@ async def test_button_revokes_the_session_of_the_header_and_returns(proof, clien
         "/revoke?session_id=sess_9", data={"session_id": "sess_9"}, headers=[PAGE, *SIGNED_IN, *FORWARDED, *proof]
     )
     assert response.status_code == 303
-    assert response.headers["location"] == "/?revoked=1"
+    assert response.headers["location"] == "/?revoked=sess_1"
     assert authority.revoked == ["sess_1"]
 
 
@@ -277,13 +277,18 @@ async def test_failing_revoke_is_502_with_plain_words_and_no_detail(caplog):
 
 
 async def test_banner_explains_how_long_the_token_still_lives(client):
-    page = (await client.get("/?revoked=1", headers=[PAGE, *SIGNED_IN])).text
+    page = (await client.get("/?revoked=sess_1", headers=[PAGE, *SIGNED_IN])).text
     assert "The session is revoked." in page
     assert "about 45 seconds more" in page
 
 
+async def test_who_signs_in_again_is_not_told_of_the_session_that_was_revoked(client):
+    page = (await client.get("/?revoked=sess_0", headers=[PAGE, *SIGNED_IN])).text
+    assert "The session is revoked" not in page
+
+
 async def test_banner_after_the_token_ran_out_says_nobody_is_signed_in(client):
-    page = (await client.get("/?revoked=1", headers=[PAGE, ("x-session-status", "signed-out")])).text
+    page = (await client.get("/?revoked=sess_1", headers=[PAGE, ("x-session-status", "signed-out")])).text
     assert "nobody is signed in here any more" in page
 
 
