@@ -166,7 +166,7 @@ def _keys(
 ) -> RemoteKeys | PinnedKeys:
     if settings.instance.jwt_key is not None:
         return PinnedKeys(pinned_key(settings.instance.jwt_key))
-    return RemoteKeys(load, on_loss, timer, settings=settings.keys, file=file)
+    return RemoteKeys(load, on_loss, timer, settings=settings.keys, file=file, source=keys_address(settings.instance))
 
 
 def key_file(settings: Settings, clock: Clock = time.time, *, writes: bool = True) -> KeyFile | None:

@@ -17,6 +17,7 @@ from cachetools import TTLCache
 
 from gateway.adapters.key_file import KeyFile
 from gateway.adapters.key_load import LOAD_TIMEOUT_S, Load, unavailable
+from gateway.core.advice import advice
 from gateway.core.digest import digest
 from gateway.core.keys import KeyMaterialError, KeySet, VerificationKey, key_set, loses_any
 from gateway.core.reasons import Reason
@@ -58,6 +59,7 @@ class RemoteKeys:
         clock: seconds; only differences count.
         settings: how long keys are used, and how often they are asked for.
         file: keeps the set for the next start; read at once.
+        source: where the set comes from, for the log; not a secret.
         timeout_s: seconds for one load, all attempts together.
         chance: a number from 0 to 1.
     """
@@ -70,10 +72,12 @@ class RemoteKeys:
         *,
         settings: KeysSettings = DEFAULTS,
         file: KeyFile | None = None,
+        source: str = "",
         timeout_s: float = LOAD_TIMEOUT_S,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._load = load
+        self._source = f" ({source})" if source else ""
         self._timeout_s = timeout_s
         self._on_loss = on_loss
         self._clock = clock
@@ -193,13 +197,13 @@ class RemoteKeys:
 
     def _fail(self, failure: KeysUnavailable) -> None:
         if self._failure is None or self._failure.reason != failure.reason:
-            _log.warning("the keys cannot be loaded: %s; %s", failure, self._consequence())
+            _log.warning("the keys cannot be loaded: %s%s; %s", failure, self._source, self._consequence(failure))
         self._failure, self._failed_s = failure, self._clock()
 
-    def _consequence(self) -> str:
+    def _consequence(self, failure: KeysUnavailable) -> str:
         left_s = self._settings.stale_s - self._age_s()
         if left_s <= 0:
-            return "requests that need a session get 503"
+            return f"requests that need a session get 503. {advice(failure.reason)}"
         return f"the set of {self._age_s():.0f} s ago is used for {left_s:.0f} s more (keys.stale_s)"
 
     def _accept(self, keys: KeySet) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from gateway.assemble import build, key_file, keys_address
 from gateway.cli.console import errors, print_error
 from gateway.cli.exit_codes import ExitCode
+from gateway.core.advice import advice
 from gateway.core.reasons import Reason
 from gateway.core.settings_model import KeysSettings, Settings
 from gateway.ports import KeysStatus
@@ -61,7 +62,8 @@ class KeysView:
             line += f"; asked: {self.status.state}"
         errors().print(line, markup=False)
         if self.status is not None and not self.status.is_ready:
-            print_error(f"the keys cannot be had: {self.status.reason}: {self.status.detail}")
+            problem = f"the keys cannot be had: {self.status.reason}: {self.status.detail}"
+            print_error(f"{problem}. {advice(self.status.reason)}")
 
 
 def look_at_keys(settings: Settings, *, asks: bool) -> KeysView:

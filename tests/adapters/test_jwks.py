@@ -416,7 +416,7 @@ async def test_an_outage_and_its_end_are_said_once_each(caplog):
 async def test_without_keys_an_outage_says_what_becomes_of_requests(caplog):
     await reason_of(Setting(ApiRefused(401, [ApiErrorItem("clerk_key_invalid", "")])).keys)
     assert "secret-key-invalid: the API refuses instance.secret_key" in caplog.text
-    assert "requests that need a session get 503" in caplog.text
+    assert "requests that need a session get 503. Correct instance.secret_key, or instance.api_url" in caplog.text
 
 
 # Outages
