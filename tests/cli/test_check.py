@@ -74,6 +74,17 @@ def test_a_good_configuration_is_shown_as_routes(config: Path, capsys: pytest.Ca
     assert "Private" not in shown.out + shown.err
 
 
+def test_what_a_route_is_known_by_is_shown_however_narrow_the_terminal(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "90")
+    config.write_text(GOOD)
+    assert run(["check", "--config", str(config)]) == 0
+    shown = capsys.readouterr().out
+    for known_by in ("*.example.com", "/admin/users", "GET,POST", "http://127.0.0.1:9001", "second_factor"):
+        assert known_by in shown
+
+
 def test_a_route_of_machines_is_shown_as_one(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     machines = GOOD.replace('path = "/admin/users"', 'path = "/admin/users"\naccepts = ["api_key", "m2m_token"]')
     config.write_text(machines + '[[routes]]\npath = "/any"\naccepts = "any"\nupstream = "http://127.0.0.1:9000"\n')
@@ -151,10 +162,11 @@ def write_with_keys(config: Path, api_url: str, path: Path | None = None) -> Non
             2,
             "secret-key-invalid",
         ),
+        (raw(http_bytes(b"<html>", "text/html")), 4, "What answers at instance.api_url"),
         (raw(http_bytes(b"<html>", "text/html")), 4, "jwk-remote-invalid"),
         (raw(http_bytes(b"no", status="404 Not Found")), 4, "jwk-remote-failed-to-load"),
     ],
-    ids=["good", "refused", "HTML", "404"],
+    ids=["good", "refused", "what to do", "HTML", "404"],
 )
 async def test_the_source_is_asked_where_that_is_wanted(config: Path, capsys, script, code: int, said: str) -> None:
     async with serving(script) as url:
