@@ -49,6 +49,7 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b", "e": "\x1b", 
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|.)", re.DOTALL)
 # The other ways to quote stand first, so that a $' inside of them is only text.
 _QUOTED = re.compile(r"""'[^']*'|"(?:[^"\\]|\\.)*"|\$'((?:[^'\\]|\\.)*)'|\\\r?\n|\\.""", re.DOTALL)
+_FOR_CMD = re.compile(r"\^ *\r?\n\s*-")
 
 
 @dataclass(slots=True)
@@ -71,6 +72,8 @@ def read_curl(text: str) -> TypedRequest:
     Raises:
         click.UsageError: naming the option, never its value.
     """
+    if _FOR_CMD.search(text):
+        raise click.UsageError('the command is for cmd, with ^ at the ends of lines; copy it as "Copy as cURL (bash)"')
     words = _words(text)
     if not words or words[0].rpartition("/")[2] not in {"curl", "curl.exe"}:
         raise click.UsageError('the command does not begin with "curl"; copy it as "Copy as cURL (bash)"')

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 
 import click
@@ -32,6 +33,7 @@ MAX_BYTES = 1024 * 1024
     default="127.0.0.1",
     show_default=True,
     metavar="ADDRESS",
+    callback=lambda _context, _option, value: _address(value),
     help="The other end of the connection, as the gateway sees it: the client, or the proxy in front.",
 )
 @click.option("--scheme", type=click.Choice(["http", "https"]), help="Of the connection, where the request is silent.")
@@ -83,6 +85,13 @@ def command(  # noqa: PLR0913 - one argument for each option
     for warning in warnings:
         errors().print(Text.assemble(("warning: ", "yellow"), warning))
     return ExitCode.OK
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no IP address; write one like 10.0.0.7, without a port") from None
 
 
 def _read(file: str | None, command_line: str | None) -> TypedRequest:

@@ -23,7 +23,8 @@ TABLE: dict[str, str] = {
     Reason.SESSION_TOKEN_NBF: CLOCK,
     Reason.SESSION_TOKEN_IAT_IN_THE_FUTURE: CLOCK,
     Reason.SESSION_TOKEN_EXPIRED: "The browser or program has to fetch a new token; session tokens live a minute.",
-    Reason.DEV_BROWSER_MISSING: "Browsers fetch one by themselves; programs send Authorization: Bearer.",
+    Reason.DEV_BROWSER_MISSING: "Nothing is wrong: the browser has no session here. Browsers are sent to "
+    "sign in when they open a page; programs send Authorization: Bearer.",
     Reason.DEV_BROWSER_SYNC: _RENEW,
     Reason.PRIMARY_DOMAIN_CROSS_ORIGIN_SYNC: _RENEW,
     Reason.PRIMARY_RESPONDS_TO_SYNCING: "Nothing is wrong as long as it happens once: the browser goes back to the "
@@ -48,7 +49,8 @@ TABLE: dict[str, str] = {
     Reason.IMPERSONATION_REFUSED: "The user in person has to come: the session is an impersonation (claim act), and "
     "routes[].require.no_impersonation forbids it here.",
     Reason.TOKEN_EXPIRED: "Fetch a new token; session tokens live a minute.",
-    Reason.TOKEN_INVALID: "Send the token whole: three parts of base64url, as the SDK gives it.",
+    Reason.TOKEN_INVALID: "Send the token whole, as the SDK gives it: a JWT has three parts. Where it is a machine's, "
+    "routes[].accepts has to name its type, and the API of this instance has to know it.",
     Reason.TOKEN_INVALID_ALGORITHM: _FORGED,
     Reason.TOKEN_INVALID_AUTHORIZED_PARTIES: "Add the origin in azp to instance.authorized_parties if it is yours.",
     Reason.TOKEN_INVALID_ISSUER: "Compare instance.publishable_key with the application that signs people in: the "

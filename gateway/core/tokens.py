@@ -15,7 +15,7 @@ from typing import Any
 
 from gateway.core.keys import ALGORITHMS, VerificationKey
 from gateway.core.reasons import Reason
-from gateway.core.token_class import JWT_TYPES, TokenClass, class_of
+from gateway.core.token_class import JWT_TYPES, TokenClass, class_of, opaque_type
 from gateway.core.trace import NO_TRACE, Mark, Trace
 
 MAX_BYTES = 8192
@@ -100,7 +100,9 @@ def parse(token: str) -> ParsedToken:
         raise TokenError(Reason.TOKEN_INVALID, f"it is longer than {MAX_BYTES} bytes")
     parts = token.split(".")
     if len(parts) != 3:
-        raise TokenError(Reason.TOKEN_INVALID, "it does not have three parts")
+        kind = opaque_type(token)
+        likely = f"; it looks like an opaque {kind}, which is not accepted here" if kind else ""
+        raise TokenError(Reason.TOKEN_INVALID, f"it does not have three parts{likely}")
     header, payload, signature = map(_decode, parts)
     signing_input = token[: -len(parts[2]) - 1].encode("ascii")
     parsed = ParsedToken(_object(header), _object(payload), signing_input, signature, payload)

@@ -93,6 +93,8 @@ def test_the_rest_of_a_query_given_as_data_is_added():
         ("curl", "no addresses"),
         ("curl http://a.test http://b.test", "2 addresses"),
         ("curl 'http://a.test", "a quote that does not end"),
+        ('curl "http://a.test" ^\r\n  -H "Secret: x" ^\r\n', "for cmd"),
+        ('curl ^"http://a.test^" ^\n  -H ^"Secret: x^"', "for cmd"),
         ("curl http://a.test -H", "--header has no value"),
         ("curl http://a.test -H secret", "--header is not like"),
         ("curl http://a.test -H 'sec ret: x'", "--header is not like"),

@@ -111,6 +111,12 @@ def test_the_peer_and_the_scheme_may_be_given(config: Path, capsys: pytest.Captu
     assert "GET https://app" in explained(capsys, "--config", str(config), "--curl", text, "--scheme", "https")
 
 
+@pytest.mark.parametrize("peer", ["nonsense", "10.0.0.1:443", ""])
+def test_a_peer_that_is_no_address_is_named(peer: str, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "--config", str(config), "--curl", "curl http://a.test", "--peer", peer]) == 2
+    assert f"'{peer}' is no IP address" in capsys.readouterr().err
+
+
 def test_json_is_one_document_for_programs(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = f"curl http://app.example.test -H 'Authorization: Bearer {AHEAD}'"
     assert run(["explain", "--config", str(config), "--curl", text, "--json"]) == 0
