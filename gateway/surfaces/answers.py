@@ -35,6 +35,9 @@ _HEADINGS = {
     504: "The service is taking too long",
 }
 
+_HEADINGS_OF: dict[str, str] = {Reason.NO_TOKEN_IN_HEADER: "This is for programs"}
+"""Where the status alone would say what is beside the point: nobody signs in to an address for machines."""
+
 RETRY_AFTER_S = 5
 
 _STOPPED = (
@@ -135,8 +138,18 @@ def challenge(reason: str, scopes: Sequence[str] = ()) -> Header:
     return b"www-authenticate", text.encode("ascii", "replace")
 
 
+def _heading(status: int, reason: str) -> str:
+    return _HEADINGS_OF.get(reason) or _HEADINGS[status]
+
+
 def _problem(status: int, reason: str, text: str, loop: Finding | None = None) -> bytes:
-    document = {"type": "about:blank", "title": _HEADINGS[status], "status": status, "detail": text, "reason": reason}
+    document = {
+        "type": "about:blank",
+        "title": _heading(status, reason),
+        "status": status,
+        "detail": text,
+        "reason": reason,
+    }
     if loop is not None:
         document["cause"] = loop.cause
     return json.dumps(document, separators=(",", ":")).encode()
@@ -157,7 +170,7 @@ def _page(facts: RequestFacts, reason: str, verdict: Verdict | None, sign_in: st
         actions.append(("Try again", facts.url.path))
     page = error_page.render(
         status=what.status,
-        heading=_HEADINGS[what.status] if loop is None else "We could not renew your session",
+        heading=_heading(what.status, reason) if loop is None else "We could not renew your session",
         text=what.text if loop is None else f"{loop.words.person}\n\n{_STOPPED}",
         reason=reason,
         facts=() if loop is None else (("Cause", loop.cause), *loop.facts, ("To do", loop.words.operator)),

@@ -194,6 +194,14 @@ def test_a_5xx_page_offers_to_try_again_only_where_that_is_safe():
     assert "Try again" not in refusal(post, Reason.JWK_REMOTE_DNS).body.decode()
 
 
+def test_who_opens_an_address_for_machines_is_not_told_to_sign_in():
+    page = refusal(PERSON, Reason.NO_TOKEN_IN_HEADER).body.decode()
+    title = problem_of(refusal(PROGRAM, Reason.NO_TOKEN_IN_HEADER))["title"]
+    assert title == "This is for programs"
+    assert f'<h1 dir="auto">{title}</h1>' in page
+    assert "not signed in" not in page
+
+
 def test_a_path_cannot_write_into_a_page():
     path = PublicUrl("https", "app.example.test", "/'onmouseover='x();//")
     evil = RequestFacts("GET", path, headers=PERSON.headers)
