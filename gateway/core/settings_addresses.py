@@ -24,7 +24,7 @@ def proxy_url(value: object) -> str:
     """Read the URL that stands in for the Frontend API, or the path of the site's own origin that does."""
     found = text(value)
     if not found.startswith("/") or found.startswith("//"):
-        return _base_url(found)
+        return _base_url(found, 'https://app.example.com/__clerk", or a path of this site like "/__clerk')
     path = found.rstrip("/")
     try:
         is_plain = path != "" and canonical(path.encode()).decode() == path
@@ -145,9 +145,9 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _base_url(value: object) -> str:
+def _base_url(value: object, example: str = "https://api.clerk.com") -> str:
     found = text(value).rstrip("/")
-    parts = _split(found, "https://api.clerk.com")
+    parts = _split(found, example)
     if "@" in parts.netloc or "?" in found or "#" in found:
         raise BadValueError("it has a user name, query or fragment", "write scheme, host and path only")
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):

@@ -37,8 +37,9 @@ def machine_secret_key(value: object) -> Secret:
     found = text(value)
     if not re.fullmatch(r"[!-~]+", found):
         raise BadValueError("it holds a blank or a character outside ASCII", "copy the machine's secret key again")
-    if found.startswith("pk_"):
-        raise BadValueError("it is a publishable key", "copy the machine's secret key")
+    kind = {"pk_": "a publishable key", "sk_": "the secret key of an instance"}.get(found[:3])
+    if kind is not None:
+        raise BadValueError(f"it is {kind}", "copy the machine's secret key: ak_…")
     return Secret(found)
 
 

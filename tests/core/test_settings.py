@@ -216,7 +216,14 @@ def test_a_faulty_secret_key_is_never_shown(secret: object, seen: str) -> None:
 
 @pytest.mark.parametrize(
     ("secret", "problem"),
-    [("ak_a b", "blank"), ("ak_ä", "ASCII"), (TEST_KEY, "publishable"), ("", "empty"), (5, "text")],
+    [
+        ("ak_a b", "blank"),
+        ("ak_ä", "ASCII"),
+        (TEST_KEY, "publishable"),
+        ("sk_test_x", "of an instance"),
+        ("", "empty"),
+        (5, "text"),
+    ],
 )
 def test_a_faulty_machine_secret_key_is_never_shown(secret: object, problem: str) -> None:
     fault = the_fault(instance={"machine_secret_key": secret})
