@@ -80,7 +80,7 @@ WORDS: dict[LoopCause, Words] = {
         "that it is shown in, then try again.",
         "The browser came back from the handshake without the cookies that were set when it left. Look for a proxy "
         "that strips Set-Cookie, for a frame on another site, and whether browsers really come by the public address "
-        "below: cookies for https do not come back by http (server.trusted_proxies).",
+        "named here: cookies for https do not come back by http (server.trusted_proxies).",
     ),
     LoopCause.COOKIE_DOMAIN: Words(
         f"Your session is kept for another address than this one, so it does not arrive here. {_OPERATOR}",
