@@ -7,12 +7,14 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
 import pytest
 
+from gateway import parse_settings
 from gateway.authority import Authority, AuthorityConfig
 from gateway.cli.authority import AuthorityOptions, describe_for_people, refuse_live_keys, resolve_listen
 from gateway.cli.main import run
@@ -182,6 +184,9 @@ def test_people_are_told_the_keys_and_the_users():
     text = describe_for_people(authority.describe(), InstanceKind.DEVELOPMENT)
     assert f"CLERK_SECRET_KEY={authority.secret_key.reveal()}" in text
     assert "Sign in at http://127.0.0.1:8001/sign-in as" in text
+    settings = tomllib.loads("\n".join(line for line in text.splitlines() if ' = "' in line))
+    assert parse_settings({"instance": settings, "routes": [{"path": "/"}]}, needs_upstream=False)
+    assert settings["proxy_url"] == settings["api_url"] == "http://127.0.0.1:8001"
     assert "Ada Lovelace, acme (org:admin), globex (org:member)" in text
     assert "Alan Turing, no organization" in text
     authority.close()
