@@ -117,7 +117,7 @@ class Authenticator:
             accepts: the types of tokens that count here.
         """
         now_s = self._clock()
-        steps = decide(facts, self.rules, self.verified, now_s, self._trace, accepts)
+        steps = decide(facts, self.rules, self.verified, now_s, accepts, self._trace)
         answer: Answer = None
         while True:
             try:

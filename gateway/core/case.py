@@ -77,7 +77,7 @@ class Case:
     def evidence(self) -> Evidence:
         """Read what cookies and URL say."""
         rules = self.rules
-        found = gather(self.facts, rules.names, rules.kind, rules.frontend_api, self.now_s, self.verified)
+        found = gather(self.facts, rules.names, rules.kind, rules.frontend_api, self.verified, self.now_s)
         if rules.role is None:
             return found
         sync = sync_of(self.facts, rules.role, has_session=bool(found.token or found.client_uat_s))

@@ -42,8 +42,8 @@ def decide(
     rules: Rules,
     verified: VerifiedTokens,
     now_s: float,
-    trace: Trace = NO_TRACE,
     accepts: Accepts = SESSION_ONLY,
+    trace: Trace = NO_TRACE,
 ) -> Steps[Verdict]:
     """Decide about a request.
 
@@ -52,8 +52,8 @@ def decide(
         rules: the instance's rules.
         verified: tokens whose signature is known to be good.
         now_s: Unix seconds.
-        trace: takes notes of what is looked at.
         accepts: the types of tokens that count here.
+        trace: takes notes of what is looked at.
 
     Yields:
         what is missing; to be answered with ``send``.
@@ -96,7 +96,7 @@ def _judge_cookies(case: Case, evidence: Evidence) -> Steps[Verdict]:
 
 def _apply(row: Row, case: Case, evidence: Evidence) -> Verdict:
     if row.renews:
-        return ask_for_handshake(case, row.reason, "", evidence)
+        return ask_for_handshake(case, row.reason, evidence)
     verdict = Verdict(State.SIGNED_OUT, row.reason, dev_browser=Secret(evidence.dev_browser))
     if row.reason is Reason.DUPLICATE_SESSION_COOKIES:
         names = (cookie.SESSION, case.rules.names.session)
@@ -114,7 +114,7 @@ def _judge(case: Case, token: str, evidence: Evidence | None) -> Steps[Verdict]:
     if case.trace.is_on:
         tell_following(case, claims, evidence, reason)
     if reason is not None and evidence is not None:
-        return ask_for_handshake(case, reason, "", evidence)
+        return ask_for_handshake(case, reason, evidence)
     return signed_in(claims, token, how)
 
 
@@ -133,7 +133,7 @@ def _recover(case: Case, token: str, evidence: Evidence, error: TokenError) -> S
         outcome = yield from refresh(case, token, evidence)
         if isinstance(outcome, Verdict):
             return outcome
-        return ask_for_handshake(case, expired_reason(outcome), error.message, evidence)
+        return ask_for_handshake(case, expired_reason(outcome), evidence, error.message)
     if error.reason in _RENEWING:
-        return ask_for_handshake(case, _RENEWING[error.reason], error.message, evidence)
+        return ask_for_handshake(case, _RENEWING[error.reason], evidence, error.message)
     return Verdict(State.SIGNED_OUT, error.reason, error.message, dev_browser=Secret(evidence.dev_browser))

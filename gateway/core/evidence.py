@@ -76,8 +76,8 @@ def gather(
     names: CookieNames,
     kind: InstanceKind,
     frontend_api: str,
-    now_s: float,
     verified: VerifiedTokens,
+    now_s: float,
 ) -> Evidence:
     """Read the evidence of a request that carries no Bearer token."""
     plain_values, suffixed_values = facts.cookies.get(SESSION, ()), facts.cookies.get(names.session, ())

@@ -30,7 +30,7 @@ REFRESH_HEADERS = ("accept-language", "origin", "user-agent")
 """What the API learns about the browser; never cookies or credentials."""
 
 
-def ask_for_handshake(case: Case, reason: str, message: str, evidence: Evidence) -> Verdict:
+def ask_for_handshake(case: Case, reason: str, evidence: Evidence, message: str = "") -> Verdict:
     """Send a browser to the handshake; others, and browsers in a loop, are signed out for the same reason.
 
     A satellite in development sends it to the primary instead, and the primary back to the satellite.

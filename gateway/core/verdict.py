@@ -45,6 +45,7 @@ class Verdict:
         reason: the stable code; empty when signed in.
         message: one sentence for the operator; never holds a part of a token.
         claims: of the verified session token; None unless a session is signed in.
+        machine: of the verified machine token; None unless a machine is signed in.
         token: that token; kept out of ``repr``.
         cookies: to set on the answer, whatever the answer is.
         location: where the browser has to go before anything else; empty for nowhere.
@@ -53,13 +54,13 @@ class Verdict:
         dev_browser: the development browser's token, for the sign-in address.
         retry_after_s: for :attr:`State.UNKNOWN`, seconds after which trying again makes sense.
         identity: header pairs of the session, where they are at hand from an earlier request.
-        machine: of the verified machine token; None unless a machine is signed in.
     """
 
     state: State
     reason: str = ""
     message: str = ""
     claims: SessionClaims | None = None
+    machine: MachineClaims | None = None
     token: Secret = NO_SECRET
     cookies: tuple[SetCookie, ...] = ()
     location: str = field(default="", repr=False)
@@ -68,7 +69,6 @@ class Verdict:
     dev_browser: Secret = NO_SECRET
     retry_after_s: int = 0
     identity: tuple[Header, ...] = field(default=(), repr=False)
-    machine: MachineClaims | None = None
 
     @property
     def is_loop(self) -> bool:

@@ -68,7 +68,7 @@ _WRITTEN_ANEW = frozenset({b"www-authenticate", b"cache-control", b"retry-after"
 
 
 @dataclass(slots=True)
-class Refusal:
+class Denial:
     """The answer to a request that was let through and that the application refuses by an exception.
 
     A framework makes an answer of the exception, with its headers and a body of its own kind. The headers name the
@@ -110,22 +110,22 @@ class Watch:
 
     Attributes:
         status: that went out; 0 while none did.
-        refusal: that waits for its turn, or took it.
+        denial: that waits for its turn, or took it.
     """
 
-    __slots__ = ("_journal", "_started_s", "refusal", "status")
+    __slots__ = ("_journal", "_started_s", "denial", "status")
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._started_s = time.perf_counter()
         self.status = 0
-        self.refusal: Refusal | None = None
+        self.denial: Denial | None = None
 
     def wrap(self, send: Send) -> Send:
         """Return a ``send`` that notes the status."""
 
         async def noting(message: Message) -> None:
-            if self.refusal is not None and await self._replaces(self.refusal, message, noting):
+            if self.denial is not None and await self._replaces(self.denial, message, noting):
                 return
             if message["type"] in _START:
                 self.status = message["status"]
@@ -137,29 +137,29 @@ class Watch:
 
         return noting
 
-    async def _replaces(self, refusal: Refusal, message: Message, send: Send) -> bool:
-        if not refusal.is_sent and refusal.is_named_in(message):
-            await self.refuse(refusal, refusal.in_place_of(message), send)
+    async def _replaces(self, denial: Denial, message: Message, send: Send) -> bool:
+        if not denial.is_sent and denial.is_named_in(message):
+            await self.deny(denial, denial.in_place_of(message), send)
             return True
-        return refusal.is_sent  # what is left of the other answer
+        return denial.is_sent  # what is left of the other answer
 
-    async def refuse(self, refusal: Refusal, answer: Answer, send: Send) -> None:
-        """Send the answer of a refusal; nothing that comes later goes out.
+    async def deny(self, denial: Denial, answer: Answer, send: Send) -> None:
+        """Send the answer of a denial; nothing that comes later goes out.
 
         Args:
-            refusal: by which it is known.
-            answer: of the refusal.
+            denial: by which it is known.
+            answer: ours.
             send: made by :meth:`wrap`.
         """
-        self.refusal = None
-        if refusal.scope["type"] != "websocket":
+        self.denial = None
+        if denial.scope["type"] != "websocket":
             await send_answer(send, answer)
         elif self.status:
             await send(_close(answer))
         else:
-            await send_refused_websocket(refusal.scope, send, answer)
-        refusal.is_sent = True
-        self.refusal = refusal
+            await send_refused_websocket(denial.scope, send, answer)
+        denial.is_sent = True
+        self.denial = denial
 
     def write(self, scope: Scope, admission: Admission, reason: str = "", detail: str = "") -> None:
         """Write the entry.
@@ -171,8 +171,8 @@ class Watch:
             detail: overrides the admission's detail.
         """
         facts, verdict = admission.facts, admission.verdict
-        if self.refusal is not None and self.refusal.is_sent:
-            reason = self.refusal.reason
+        if self.denial is not None and self.denial.is_sent:
+            reason = self.denial.reason
         self._journal.record(
             Entry(
                 status=self.status,

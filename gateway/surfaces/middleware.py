@@ -79,9 +79,9 @@ class GateMiddleware:
                 await self.app(inner, receive, adding_headers(send, cookies))
             except AccessDenied:
                 # No framework was there to answer.
-                if watch.refusal is None or watch.status not in {0, 101}:
+                if watch.denial is None or watch.status not in {0, 101}:
                     raise
-                await watch.refuse(watch.refusal, watch.refusal.answer, send)
+                await watch.deny(watch.denial, watch.denial.answer, send)
         elif scope["type"] == "websocket":
             await send_refused_websocket(scope, send, admission.answer)
         else:

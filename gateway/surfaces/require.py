@@ -25,7 +25,7 @@ from gateway.core.settings_requirements import requirement as read_requirement
 from gateway.core.settings_values import BadTableError
 from gateway.errors import ConfigurationError, Fault
 from gateway.surfaces.answers import Answer
-from gateway.surfaces.exchange import Refusal, Watch
+from gateway.surfaces.exchange import Denial, Watch
 from gateway.surfaces.gate import Admission, Gate
 from gateway.surfaces.openapi import signature
 
@@ -214,7 +214,7 @@ def _denied(
 ) -> AccessDenied:
     gate, admission, watch = passage
     answer = gate.refusal(admission.facts, admission.route, admission.verdict, reason, requirement)
-    watch.refusal = Refusal(reason, answer, connection.scope)
+    watch.denial = Denial(reason, answer, connection.scope)
     return AccessDenied(reason, answer)
 
 

@@ -236,7 +236,7 @@ def judge(
     accepts: Accepts = SESSION_ONLY,
 ) -> Verdict:
     """Run the machine to its end."""
-    machine = decide(facts, under or rules(), verified, now_s, trace, accepts)
+    machine = decide(facts, under or rules(), verified, now_s, accepts, trace)
     script = script or Script()
     answer: object = None
     while True:

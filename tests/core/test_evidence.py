@@ -111,7 +111,7 @@ def test_peeking_never_raises(token: str):
 
 def evidence(cookies: dict, kind: InstanceKind = PRODUCTION, query: str = "", *known: str) -> Evidence:
     names = DEV_NAMES if kind is DEVELOPMENT else NAMES
-    return gather(request(cookies, query=query), names, kind, HOST, NOW, Remembered(*known))
+    return gather(request(cookies, query=query), names, kind, HOST, Remembered(*known), NOW)
 
 
 def test_nothing_is_evidence_of_nothing():

@@ -158,7 +158,7 @@ class Change:
         return any(item.kind == kind and (not names or item.name.partition("=")[0] in names) for item in self.taken)
 
     def family(self, facts: RequestFacts) -> bool:
-        return gather(facts, names_of(self.kind), self.kind, HOST, NOW, NOTHING_REMEMBERED).suffixed
+        return gather(facts, names_of(self.kind), self.kind, HOST, NOTHING_REMEMBERED, NOW).suffixed
 
 
 _FOLLOWING = (Reason.PRIMARY_DOMAIN_CROSS_ORIGIN_SYNC, Reason.ACTIVE_ORGANIZATION_MISMATCH)
