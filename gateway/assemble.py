@@ -109,20 +109,14 @@ def build(
         timer: seconds; only differences count.
         writes: files are written; a command that only looks must not leave some that the gateway's user cannot read.
     """
-    instance = settings.instance
+    instance, cache = settings.instance, settings.cache
     transport = transport or httpx.AsyncHTTPTransport(trust_env=False)
     identity = IdentityHeaders(settings.identity.prefix, settings.identity.claims)
     verified = VerifiedTokens(
-        identity.of,
-        max_entries=settings.cache.max_tokens,
-        max_bytes=settings.cache.max_bytes,
-        skew_s=instance.clock_skew_s,
+        identity.of, max_entries=cache.max_tokens, max_bytes=cache.max_bytes, skew_s=instance.clock_skew_s
     )
-    client = (
-        SessionsClient(instance.secret_key, api_url=instance.api_url, transport=transport)
-        if instance.secret_key
-        else None
-    )
+    secret_key = instance.secret_key
+    client = SessionsClient(secret_key, api_url=instance.api_url, transport=transport) if secret_key else None
     load = client.jwks if client else public_jwks(keys_address(instance), transport)
     keys = _keys(settings, load, verified.clear, timer, key_file(settings, clock, writes=writes))
     authenticator = Authenticator(
@@ -135,13 +129,12 @@ def build(
         clock=clock,
         timer=timer,
     )
-    address = instance.sign_in_url or accounts_portal(instance.publishable_key.frontend_api)
     gate = Gate(
         authenticator,
         RouteTable.build(settings.routes),
         Trust(settings.server.trusted_proxies, settings.server.allowed_hosts),
         identity,
-        SignIn(address, instance.publishable_key.kind, instance.is_satellite),
+        _sign_in(instance),
     )
     return Engine(
         gate,
@@ -150,6 +143,12 @@ def build(
         authenticator.rules.names,
         (authenticator.close, transport.aclose),
     )
+
+
+def _sign_in(instance: InstanceSettings) -> SignIn:
+    key = instance.publishable_key
+    address = instance.sign_in_url or accounts_portal(key.frontend_api)
+    return SignIn(address, key.kind, instance.is_satellite)
 
 
 def keys_address(instance: InstanceSettings) -> str:

@@ -5,11 +5,10 @@ What no session or machine token could ever meet is refused here, so that it is 
 
 import re
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 
 from gateway.core.authorization import ENTITLEMENT_SCOPES, LEVELS, PRESETS, Reverification
 from gateway.core.requirement import Requirement
-from gateway.core.settings_values import BadEntry, BadTableError, BadValueError, list_of, show, text, word
+from gateway.core.settings_values import BadEntry, BadTableError, BadValueError, did_you_mean, list_of, show, text, word
 
 # The claims separate names by commas and blanks.
 _NAME = re.compile(r"[^\s,]+")
@@ -44,10 +43,8 @@ def _read(table: Mapping[str, object], readers: Mapping[str, Callable[[object], 
     bad: list[BadEntry] = []
     for name, value in table.items():
         if name not in readers:
-            near = get_close_matches(str(name), readers, n=1)
-            fix = f'did you mean "{near[0]}"?' if near else f"the known keys are {', '.join(readers)}"
             # Its value is not shown: under a misspelt name there may be anything.
-            bad.append(BadEntry(str(name), "", "there is no such key", fix))
+            bad.append(BadEntry(str(name), "", "there is no such key", did_you_mean(str(name), [*readers])))
             continue
         try:
             found[name] = readers[name](value)

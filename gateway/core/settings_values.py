@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import NamedTuple, TypeVar, cast
 
@@ -147,6 +148,12 @@ def list_of(read: Callable[[object], T], *, at_least: int = 0) -> Callable[[obje
         return tuple(found)
 
     return read_list
+
+
+def did_you_mean(key: str, known: Sequence[str]) -> str:
+    """Return what to write in the place of a key that nobody knows."""
+    near = get_close_matches(key, known, n=1)
+    return f'did you mean "{near[0]}"?' if near else f"the known keys are {', '.join(known)}"
 
 
 def show(value: object) -> str:

@@ -1,7 +1,7 @@
 """Why a request was let in or refused: the same way to a decision, walked with notes.
 
 The gate that explains is the gate that judges, with ports that take notes; only what is told before and after the
-decision is written here. Nothing is remembered, and nothing is spent unless that is asked for.
+decision is written here. No session is remembered, and nothing is spent unless that is asked for.
 """
 
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ async def explain(gate: Gate, scope: Scope, *, live: bool = False) -> Explanatio
     """Judge one request and say how.
 
     Args:
-        gate: judges; its caches are neither read nor filled.
+        gate: judges; what it remembers of sessions is neither read nor added to.
         scope: the request.
         live: trade tokens and fetch a handshake's answer where the decision needs it; they are used up then.
     """

@@ -11,7 +11,7 @@ from gateway.core.claims import session_claims
 from gateway.core.headers import IdentityNamespace
 from gateway.core.identity import MAX_VALUE_BYTES, IdentityHeaders, encode
 from gateway.core.machine_claims import MachineClaims
-from gateway.core.settings import IDENTITY_HEADERS
+from gateway.core.settings_agreement import IDENTITY_HEADERS
 from gateway.core.token_class import TokenType
 from tests.core.minting import claims_of
 

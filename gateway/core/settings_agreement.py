@@ -1,0 +1,166 @@
+"""Whether settings that are good by themselves agree with each other: faults, and what only deserves a look."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from gateway.core.instance import InstanceKind
+from gateway.core.requirement import Requirement
+from gateway.core.routes import spellings
+from gateway.core.secret import Secret
+from gateway.core.settings_model import Access, IdentitySettings, RouteSettings, Settings
+from gateway.core.settings_satellites import satellite_faults, satellite_warnings
+from gateway.core.settings_values import show
+from gateway.core.token_class import SESSION_ONLY, Accepts, TokenType, has_machines
+from gateway.errors import Fault
+
+# What stands behind the identity prefix; a claim's header may not have such a name.
+IDENTITY_HEADERS = (
+    *("User-Id", "Id", "Actor", "Org-Id", "Org-Slug", "Org-Role", "Org-Permissions", "Status", "Truncated"),
+    *("Token-Type", "Subject", "Scopes", "Machine-Id", "Client-Id"),
+)
+_MUCH_SKEW_S = 60
+
+Routes = Sequence[tuple[str, Mapping[str, Any]]]
+"""Each route's name in the document and its good values."""
+
+
+def faults(
+    sections: Mapping[str, Mapping[str, Any]], routes: Routes, *, given: frozenset[str], faulty: Collection[str]
+) -> Iterable[Fault]:
+    """Return what keeps settings from being used together.
+
+    Args:
+        sections: their good values by name.
+        routes: the routes.
+        given: the keys of ``[instance]`` that are there, good or not.
+        faulty: the routes that have a fault of their own, which are not compared.
+    """
+    instance = sections["instance"]
+    good = [(where, route) for where, route in routes if where not in faulty]
+    yield from _instance_faults(instance, given)
+    yield from satellite_faults(instance, given, sections["server"])
+    yield from _identity_faults(sections["identity"])
+    yield from _accepts_faults(routes, given)
+    yield from _require_faults(good)
+    yield from _duplicate_faults(good)
+
+
+def _instance_faults(found: Mapping[str, Any], given: frozenset[str]) -> list[Fault]:
+    faults = []
+    if "publishable_key" not in given:
+        fix = "set it, or CLERK_PUBLISHABLE_KEY, to the instance's pk_test_… or pk_live_…"
+        faults.append(Fault("instance.publishable_key", "", "it is missing", fix))
+    if not given & {"secret_key", "secret_key_file", "jwt_key", "jwt_key_file"}:
+        fix = (
+            "set it, or CLERK_SECRET_KEY, to the instance's sk_test_… or sk_live_…; or pin the public key with jwt_key"
+        )
+        faults.append(Fault("instance.secret_key", "", "it is missing", fix))
+    if "publishable_key" in found and "secret_key" in found:
+        faults += _kind_faults(found["publishable_key"].kind, found["secret_key"])
+    return faults
+
+
+def _kind_faults(kind: InstanceKind, secret: Secret) -> list[Fault]:
+    is_live = secret.reveal().removeprefix("sk_").startswith("live_")
+    if is_live == (kind is InstanceKind.PRODUCTION):
+        return []
+    problem = f"it is not of the {kind} instance that the publishable key names"
+    expected = "sk_live_…" if kind is InstanceKind.PRODUCTION else "sk_test_…"
+    return [Fault("instance.secret_key", secret.hint(), problem, f"copy both keys of one instance: {expected}")]
+
+
+def _identity_faults(found: Mapping[str, Any]) -> list[Fault]:
+    prefix = found.get("prefix", IdentitySettings().prefix)
+    taken = {f"{prefix}{name}".lower() for name in IDENTITY_HEADERS}
+    return [
+        Fault("identity.claims", f'"{header}"', "the gateway sets this header itself", "choose another name")
+        for header, _ in found.get("claims", ())
+        if header.lower() in taken
+    ]
+
+
+def _accepts_faults(routes: Routes, given: frozenset[str]) -> Iterable[Fault]:
+    """Say which routes take tokens that nobody could verify, or whose terms nobody would ever ask about."""
+    by_instance = bool(given & {"secret_key", "secret_key_file"})
+    by_machine = bool(given & {"machine_secret_key", "machine_secret_key_file"})
+    for where, values in routes:
+        accepts: Accepts = values.get("accepts", SESSION_ONLY)
+        if "accepts" in values and values.get("access") is Access.PUBLIC:
+            problem = "the route is public, so no token is ever looked at"
+            yield Fault(f"{where}.accepts", show(accepts), problem, 'leave it out, or set access = "optional"')
+        for kind in accepts:
+            is_m2m = kind is TokenType.M2M_TOKEN
+            if kind is not TokenType.SESSION_TOKEN and not (by_instance or (is_m2m and by_machine)):
+                keys = "instance.secret_key or instance.machine_secret_key" if is_m2m else "instance.secret_key"
+                yield Fault(f"{where}.accepts", show(accepts), f"no key is set that verifies {kind}s", f"set {keys}")
+
+
+def _require_faults(routes: Routes) -> Iterable[Fault]:
+    """Say which routes ask for something that nobody has to meet, or that nobody could."""
+    for where, values in routes:
+        require: Requirement | None = values.get("require")
+        access = values.get("access", Access.REQUIRED)
+        accepts: Accepts = values.get("accepts", SESSION_ONLY)
+        if require is None:
+            continue
+        if access is not Access.REQUIRED:
+            # Whoever does not meet it would only have to sign out to pass.
+            problem = f"it is asked of sessions, and a route with access {access} lets people pass without one"
+            fix = 'write access = "required", or leave require out'
+            yield Fault(f"{where}.require", str(require), problem, fix)
+        if require.scopes and not has_machines(accepts):
+            problem = "only machine tokens have scopes, and the route accepts none"
+            yield Fault(
+                f"{where}.require.scopes", show(require.scopes), problem, 'add accepts, such as ["oauth_token"]'
+            )
+        if require.is_of_sessions and TokenType.SESSION_TOKEN not in accepts:
+            problem = "only sessions have this, and the route accepts none"
+            fix = 'ask for scopes, or add "session_token" to accepts'
+            yield Fault(f"{where}.require", str(require), problem, fix)
+
+
+def _duplicate_faults(routes: Routes) -> list[Fault]:
+    """Two routes for the same host, path and method: which one counts would be chance."""
+    seen: dict[tuple[str | None, str, str], str] = {}
+    faults = []
+    for where, values in routes:
+        path = values.get("path", RouteSettings().path)
+        # Their first spelling is common to all paths that upstreams read alike.
+        place = values.get("host"), spellings(path)[0].decode()
+        methods = values.get("methods") or ("",)
+        first = next((seen[*place, method] for method in methods if (*place, method) in seen), None)
+        if first is not None:
+            problem = f"it takes the same requests as {first}"
+            faults.append(Fault(where, f'"{place[0] or ""}{path}"', problem, "join the two, or tell them apart"))
+        for method in methods:
+            seen.setdefault((*place, method), where)
+    return faults
+
+
+def warnings(settings: Settings) -> Iterable[Fault]:
+    """Return what can be used but deserves a look."""
+    instance, server = settings.instance, settings.server
+    if instance.secret_key is None:
+        problem = "without it there is no refresh, and no handshake by nonce"
+        yield Fault("instance.secret_key", "", problem, "set it unless expired sessions may end at the sign-in page")
+    if instance.clock_skew_s > _MUCH_SKEW_S:
+        problem = "expired tokens count for so long"
+        yield Fault("instance.clock_skew_s", f"{instance.clock_skew_s:g}", problem, "mend the clock, use 5")
+    for network in server.trusted_proxies:
+        if network.prefixlen == 0:
+            problem = "anybody can pretend any host, scheme and address"
+            yield Fault("server.trusted_proxies", f'"{network}"', problem, "name the networks of your own proxies")
+    yield from satellite_warnings(instance)
+    if instance.publishable_key.kind is InstanceKind.PRODUCTION:
+        yield from _production_warnings(settings)
+
+
+def _production_warnings(settings: Settings) -> Iterable[Fault]:
+    if not settings.instance.authorized_parties:
+        problem = "tokens of any site of the instance count"
+        yield Fault(
+            "instance.authorized_parties", "[]", problem, "name your site's origin, like https://app.example.com"
+        )
+    if not settings.server.allowed_hosts:
+        problem = "any host name that a client sends is served and appears in redirects"
+        yield Fault("server.allowed_hosts", "[]", problem, "name your hosts, like app.example.com")
