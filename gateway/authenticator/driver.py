@@ -14,7 +14,7 @@ from gateway.core.reasons import Reason, RefreshFailure
 from gateway.core.request import RequestFacts
 from gateway.core.settings_model import RefreshSettings
 from gateway.core.shortcut import brings_handshake, rests_on_cookies
-from gateway.core.token_class import SESSION_ONLY, Accepts
+from gateway.core.token_class import SESSION_ONLY, Accepts, TokenType
 from gateway.core.trace import NO_TRACE, Trace
 from gateway.core.verdict import (
     Answer,
@@ -29,6 +29,8 @@ from gateway.core.verdict import (
 )
 from gateway.errors import MachinesUnavailable, Unavailable
 from gateway.ports import Clock, KeySource, SessionsApi
+
+_SESSION_TOKEN = TokenType.SESSION_TOKEN  # looked up for each request, and members of an enum are slow to name
 
 
 class Authenticator:
@@ -89,13 +91,18 @@ class Authenticator:
             trace=trace,
         )
 
-    def recall(self, facts: RequestFacts, cookies: Sequence[bytes] = ()) -> Verdict | None:
+    def recall(
+        self, facts: RequestFacts, cookies: Sequence[bytes] = (), accepts: Accepts = SESSION_ONLY
+    ) -> Verdict | None:
         """Return the verdict on credentials of a session that were decided before, or None; never waits.
 
         Args:
             facts: the request.
             cookies: its ``Cookie`` headers.
+            accepts: the types of tokens that count here; what is recalled is a session, which not every route takes.
         """
+        if _SESSION_TOKEN not in accepts:
+            return None
         known = None
         if facts.bearer is not None:
             known = self.verified.recall(facts.bearer, self._clock())

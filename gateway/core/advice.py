@@ -85,6 +85,7 @@ TABLE: dict[str, str] = {
     Reason.ROUTE_NOT_FOUND: "Add a route for this host and path, [[routes]]; gateway check shows those there are.",
     Reason.METHOD_NOT_ALLOWED: "Add the method to routes[].methods if it should be served.",
     Reason.WEBSOCKET_NOT_FORWARDED: "Give WebSockets a way around the gateway; it forwards HTTP.",
+    Reason.WEBSOCKET_ORIGIN_REFUSED: "Add the page's origin to instance.authorized_parties if it is one of yours.",
     Reason.UNEXPECTED_ERROR: "Read the traceback in the log of the gateway, and report it.",
     Reason.UPSTREAM_UNREACHABLE: _UPSTREAM,
     Reason.UPSTREAM_CONNECT_TIMEOUT: _UPSTREAM,

@@ -80,6 +80,7 @@ class Reason(StrEnum):
     ROUTE_NOT_FOUND = "route-not-found"
     METHOD_NOT_ALLOWED = "method-not-allowed"
     WEBSOCKET_NOT_FORWARDED = "websocket-not-forwarded"
+    WEBSOCKET_ORIGIN_REFUSED = "websocket-origin-refused"
     UNEXPECTED_ERROR = "unexpected-error"
 
     # The service behind the gateway.
@@ -253,6 +254,7 @@ TABLE: dict[str, Meaning] = {
     Reason.ROUTE_NOT_FOUND: Meaning(404, "", "info", "There is nothing at this address."),
     Reason.METHOD_NOT_ALLOWED: Meaning(405, "", "info", "This address does not take this kind of request."),
     Reason.WEBSOCKET_NOT_FORWARDED: Meaning(501, "", "warning", "WebSockets are not forwarded here."),
+    Reason.WEBSOCKET_ORIGIN_REFUSED: Meaning(403, "", "warning", "A page of another site may not connect here."),
     Reason.UNEXPECTED_ERROR: Meaning(500, "", "error", "Something went wrong in the gateway."),
     Reason.UPSTREAM_UNREACHABLE: _UPSTREAM,
     Reason.UPSTREAM_CONNECT_TIMEOUT: _UPSTREAM_SLOW,

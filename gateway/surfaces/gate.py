@@ -21,6 +21,7 @@ from gateway.core.requirement import Requirement
 from gateway.core.routes import Route, RouteTable
 from gateway.core.satellites import asks_primary
 from gateway.core.settings_model import Access
+from gateway.core.sockets import is_foreign
 from gateway.core.target import TargetError
 from gateway.core.token_class import TokenType
 from gateway.core.trace import Trace
@@ -32,7 +33,6 @@ from gateway.surfaces.scope import Scanned, facts_of, origin_of
 
 _log = logging.getLogger(__name__)
 
-_SESSION_TOKEN = TokenType.SESSION_TOKEN  # looked up for each request, and an enum takes its time
 
 _NOT_ASKED = Verdict(State.SIGNED_OUT)
 
@@ -92,6 +92,7 @@ class Gate:
         self.routes = routes
         self._sign_in = sign_in
         self._cookie_names = authenticator.rules.names.read
+        self._own_origins = authenticator.rules.expected.authorized_parties
 
     def explaining(self, trace: Trace, *, live: bool) -> "Gate":
         """Return a gate that judges alike and says how; see :meth:`Authenticator.explaining`."""
@@ -118,10 +119,11 @@ class Gate:
         try:
             if route.settings.access is Access.PUBLIC:
                 return await self._open(facts, route)
+            if scope["type"] == "websocket" and is_foreign(facts, self._own_origins):
+                answer = answers.refusal(facts, Reason.WEBSOCKET_ORIGIN_REFUSED)
+                return Admission(answer, facts, route, _refused(Reason.WEBSOCKET_ORIGIN_REFUSED))
             accepts = route.settings.accepts
-            # What is recalled is a session, which not every route takes.
-            takes_sessions = _SESSION_TOKEN in accepts
-            verdict = self.authenticator.recall(facts, scanned.cookies) if takes_sessions else None
+            verdict = self.authenticator.recall(facts, scanned.cookies, accepts)
             if verdict is None:
                 verdict = await self.authenticator.authenticate(facts, scanned.cookies, accepts)
             return self._conclude(facts, route, verdict)

@@ -275,3 +275,10 @@ async def test_closing_ends_calls_about_machines():
     authenticator = engine(machines=Machines(vault))
     await authenticator.authenticate(bearer_request("ak_1"), accepts=MACHINES_ONLY)
     await authenticator.close()
+
+
+async def test_a_session_that_is_remembered_is_not_recalled_where_sessions_do_not_count():
+    authenticator, facts = engine(), bearer_request(mint())
+    await authenticator.authenticate(facts)
+    assert authenticator.recall(facts) is not None
+    assert authenticator.recall(facts, (), frozenset({TokenType.API_KEY})) is None

@@ -15,10 +15,23 @@ from gateway.core.headers import MAX_HEAD_BYTES
 from gateway.core.reasons import Reason
 from gateway.core.requirement import Requirement
 from gateway.core.settings_model import Access, RouteSettings
+from gateway.core.tokens import Expectations
 from gateway.core.trust import Trust
 from gateway.core.verdict import State
 from gateway.surfaces.gate import Admission, Gate
-from tests.authenticator.engine_kit import NAMES, Api, Clock, Keys, directives, expired, jwks, mint, settle
+from tests.authenticator.engine_kit import (
+    ISSUER,
+    NAMES,
+    Api,
+    Clock,
+    Keys,
+    directives,
+    expired,
+    jwks,
+    mint,
+    rules,
+    settle,
+)
 from tests.surfaces.surfaces_kit import PAGE, gate_of, scope_of, websocket_scope
 
 PUBLIC = RouteSettings(path="/public", access=Access.PUBLIC)
@@ -91,6 +104,40 @@ async def test_a_refreshed_session_takes_its_cookies_and_its_new_identity_along(
         assert admission.answer is None
         assert dict(admission.identity)[b"x-session-org-slug"] == b"acme"
         assert [cookie.name for cookie in admission.verdict.cookies] == [NAMES.refresh, NAMES.session]
+
+
+COOKIES = ("cookie", f"{NAMES.session}={mint()}; {NAMES.client_uat}=1700000000")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ((COOKIES, ("origin", "https://app.example.test")), 0),
+        ((COOKIES, ("origin", "https://other.example.test")), 0),
+        ((COOKIES,), 0),
+        ((("authorization", f"Bearer {mint()}"), ("origin", "https://evil.example")), 0),
+        ((COOKIES, ("origin", "https://evil.example")), 403),
+        ((COOKIES, ("origin", "null")), 403),
+        ((COOKIES, ("origin", "http://app.example.test")), 403),
+        ((COOKIES, ("origin", "https://app.example.test.evil.example")), 403),
+        ((("authorization", "Basic YTpi"), COOKIES, ("origin", "https://evil.example")), 403),
+    ],
+)
+@pytest.mark.parametrize("access", [Access.REQUIRED, Access.OPTIONAL])
+async def test_no_page_of_another_site_opens_a_websocket_with_cookies(headers, status, access):
+    parties = frozenset({"https://app.example.test", "https://other.example.test"})
+    instance = rules(expected=Expectations(frozenset({ISSUER}), parties, 5.0))
+    gate = gate_of(RouteSettings(access=access), instance=instance)
+    admission = await gate.admit(websocket_scope("/ws", *headers))
+    assert (status_of(admission) if admission.answer else 0) == status
+    if status:
+        assert (reason_of(admission), admission.identity) == (Reason.WEBSOCKET_ORIGIN_REFUSED, ())
+
+
+async def test_anybody_opens_a_websocket_where_nobody_is_asked():
+    gate = gate_of(RouteSettings(access=Access.PUBLIC))
+    admission = await gate.admit(websocket_scope("/ws", COOKIES, ("origin", "https://evil.example")))
+    assert (admission.answer, admission.session) == (None, None)
 
 
 async def test_a_websocket_is_judged_like_a_get():
