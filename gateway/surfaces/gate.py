@@ -35,6 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 _NOT_ASKED = Verdict(State.SIGNED_OUT)
+_UNREADABLE = {HostError: Reason.REQUEST_HOST_INVALID, TargetError: Reason.REQUEST_TARGET_INVALID}
 
 # A tunnel would be a way around every decision, and TRACE shows what was added on the way (RFC 9110 section 9.3.8):
 # a route for all methods does not take them.
@@ -109,10 +110,8 @@ class Gate:
         try:
             origin = origin_of(scope, scanned, self.trust)
             facts = facts_of(scope, scanned, origin, self.trust, self._cookie_names)
-        except HostError as error:
-            return _unreadable(scope, scanned, Reason.REQUEST_HOST_INVALID, error.reason)
-        except TargetError as error:
-            return _unreadable(scope, scanned, Reason.REQUEST_TARGET_INVALID, error.reason)
+        except (HostError, TargetError) as error:
+            return _unreadable(scope, scanned, _UNREADABLE[type(error)], error.reason)
         route = self.routes.match(origin.hostname, facts.url.path.encode("ascii"), facts.method)
         if route is None or (facts.method in _NAMED_ONLY and facts.method not in route.settings.methods):
             return self._no_route(facts, origin)
