@@ -5,6 +5,7 @@ injection). A log that cannot be written, such as a pipe whose reader has gone, 
 """
 
 import json
+import logging
 import sys
 import time
 from contextlib import suppress
@@ -76,6 +77,22 @@ class JsonJournal:
         if entry.detail:
             document["detail"] = entry.detail[:MAX_FIELD]
         _write(self._stream, json.dumps(document))
+
+
+class JsonLines(logging.Formatter):
+    """Makes what the gateway itself has to say one JSON object per line, as the access log's lines are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        document = {
+            "time": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            document["exception"] = self.formatException(record.exc_info)
+        return json.dumps(document)
 
 
 class NoJournal:

@@ -8,10 +8,13 @@ import click
 from starlette.types import ASGIApp
 
 from gateway.adapters.config import load
+from gateway.adapters.journal import JsonLines
 from gateway.cli.check import CONFIG_OPTION
 from gateway.cli.console import errors, print_warnings
 from gateway.cli.serving import reserve, run
 from gateway.core.settings_model import Address, LogSettings, Settings
+
+_TEXT = "%(levelname)s %(name)s: %(message)s"
 
 
 @click.command("serve")
@@ -19,8 +22,9 @@ from gateway.core.settings_model import Address, LogSettings, Settings
 def command(config: Path) -> int:
     """Run the authenticating reverse proxy.
 
-    Settings come from the file, overridden by GATEWAY_<SECTION>_<KEY>; CLERK_SECRET_KEY, CLERK_PUBLISHABLE_KEY and
-    CLERK_JWT_KEY are read where the file is silent. On SIGTERM requests in flight finish and no new ones are taken.
+    Settings come from the file, overridden by GATEWAY_<SECTION>_<KEY>; CLERK_SECRET_KEY, CLERK_PUBLISHABLE_KEY,
+    CLERK_JWT_KEY and CLERK_MACHINE_SECRET_KEY are read where the file is silent. On SIGTERM requests in flight finish
+    and no new ones are taken.
 
     \b
     Examples:
@@ -47,17 +51,24 @@ def command(config: Path) -> int:
         return proxy_app(settings, asks_at_start=True)
 
     def on_ready() -> None:
-        errors().print(ready_line(settings, listen), markup=False)
+        line = ready_line(settings, listen)
+        if settings.log.format == "json":
+            said = {"name": "gateway", "levelname": "INFO", "msg": line}
+            click.echo(JsonLines().format(logging.makeLogRecord(said)), err=True)
+        else:
+            errors().print(line, markup=False)
 
     return run(load_app, listen, workers=server.workers, drain_s=server.drain_s, on_ready=on_ready)
 
 
 def start_logging(log: LogSettings) -> None:
-    """Write what the gateway itself has to say, from ``log.level`` up, to standard error.
+    """Write what the gateway itself has to say, from ``log.level`` up and in ``log.format``, to standard error.
 
     Of other packages only warnings: what they say below that may hold headers.
     """
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines() if log.format == "json" else logging.Formatter(_TEXT))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("gateway").setLevel(log.level.upper())
 
 

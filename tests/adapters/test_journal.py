@@ -2,13 +2,14 @@
 
 import io
 import json
+import logging
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.adapters.journal import MAX_FIELD, JsonJournal, NoJournal, TextJournal
+from gateway.adapters.journal import MAX_FIELD, JsonJournal, JsonLines, NoJournal, TextJournal
 from gateway.ports import Entry
 
 ENTRY = Entry(
@@ -158,3 +159,19 @@ def test_the_cause_of_a_stopped_loop_is_named_in_both_forms() -> None:
     JsonJournal(document).record(entry)
     assert text.getvalue().rstrip().endswith("loop=clock-difference  why")
     assert json.loads(document.getvalue())["cause"] == "clock-difference"
+
+
+def test_what_the_gateway_says_itself_is_one_object_on_one_line():
+    try:
+        raise ValueError("a\nb")
+    except ValueError as error:
+        fault = (ValueError, error, error.__traceback__)
+    record = logging.LogRecord("gateway.adapters.jwks", logging.WARNING, "x.py", 1, "not %s", ("so\nfast",), fault)
+    line = JsonLines().format(record)
+    assert "\n" not in line
+    found = json.loads(line)
+    assert (found["level"], found["logger"], found["message"]) == ("warning", "gateway.adapters.jwks", "not so\nfast")
+    assert found["time"] == round(record.created, 3)
+    assert "ValueError: a" in found["exception"]
+    record.exc_info = None
+    assert "exception" not in json.loads(JsonLines().format(record))

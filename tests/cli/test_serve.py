@@ -1,6 +1,7 @@
 """gateway serve, as a process."""
 
 import http.client
+import json
 import logging
 import os
 import re
@@ -83,6 +84,22 @@ def test_it_says_where_it_listens_serves_and_stops(running: subprocess.Popen[str
     running.send_signal(stop)
     assert running.wait(DEADLINE_S) == 0
     assert "Traceback" not in running.stderr.read()
+
+
+@pytest.mark.e2e
+def test_for_machines_every_line_is_an_object(config: Path) -> None:
+    config.write_text(CONFIG + '[log]\nformat = "json"\n')
+    process = serve(config)
+    try:
+        assert process.stderr
+        lines = [json.loads(process.stderr.readline()) for _ in range(2)]
+    finally:
+        process.terminate()  # killed, it would leave its worker behind
+        process.communicate(timeout=DEADLINE_S)
+    said = {line["level"]: line["message"] for line in lines}
+    assert said["info"].startswith("Session Gateway listens on http://127.0.0.1:")
+    assert said["warning"].startswith("the keys cannot be loaded: jwk-remote-unreachable: ")
+    assert "(http://127.0.0.1:9/v1/jwks)" in said["warning"]
 
 
 @pytest.mark.e2e
