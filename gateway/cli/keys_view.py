@@ -51,7 +51,10 @@ class KeysView:
     def _file_state(self) -> str:
         if self.file_age_s is not None:
             return f"holds keys of {self.file_age_s:.0f} s ago"
-        return "holds no keys that can be used" if Path(self.file).exists() else "is not there yet"
+        if Path(self.file).exists():
+            return "holds no keys that can be used"
+        has_folder = Path(self.file).parent.is_dir()
+        return "is not there yet" if has_folder else "cannot be written: its folder is not there; make it"
 
     def print(self) -> None:
         """Write it for people."""

@@ -189,6 +189,9 @@ async def test_what_the_key_file_holds_is_said_and_nothing_is_written(config: Pa
         assert run(["check", "--config", str(config)]) == 0
         return str(capsys.readouterr().err)
 
+    write_with_keys(config, "http://127.0.0.1:9", config.with_name("no") / "keys.json")
+    assert "keys.json cannot be written: its folder is not there; make it" in " ".join(said().split())
+    write_with_keys(config, "http://127.0.0.1:9", path)
     assert f"{path} is not there yet" in said()
     assert not path.exists()
     await KeyFile(path, KEY, 3600).keep(key_set(jwks("key_1")))
