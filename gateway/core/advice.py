@@ -11,7 +11,10 @@ _RENEW = "Nothing is wrong as long as it happens once: the browser fetches its s
 _KEYS = "Let this machine reach the key set, or pin the key with instance.jwt_key."
 _UPSTREAM = "Look at the service behind the route: routes[].upstream."
 _MACHINES = "Let this machine reach instance.api_url, which verifies machine tokens; see machines.budget_ms."
-_FORGED = "Ask where the token comes from: what was signed is not what arrived, or another key signed it."
+_FORGED = (
+    "Ask where the token comes from: what was signed is not what arrived, or another key signed it; where "
+    "instance.jwt_key is pinned, compare it with the instance's."
+)
 CLOCK = "Set the clocks right (NTP) here and where tokens are issued; instance.clock_skew_s bridges a few seconds."
 
 TABLE: dict[str, str] = {

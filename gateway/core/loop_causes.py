@@ -47,8 +47,8 @@ WORDS: dict[LoopCause, Words] = {
     ),
     LoopCause.OTHER_INSTANCE: Words(
         f"The session that your browser was given belongs to another application. {_OPERATOR}",
-        "Compare instance.publishable_key and instance.secret_key with the application that signs people in: its "
-        "tokens are another instance's.",
+        "Compare instance.publishable_key and instance.secret_key, and instance.jwt_key where it is pinned, with the "
+        "application that signs people in: its tokens are another instance's, or signed by another key.",
     ),
     LoopCause.AUTHORIZED_PARTIES: Words(
         f"The session that your browser was given is for another address than this one. {_OPERATOR}",
