@@ -76,7 +76,7 @@ def _print(settings: Settings, table: RouteTable) -> None:
     shown = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("host", "path", "methods", "access", "requires", "signed out", "upstream"):
         # What is required may be long; the rest is what a route is known by.
-        shown.add_column(column, no_wrap=column not in {"access", "requires"})
+        shown.add_column(column, no_wrap=column not in {"access", "requires"}, overflow="fold")
     for route in table.routes:
         shown.add_row(*map(Text, _row(route)))
     output().print(shown)

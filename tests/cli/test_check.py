@@ -78,11 +78,12 @@ def test_what_a_route_is_known_by_is_shown_however_narrow_the_terminal(
     config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "90")
-    config.write_text(GOOD)
+    config.write_text(GOOD.replace('role = "org:admin"', 'role = "org:admin"\nno_impersonation = true'))
     assert run(["check", "--config", str(config)]) == 0
     shown = capsys.readouterr().out
     for known_by in ("*.example.com", "/admin/users", "GET,POST", "http://127.0.0.1:9001", "second_factor"):
         assert known_by in shown
+    assert "…" not in shown
 
 
 def test_a_route_of_machines_is_shown_as_one(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
