@@ -11,14 +11,16 @@ Whoever can write to the server can hold up a refresh for the length of a lease,
 import asyncio
 import ssl
 from contextlib import suppress
+from typing import Any
 
 from redis import exceptions
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from gateway.core.redis_url import check_url, shown
 from gateway.core.secret import Secret
+from gateway.core.settings_values import BadValueError
 from gateway.errors import StoreUnavailable
 from gateway.ports import Claim
 
@@ -74,7 +76,7 @@ class RedisStore:
         prefix: of all keys, for servers that have other users.
 
     Raises:
-        BadValueError: the URL is not one of a Redis server.
+        BadValueError: the URL is not one of a Redis server, or a file in it cannot be read.
     """
 
     def __init__(self, url: Secret, *, timeout_s: float = 0.5, prefix: bytes = b"gateway:refresh:") -> None:
@@ -91,6 +93,9 @@ class RedisStore:
             retry=Retry(NoBackoff(), 0),
             protocol=2,  # every server speaks it, and none can change our time-outs in it
         )
+        if pool.connection_class is SSLConnection:
+            pool.connection_class = _TlsConnection
+            pool.connection_kwargs["context"] = _context(pool)
         self._client = Redis.from_pool(pool)
 
     def __repr__(self) -> str:
@@ -131,6 +136,24 @@ class RedisStore:
             # Neither the text nor the chain of the library's exception: both may hold what was sent.
             raise StoreUnavailable(f"{self._shown} {_problem(error)}") from None
         return found
+
+
+class _TlsConnection(SSLConnection):
+    """All connections have one context: of its own each would read every authority anew, 30 ms within the loop."""
+
+    def __init__(self, context: ssl.SSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        self.ssl_context.context = context
+
+
+def _context(pool: BlockingConnectionPool) -> ssl.SSLContext:
+    """Make the context that the URL's options ask for; the server's name is always checked."""
+    pool.connection_kwargs["ssl_check_hostname"] = True
+    try:
+        return SSLConnection(**pool.connection_kwargs).ssl_context.get()
+    except OSError as error:  # ssl.SSLError is one
+        problem = f"a certificate or key in its options cannot be used ({error.strerror or type(error).__name__})"
+        raise BadValueError(problem, "name PEM files that the gateway may read") from None
 
 
 def _ms(seconds: float) -> int:

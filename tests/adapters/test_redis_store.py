@@ -287,6 +287,15 @@ async def test_tls_checks_the_certificate(tmp_path: Path):
         )
 
 
+def test_a_certificate_that_cannot_be_read_makes_no_store(tmp_path: Path):
+    (tmp_path / "no.pem").write_text("no certificate")
+    for path in (tmp_path / "missing.pem", tmp_path / "no.pem"):
+        for option in ("ssl_ca_certs", "ssl_certfile"):
+            with pytest.raises(BadValueError, match="cannot be used") as caught:
+                RedisStore(Secret(f"rediss://:{PASSWORD}@redis.internal?{option}={path}"))
+            assert PASSWORD not in f"{caught.value!r} {caught.value.fix}"
+
+
 async def test_tls_to_a_server_without_it_is_an_error(server: RedisServer):
     detail = await refusal(RedisStore(Secret(server.url.replace("redis:", "rediss:")), timeout_s=2))
     assert detail.startswith("rediss://127.0.0.1")
