@@ -112,7 +112,7 @@ class RefreshSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheSettings:
-    """How many verified tokens each worker process remembers."""
+    """How much each worker process remembers of verified tokens."""
 
     max_tokens: int = 100_000
     max_bytes: int = 64 * 1024 * 1024
