@@ -144,7 +144,8 @@ class Gate:
             case refused:
                 answer = self.refusal(facts, route, verdict, refused.reason, terms.require)
                 # The log names the reason for a refusal also where somebody is signed in.
-                return Admission(answer, facts, route, replace(verdict, reason=refused.reason), detail=_detail(verdict))
+                verdict = replace(verdict, reason=refused.reason)
+                return Admission(answer, facts, route, verdict, detail=_detail(verdict, terms.require))
 
     def refusal(
         self,
@@ -189,8 +190,10 @@ class Gate:
         return Admission(answers.refusal(facts, reason, headers=allow), facts, None, _refused(reason))
 
 
-def _detail(verdict: Verdict) -> str:
+def _detail(verdict: Verdict, requirement: Requirement | None) -> str:
     """Return what the log says beside the reason."""
+    if verdict.state is State.SIGNED_IN:
+        return f"the route asks for {requirement}"
     known = verdict.loop.facts if verdict.loop is not None else ()
     return "; ".join(filter(None, (verdict.message, *(f"{label}: {value}" for label, value in known))))
 

@@ -182,6 +182,7 @@ async def test_the_new_claims_of_a_refreshed_session_are_the_ones_that_count():
     cookies = f"{NAMES.session}={old}; {NAMES.client_uat}=1700000000; {NAMES.refresh}=rt_1"
     gate = gate_of(ADMINS, api=Api(directives(mint(fva=[1, -1], o={"id": "org_1", "rol": "member"}))))
     admission = await gate.admit(scope_of("/admin", ("cookie", cookies), method="POST"))
+    assert admission.detail.startswith("the route asks for ")
     assert (status_of(admission), reason_of(admission)) == (403, "missing-role")
     assert NAMES.session in header_of(admission, "set-cookie")
 
