@@ -28,7 +28,7 @@ MAX_BYTES = 64 * 1024
 """An answer is a few cookies, which browsers hold to 4 KiB each; a larger value is none of ours."""
 
 MAX_CONNECTIONS = 8
-"""A step takes a fraction of a millisecond, so this is some ten thousand of them a second; more wait for their turn."""
+"""A step takes a fraction of a millisecond, so these carry some thousands a second; more wait for their turn."""
 
 _CLAIM = """
 local found = redis.call('GET', KEYS[1])
