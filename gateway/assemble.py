@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 from starlette.types import ASGIApp
 
+from gateway.adapters.answer_stores import open_store
 from gateway.adapters.backend_api import BackendApi, BackendMachines
 from gateway.adapters.journal import JsonJournal, NoJournal, TextJournal
 from gateway.adapters.jwks import PinnedKeys, RemoteKeys
@@ -20,6 +21,7 @@ from gateway.adapters.key_file import KeyFile
 from gateway.adapters.key_load import Load, public_jwks
 from gateway.authenticator.driver import Authenticator
 from gateway.authenticator.machines import Machines
+from gateway.authenticator.shared_refreshes import SharedRefreshes
 from gateway.authenticator.verified import VerifiedTokens
 from gateway.core.case import Rules
 from gateway.core.cookies import CookieNames
@@ -34,7 +36,7 @@ from gateway.core.settings_model import InstanceSettings, Settings
 from gateway.core.token_class import has_machines
 from gateway.core.tokens import Expectations
 from gateway.core.trust import Trust
-from gateway.ports import Clock, Journal
+from gateway.ports import Clock, Journal, SessionsApi
 from gateway.sessions.client import SessionsClient
 from gateway.sessions.machine_tokens import MachineTokensClient
 from gateway.surfaces.gate import Gate
@@ -99,6 +101,7 @@ def build(
     timer: Clock = time.monotonic,
     *,
     writes: bool = True,
+    folder: Path | None = None,
 ) -> Engine:
     """Build the engine; nothing is connected before the first request.
 
@@ -108,6 +111,7 @@ def build(
         transport: carries the calls to the Backend API and the Frontend API; closed with the engine.
         timer: seconds; only differences count.
         writes: files are written; a command that only looks must not leave some that the gateway's user cannot read.
+        folder: what the workers of one gateway share; None where this is the only one.
     """
     instance, cache = settings.instance, settings.cache
     transport = transport or httpx.AsyncHTTPTransport(trust_env=False)
@@ -119,11 +123,12 @@ def build(
     client = SessionsClient(secret_key, api_url=instance.api_url, transport=transport) if secret_key else None
     load = client.jwks if client else public_jwks(keys_address(instance), transport)
     keys = _keys(settings, load, verified.clear, timer, key_file(settings, clock, writes=writes))
+    api = _sessions_api(settings, client, timer, folder)
     authenticator = Authenticator(
         rules(settings),
         keys,
         verified,
-        BackendApi(client, settings.refresh.budget_ms / 1000) if client else None,
+        api,
         refresh=settings.refresh,
         machines=_machines(settings, transport, clock, timer),
         clock=clock,
@@ -141,8 +146,19 @@ def build(
         keys,
         IdentityNamespace(identity.prefix, identity.names),
         authenticator.rules.names,
-        (authenticator.close, transport.aclose),
+        (authenticator.close, *((api.close,) if isinstance(api, SharedRefreshes) else ()), transport.aclose),
     )
+
+
+def _sessions_api(
+    settings: Settings, client: SessionsClient | None, timer: Clock, folder: Path | None
+) -> SessionsApi | None:
+    if client is None:
+        return None
+    budget_s = settings.refresh.budget_ms / 1000
+    api = BackendApi(client, budget_s)
+    store = open_store(settings.refresh, folder) if settings.refresh.enabled else None
+    return SharedRefreshes(api, store, budget_s, timer=timer) if store is not None else api
 
 
 def _sign_in(instance: InstanceSettings) -> SignIn:
@@ -197,6 +213,7 @@ def proxy_app(
     transport: httpx.AsyncBaseTransport | None = None,
     *,
     asks_at_start: bool = False,
+    folder: Path | None = None,
 ) -> "Proxy":
     """Return the reverse proxy as an ASGI application.
 
@@ -206,13 +223,14 @@ def proxy_app(
         clock: Unix seconds.
         transport: carries the calls to the Backend API and the Frontend API.
         asks_at_start: the keys are asked for when the server starts, not when the first request comes.
+        folder: what the workers of one gateway share.
     """
     # The transport's parser comes with the extra "serve"; the middleware does without it.
     from gateway.surfaces.proxy import Destination, Life, Proxy  # noqa: PLC0415
     from gateway.upstream.origin import Origin  # noqa: PLC0415
     from gateway.upstream.pool import Pool  # noqa: PLC0415
 
-    engine = build(settings, clock, transport)
+    engine = build(settings, clock, transport, folder=folder)
     private_cookies = frozenset(name.encode() for name in engine.names.private)
     pools = {text: Pool(Origin.parse(text)) for route in settings.routes if (text := route.upstream)}
     destinations = {

@@ -26,7 +26,19 @@ from gateway.core.settings_model import (
     Settings,
 )
 from gateway.core.verdict import State
-from tests.authenticator.engine_kit import HOST, ISSUER, KEY, Clock, jwks, mint, settle, signer
+from tests.authenticator.engine_kit import (
+    HOST,
+    ISSUER,
+    KEY,
+    NAMES,
+    Clock,
+    directives,
+    expired,
+    jwks,
+    mint,
+    settle,
+    signer,
+)
 from tests.surfaces.surfaces_kit import PAGE, Api, Wire, scope_of
 
 
@@ -141,6 +153,39 @@ async def test_a_key_file_belongs_to_the_instance_and_counts_as_long_as_the_sett
     clock.advance(1001)
     assert build(settings, clock, NoNetwork()).keys.status().state == "missing"
     assert key_file(Settings(instance=instance())) is None
+
+
+# What is shared
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_workers_that_have_a_folder_trade_an_expired_token_once(authority, tmp_path, *, enabled):
+    tmp_path.chmod(0o700)
+    settings = Settings(
+        instance=instance(secret_key=Secret("sk_live_x"), jwt_key=pem()), refresh=RefreshSettings(enabled=enabled)
+    )
+    api = Trading()
+    engines = [build(settings, Clock(), api, folder=tmp_path) for _ in range(3)]
+    cookies = f"{NAMES.session}={expired()}; {NAMES.client_uat}=1700000000; {NAMES.refresh}=rt_1"
+    for engine in engines:
+        admission = await engine.gate.admit(scope_of("/", ("cookie", cookies)))
+        assert admission.verdict.state is (State.SIGNED_IN if enabled else State.SIGNED_OUT)
+    for engine in engines:
+        await engine.close()
+    assert api.calls == (1 if enabled else 0)
+
+
+class Trading(httpx.AsyncBaseTransport):
+    """The API, which trades a token once."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.calls += 1
+        return httpx.Response(
+            200 if self.calls == 1 else 500, json={"object": "cookies", "cookies": directives(mint())}
+        )
 
 
 # The gate

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from gateway.adapters.answer_stores import store_fault
 from gateway.core.settings import parse
 from gateway.core.settings_keys import SECTIONS, Key, Kind
 from gateway.core.settings_model import Settings
@@ -155,6 +156,9 @@ class _Sources:
             settings = parse(document, needs_upstream=needs_upstream)
         except ConfigurationError as error:
             self.faults += [fault for fault in error.faults if fault.setting not in known]
+        else:
+            if (missing := store_fault(settings.refresh)) is not None:
+                self.faults.append(missing)
         if self.faults:
             raise ConfigurationError([self._with_variable(fault) for fault in self.faults])
         return replace(settings, warnings=(*settings.warnings, *self.warnings))

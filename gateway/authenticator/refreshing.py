@@ -2,8 +2,9 @@
 
 The API trades an expired token once: requests that each refreshed would sign the user out. Requests at the same time
 share one call; for some seconds late ones with the same expired and the same refresh token get the same answer, good or
-bad. Calls are bounded in number (``refresh.max_concurrent``) and in time (``refresh.budget_ms``, waiting included), not
-made while the API is down (:mod:`gateway.authenticator.breaker`), and not for those whom it keeps refusing
+bad. That is within one process; over several it is :mod:`gateway.authenticator.shared_refreshes`. Calls are bounded in
+number (``refresh.max_concurrent``) and in time (``refresh.budget_ms``, waiting included), not made while the API is
+down (:mod:`gateway.authenticator.breaker`), and not for those whom it keeps refusing
 (:mod:`gateway.authenticator.refusals`). What is remembered is keyed by digests, never by tokens.
 """
 
@@ -153,6 +154,11 @@ class Refreshing:
     async def close(self) -> None:
         """Wait for running calls, so that no traded token is lost."""
         await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+
+def is_refusal(error: SessionsApiError) -> bool:
+    """Say whether the API refused what the client sent; anything else says nothing about it."""
+    return _judge(error).is_refusal
 
 
 def _judge(error: SessionsApiError) -> _Trade:

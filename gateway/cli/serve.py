@@ -2,17 +2,20 @@
 
 import logging
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 from starlette.types import ASGIApp
 
 from gateway.adapters.config import load
+from gateway.adapters.host_store import folder_for_workers
 from gateway.adapters.journal import JsonLines
 from gateway.cli.check import CONFIG_OPTION
 from gateway.cli.console import errors, print_warnings
 from gateway.cli.serving import reserve, run
 from gateway.core.settings_model import Address, LogSettings, Settings
+from gateway.errors import Fault, StoreUnavailable
 
 _TEXT = "%(levelname)s %(name)s: %(message)s"
 
@@ -48,7 +51,7 @@ def command(config: Path) -> int:
         from gateway.assemble import proxy_app  # noqa: PLC0415
 
         start_logging(settings.log)
-        return proxy_app(settings, asks_at_start=True)
+        return proxy_app(settings, asks_at_start=True, folder=folder)
 
     def on_ready() -> None:
         line = ready_line(settings, listen)
@@ -58,7 +61,23 @@ def command(config: Path) -> int:
         else:
             errors().print(line, markup=False)
 
-    return run(load_app, listen, workers=server.workers, drain_s=server.drain_s, on_ready=on_ready)
+    with ExitStack() as until_the_end:
+        folder = _shared_folder(settings, until_the_end)
+        return run(load_app, listen, workers=server.workers, drain_s=server.drain_s, on_ready=on_ready)
+
+
+def _shared_folder(settings: Settings, until_the_end: ExitStack) -> Path | None:
+    """Return a folder for what the workers share, or None where they share none."""
+    refreshes = settings.refresh.enabled and settings.instance.secret_key is not None
+    if settings.server.workers == 1 or settings.refresh.store is not None or not refreshes:
+        return None
+    try:
+        return until_the_end.enter_context(folder_for_workers())
+    except StoreUnavailable as error:
+        problem = f"the workers cannot share refreshes: {error.detail}"
+        fix = 'set TMPDIR to a folder for temporary files, or the store to a Redis server or "none"'
+        print_warnings([Fault("refresh.store", "", problem, fix)])
+        return None
 
 
 def start_logging(log: LogSettings) -> None:

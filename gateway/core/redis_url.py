@@ -1,4 +1,4 @@
-"""The URL of a Redis server: which ones are taken, and how one is shown.
+"""The URL of a Redis server, with the setting that holds one: which are taken, and how one is shown.
 
 It may hold a password, and where one holds a character that should have been escaped, any part of the URL may be a
 piece of it. So nothing that was seen is repeated in what is said about it. Options that could undo the bounds of time
@@ -6,9 +6,11 @@ and size, or the check of a certificate, are not taken.
 """
 
 import re
+from typing import Literal
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from gateway.core.settings_values import BadValueError
+from gateway.core.secret import Secret
+from gateway.core.settings_values import BadValueError, text
 
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0]")
 _DATABASE = re.compile(r"/?|/[0-9]{1,4}")
@@ -22,7 +24,24 @@ _EXAMPLE = 'write one like "redis://:password@redis.internal:6379/0", "rediss://
 _ESCAPED = "write # / ? @ and blanks of a user name or password as %23 %2F %3F %40 and %20"
 
 
-def check_url(text: str) -> None:
+def store(value: object) -> Secret | Literal["none"]:
+    """Read what several processes share: the URL of a server, or ``none``."""
+    found = text(value)
+    if found == "none":
+        return "none"
+    try:
+        check_url(found)
+    except BadValueError as bad:
+        raise BadValueError(bad.problem, f'{bad.fix}; or "none"') from None
+    return Secret(found)
+
+
+def redacted(value: object) -> str:
+    """Return what may be shown of the setting: nothing of a URL, since any part may be a piece of a password."""
+    return '"none"' if value == "none" else ""
+
+
+def check_url(url: str) -> None:
     """Check that a text is the URL of a Redis server.
 
     Options after ``?``: ``rediss`` takes ``ssl_ca_certs``, ``ssl_certfile`` and ``ssl_keyfile``, ``unix`` takes ``db``.
@@ -30,16 +49,16 @@ def check_url(text: str) -> None:
     Raises:
         BadValueError: it is none; says what is wrong, and how to write it.
     """
-    if _UNPRINTABLE.search(text):
+    if _UNPRINTABLE.search(url):
         raise BadValueError("it holds a blank or a control character", _ESCAPED)
-    if "#" in text:
+    if "#" in url:
         raise BadValueError("it has a fragment", _ESCAPED)
     try:
-        parts = urlsplit(text)
+        parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
         raise BadValueError("its host or port cannot be read", _ESCAPED) from None
-    if parts.scheme not in _OPTIONS or "://" not in text:
+    if parts.scheme not in _OPTIONS or "://" not in url:
         raise BadValueError("it is not the URL of a Redis server", _EXAMPLE)
     if parts.scheme == "unix":
         _check_socket(parts)

@@ -4,6 +4,7 @@ The parser, the environment overrides, ``gateway check`` and the test of ``confi
 Defaults stand in :mod:`gateway.core.settings_model` and nowhere else.
 """
 
+from gateway.core import redis_url
 from gateway.core import settings_addresses as addresses
 from gateway.core import settings_headers as headers
 from gateway.core import settings_model as model
@@ -119,6 +120,16 @@ SECTIONS: tuple[Section, ...] = (
             "integer",
             values.integer(1, 10_000),
             "How many refresh calls each worker process makes at once; more wait, within budget_ms.",
+        ),
+        Key(
+            "store",
+            "text",
+            redis_url.store,
+            "What makes several processes trade an expired token once: the URL of a Redis server (redis://, rediss:// "
+            'or unix://) for all hosts that name it; "none": each process alone; left out: the workers of one gateway '
+            "share a folder.",
+            hazard="the URL may hold a password: prefer GATEWAY_REFRESH_STORE",
+            redact=redis_url.redacted,
         ),
     ),
     section(

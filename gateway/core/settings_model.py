@@ -108,6 +108,7 @@ class RefreshSettings:
     budget_ms: int = 2000
     methods: tuple[str, ...] | None = None
     max_concurrent: int = 64
+    store: Secret | Literal["none"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

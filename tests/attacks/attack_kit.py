@@ -61,6 +61,8 @@ class Authority(ThreadingHTTPServer):
         payloads: directives by nonce.
         refreshed: directives by refresh token.
         codes: by refresh token, the error code of a refusal.
+        trades: set unless a test holds back the answers to refreshes.
+        peers: the other ends of the connections on which refreshes came.
     """
 
     daemon_threads = True
@@ -73,6 +75,9 @@ class Authority(ThreadingHTTPServer):
         self.payloads: dict[str, list[str]] = {}
         self.refreshed: dict[str, list[str]] = {}
         self.codes: dict[str, str] = {}
+        self.trades = threading.Event()
+        self.trades.set()
+        self.peers: list[tuple[str, int]] = []
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     @property
@@ -102,6 +107,8 @@ class _AuthorityHandler(BaseHTTPRequestHandler):
         self.server.calls.append(self.requestline)
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.server.secrets.add(body["refresh_token"])
+        self.server.peers.append(self.client_address)
+        self.server.trades.wait(60)
         found = self.server.refreshed.get(body["refresh_token"])
         if found:
             self._answer(200, {"object": "cookies", "cookies": found})
@@ -155,6 +162,7 @@ class Upstream(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
     allow_reuse_address = True
+    request_queue_size = 256
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _UpstreamHandler)

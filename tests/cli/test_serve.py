@@ -9,15 +9,17 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from gateway.cli.main import run
-from gateway.cli.serve import ready_line, start_logging
+from gateway.cli.serve import _shared_folder, ready_line, start_logging
 from gateway.cli.serving import reserve
 from gateway.core.instance import InstanceKind, PublishableKey
 from gateway.core.settings import Address, LogSettings, parse
@@ -147,6 +149,20 @@ def test_it_runs_in_this_process_too(
         stopping.join()
         for each, handler in kept.items():
             signal.signal(each, handler)
+
+
+def test_workers_without_a_place_for_a_folder_serve_and_a_warning_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    instance = {"publishable_key": KEY, "secret_key": "sk_test_a"}
+    settings = parse({"instance": instance, "server": {"workers": 2}}, needs_upstream=False)
+    with ExitStack() as until_the_end:
+        assert _shared_folder(settings, until_the_end) is None
+    shown = capsys.readouterr().err
+    assert "warning: refresh.store" in shown
+    assert "the workers cannot share refreshes: no folder for temporary files" in shown
+    assert "fix: set TMPDIR" in shown
 
 
 def test_the_line_counts_routes_and_workers() -> None:

@@ -4,8 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.redis_url import check_url, shown
+from gateway.core.redis_url import check_url, redacted, shown, store
+from gateway.core.secret import Secret
+from gateway.core.settings import parse
 from gateway.core.settings_values import BadValueError
+from gateway.errors import ConfigurationError
 
 TAKEN = {
     "redis://redis.internal": "redis://redis.internal",
@@ -65,6 +68,25 @@ def test_what_is_no_such_url_is_refused_with_a_fix(text: str, problem: str):
     assert caught.value.fix
     said = f"{caught.value!r} {caught.value.problem} {caught.value.fix}"
     assert not [piece for piece in ("hunter2", "ter2", "hun@", "12") if piece in said]
+
+
+def test_the_setting_is_the_url_of_a_server_or_none():
+    assert store("none") == "none"
+    assert store(" redis://:hunter2@redis.internal ") == Secret("redis://:hunter2@redis.internal")
+    assert "hunter2" not in repr(store("redis://:hunter2@redis.internal"))
+    for wrong in ("", 7, "http://redis.internal", "/run/gateway", "None"):
+        with pytest.raises(BadValueError):
+            store(wrong)
+
+
+def test_a_setting_that_cannot_be_used_is_not_repeated():
+    with pytest.raises(ConfigurationError) as caught:
+        parse({"instance": {}, "refresh": {"store": "redis://:hun#ter2@redis.internal"}})
+    said = next(str(fault) for fault in caught.value.faults if fault.setting == "refresh.store")
+    assert said.startswith("refresh.store: it has a fragment; write #")
+    assert said.endswith('or "none"')
+    assert "ter2" not in said
+    assert (redacted("none"), redacted("redis://x")) == ('"none"', "")
 
 
 @given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x17F), min_size=1, max_size=12))
