@@ -9,7 +9,8 @@
     │   ├── ApiAnswered         the API answered, and not as it was asked to
     │   │   ├── ApiRefused      with a list of errors
     │   │   └── ApiFailed       with another 4XX or 5XX
-    │   └── ApiUnreachable      there was no usable answer at all
+    │   ├── ApiUnreachable      there was no usable answer at all
+    │   └── AskedElsewhere      another process asks, and has no answer yet
     ├── StoreUnavailable        the store that workers and hosts share cannot be reached
     └── UpstreamError           the service behind the gateway did not answer as HTTP asks
 
@@ -162,6 +163,13 @@ class ApiUnreachable(SessionsApiError):
         self.cause = cause
         self.detail = detail
         super().__init__(f"{cause}: {detail}")
+
+
+class AskedElsewhere(SessionsApiError):
+    """Another process made the call, and its answer did not come in time; says nothing about the API."""
+
+    def __init__(self) -> None:
+        super().__init__("another process asks, and has no answer yet")
 
 
 class StoreUnavailable(GatewayError):

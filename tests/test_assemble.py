@@ -175,6 +175,17 @@ async def test_workers_that_have_a_folder_trade_an_expired_token_once(authority,
     assert api.calls == (1 if enabled else 0)
 
 
+async def test_hosts_that_name_a_server_share_it_with_and_without_workers(tmp_path):
+    refresh = RefreshSettings(store=Secret("redis://:hunter2@127.0.0.1:1"))
+    settings = Settings(instance=instance(secret_key=Secret("sk_live_x"), jwt_key=pem()), refresh=refresh)
+    for folder in (None, tmp_path):
+        engine = build(settings, Clock(), Trading(), folder=folder)
+        assert "redis://127.0.0.1:1" in repr(engine.gate.authenticator._api._store)
+        assert "hunter2" not in repr(settings)
+        await engine.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 class Trading(httpx.AsyncBaseTransport):
     """The API, which trades a token once."""
 

@@ -22,7 +22,7 @@ from gateway.core.digest import digest
 from gateway.core.reasons import RefreshFailure
 from gateway.core.settings_model import RefreshSettings
 from gateway.core.verdict import NeedRefresh, RefreshAnswer
-from gateway.errors import ApiAnswered, ApiFailed, ApiRefused, ApiUnreachable, SessionsApiError
+from gateway.errors import ApiAnswered, ApiFailed, ApiRefused, ApiUnreachable, AskedElsewhere, SessionsApiError
 from gateway.ports import Clock, SessionsApi
 
 SHARED_S = 10
@@ -184,7 +184,7 @@ def _tail(error: SessionsApiError) -> str:
             return code
         case ApiFailed(status=status) if status == 204 or status >= 300:
             return RefreshFailure.UNEXPECTED_BAPI_ERROR
-        case ApiUnreachable(cause="timeout"):
+        case ApiUnreachable(cause="timeout") | AskedElsewhere():
             return RefreshFailure.TIMEOUT
         case ApiUnreachable():
             return RefreshFailure.FETCH_ERROR

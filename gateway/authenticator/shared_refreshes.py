@@ -18,7 +18,7 @@ from gateway.authenticator.refreshing import REFUSED_S, SHARED_S, is_refusal
 from gateway.authenticator.sealed_answers import Answer, Seal
 from gateway.core.digest import digest
 from gateway.core.verdict import NeedRefresh
-from gateway.errors import ApiRefused, StoreUnavailable
+from gateway.errors import ApiRefused, AskedElsewhere, StoreUnavailable
 from gateway.ports import AnswerStore, Claim, Clock, SessionsApi
 
 _log = logging.getLogger(__name__)
@@ -33,6 +33,10 @@ RETRY_S = 1.0
 
 MAX_ANSWER_BYTES = 32 * 1024
 """An answer is a few cookies of at most 4 KiB each; a larger one is for the caller alone."""
+
+PATIENCE = 0.9
+"""The share of its time for which a call waits for somebody else's. Less than all: then it ends before the caller's own
+time does, which would be taken for a failure of the API. Those who died over their calls must not look like that."""
 
 _FIRST_PAUSE_S = 0.01
 _LONGEST_PAUSE_S = 0.1
@@ -86,14 +90,15 @@ class SharedRefreshes:
     async def refresh_cookies(self, need: NeedRefresh) -> tuple[str, ...]:
         """Trade an expired token, or return what somebody else got for it.
 
-        Waits for somebody else as long as the caller has patience; a caller who is cancelled leaves no claim behind.
+        A caller who is cancelled leaves no claim behind.
 
         Raises:
+            AskedElsewhere: somebody else asks, and had no answer for nearly as long as a call may take.
             SessionsApiError: when the API refuses, fails or cannot be reached.
         """
         if self._timer() < self._retry_at_s:
             return await self._api.refresh_cookies(need)
-        work = _work(need)
+        work, until_s = _work(need), self._timer() + PATIENCE * self._budget_s
         for pause_s in _pauses():
             claim = await self._claim(work)
             # A claim that failed may have reached the store all the same, so its answer is left there too.
@@ -101,8 +106,10 @@ class SharedRefreshes:
                 return await self._call(need, work)
             if claim.answer is not None:
                 return await self._taken(need, work.seal.open(claim.answer))
+            if self._timer() + pause_s > until_s:
+                break
             await self._sleep(pause_s)
-        raise AssertionError("the pauses never end")
+        raise AskedElsewhere
 
     async def handshake_payload(self, nonce: str) -> tuple[str, ...]:
         """Return the directives behind a handshake nonce, which one browser brings once."""

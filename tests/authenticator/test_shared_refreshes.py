@@ -7,13 +7,20 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.authenticator.breaker import FAILURES
 from gateway.authenticator.refreshing import REFUSED_S, SHARED_S, Refreshing
 from gateway.authenticator.sealed_answers import Seal
-from gateway.authenticator.shared_refreshes import LEASE_MARGIN_S, MAX_ANSWER_BYTES, RETRY_S, SharedRefreshes
+from gateway.authenticator.shared_refreshes import (
+    LEASE_MARGIN_S,
+    MAX_ANSWER_BYTES,
+    PATIENCE,
+    RETRY_S,
+    SharedRefreshes,
+)
 from gateway.core.secret import Secret
 from gateway.core.settings_model import RefreshSettings
 from gateway.core.verdict import NeedRefresh
-from gateway.errors import ApiErrorItem, ApiFailed, ApiRefused, ApiUnreachable, StoreUnavailable
+from gateway.errors import ApiErrorItem, ApiFailed, ApiRefused, ApiUnreachable, AskedElsewhere, StoreUnavailable
 from gateway.ports import Claim
 from tests.adapters.store_suite import MemoryStore
 from tests.authenticator.engine_kit import Api, Clock, settle
@@ -209,20 +216,31 @@ async def test_an_answer_that_does_not_come_in_time_ends_the_claim(world: World)
     assert world.rows == {}
 
 
+async def die_over_it(world: World) -> None:
+    """Claim the work of NEED, and do nothing more."""
+    elsewhere = World()
+    await elsewhere.process().refresh_cookies(NEED)
+    assert (await Store(world.rows, world.clock).claim(next(iter(elsewhere.rows)), b"dead", LEASE_S)).is_ours
+
+
 async def test_who_dies_over_it_loses_the_claim_after_the_lease(world: World):
-    world.process()
-    assert (await Store(world.rows, world.clock).claim(*await key_and_dead_holder(world))).is_ours
-    started_s = world.clock()
-    assert await world.process().refresh_cookies(NEED) == COOKIES
+    await die_over_it(world)
+    started_s, process = world.clock(), world.process()
+    with pytest.raises(AskedElsewhere):
+        await process.refresh_cookies(NEED)
+    assert PATIENCE * BUDGET_S - 0.1 <= world.clock() - started_s <= PATIENCE * BUDGET_S
+    assert await process.refresh_cookies(NEED) == COOKIES
     assert LEASE_S <= world.clock() - started_s < LEASE_S + 0.2
     assert world.api.refreshes == [NEED]
 
 
-async def key_and_dead_holder(world: World) -> tuple[bytes, bytes, float]:
-    """What a process claims for NEED, as one that dies at once would."""
-    elsewhere = World()
-    await elsewhere.process().refresh_cookies(NEED)
-    return next(iter(elsewhere.rows)), b"dead", LEASE_S
+async def test_those_who_died_are_not_taken_for_an_api_that_is_down(world: World):
+    process = Refreshing(world.process(), timer=world.clock)
+    for _ in range(FAILURES):
+        await die_over_it(world)
+        assert await process.answer(NEED) == "timeout"
+        world.rows.clear()
+    assert await process.answer(NEED) == COOKIES
 
 
 async def test_a_late_answer_of_one_that_lost_the_claim_changes_nothing(world: World):
