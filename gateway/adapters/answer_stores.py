@@ -4,7 +4,6 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from gateway.adapters.host_store import HostStore
 from gateway.core.redis_url import shown
 from gateway.core.secret import Secret
 from gateway.core.settings_model import RefreshSettings
@@ -44,4 +43,8 @@ def open_store(
         from gateway.adapters.redis_store import RedisStore  # noqa: PLC0415 - it comes with the extra "redis"
 
         return RedisStore(refresh.store)
-    return HostStore(folder) if folder is not None and refresh.store is None else None
+    if folder is None or refresh.store is not None:
+        return None
+    from gateway.adapters.host_store import HostStore  # noqa: PLC0415 - the middleware does without SQLite
+
+    return HostStore(folder)

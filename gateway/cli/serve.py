@@ -9,7 +9,6 @@ import click
 from starlette.types import ASGIApp
 
 from gateway.adapters.config import load
-from gateway.adapters.host_store import folder_for_workers
 from gateway.adapters.journal import JsonLines
 from gateway.cli.check import CONFIG_OPTION
 from gateway.cli.console import errors, print_warnings
@@ -71,6 +70,8 @@ def _shared_folder(settings: Settings, until_the_end: ExitStack) -> Path | None:
     refreshes = settings.refresh.enabled and settings.instance.secret_key is not None
     if settings.server.workers == 1 or settings.refresh.store is not None or not refreshes:
         return None
+    from gateway.adapters.host_store import folder_for_workers  # noqa: PLC0415 - one worker does without SQLite
+
     try:
         return until_the_end.enter_context(folder_for_workers())
     except StoreUnavailable as error:

@@ -10,12 +10,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.adapters.host_store import FILE_NAME, MAX_BYTES, HostStore, folder_for_workers
 from gateway.errors import StoreUnavailable
 from gateway.ports import AnswerStore
 from tests.adapters.store_suite import KEY, LEASE_S, OURS, THEIRS, MemoryStore, StoreSuite, answered
 from tests.authenticator.engine_kit import Clock
+
+Step = tuple[str, bytes, bytes, int]
 
 
 class Memory:
@@ -79,6 +83,43 @@ class TestHost(StoreSuite):
     @pytest.fixture
     def stage(self, folder: Folder) -> Folder:
         return folder
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["claim", "settle", "release", "wait"]),
+        st.sampled_from([b"k1", b"k2"]),
+        st.sampled_from([b"h1", b"h2", b"h3"]),
+        st.integers(1, 4),
+    ),
+    max_size=30,
+)
+
+
+async def take(store: AnswerStore, step: str, key: bytes, holder: bytes, seconds: int) -> object:
+    match step:
+        case "claim":
+            return await store.claim(key, holder, seconds)
+        case "settle":
+            return await store.settle(key, holder, b"of " + holder, seconds)
+        case _:
+            return await store.release(key, holder)
+
+
+@given(steps=STEPS)
+def test_whatever_is_done_it_says_what_the_fake_says(tmp_path_factory: pytest.TempPathFactory, steps: list[Step]):
+    clock = Clock()
+    store, fake = HostStore(tmp_path_factory.mktemp("store"), clock, timeout_s=20.0), MemoryStore({}, clock)
+
+    async def check() -> None:
+        for step, key, holder, seconds in steps:
+            if step == "wait":
+                clock.advance(seconds)
+            else:
+                assert await take(store, step, key, holder, seconds) == await take(fake, step, key, holder, seconds)
+        await store.close()
+
+    asyncio.run(check())
 
 
 async def test_what_is_over_is_deleted_on_the_way(folder: Folder):

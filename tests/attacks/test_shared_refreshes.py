@@ -94,9 +94,10 @@ async def ask(port: int, expired: str, refresh: str) -> Reply:
 async def ask_at_once(site: Site, expired: str, refresh: str) -> list[Reply]:
     """All requests in parallel, over all gateways; the authority answers when the first call has come."""
     site.authority.trades.clear()
+    before = site.calls
     ports = (site.ports[turn % len(site.ports)] for turn in range(REQUESTS))
     waiting = [asyncio.create_task(ask(port, expired, refresh)) for port in ports]
-    await asyncio.to_thread(site.until, lambda: site.calls)
+    await asyncio.to_thread(site.until, lambda: site.calls > before)
     site.authority.trades.set()
     return await asyncio.gather(*waiting)
 
@@ -132,9 +133,13 @@ async def test_two_hundred_parallel_requests_make_one_call_and_get_one_cookie(si
 async def test_workers_that_share_nothing_sign_people_out(site: Site):
     """What the others are about: without a store the same requests reach both workers, and one is refused."""
     site.start('budget_ms = 30000\nstore = "none"\n')
-    site.authority.refreshed = Once(rt_alone=new_cookies())
-    replies = await ask_at_once(site, expired_token(), "rt_alone")
-    assert site.calls == 2
+    for turn in range(10):
+        before, refresh = site.calls, f"rt_alone_{turn}"
+        site.authority.refreshed = Once({refresh: new_cookies()})
+        replies = await ask_at_once(site, expired_token(), refresh)
+        if site.calls - before == 2:  # at first one worker may not listen yet
+            break
+    assert site.calls - before == 2
     assert {reply.status for reply in replies} == {200, 401}
 
 
