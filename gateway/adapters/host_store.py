@@ -31,6 +31,7 @@ MAX_PAGES = 16_384
 """64 MiB: some ten thousand answers, of which each is kept for seconds."""
 
 _BUSY_TIMEOUT_MS = 500
+_OPEN_PAUSE_S = 0.01
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -73,7 +74,7 @@ def folder_for_workers() -> Iterator[Path]:
         raise StoreUnavailable(f"no folder for temporary files can be had: {error.strerror or error}") from error
     with made as name:
         try:
-            # Here, since changing the journal's mode does not wait for others who do so at the same time.
+            # What keeps it from being used is said before the workers start.
             _opened(Path(name)).close()
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable(f"{name} cannot be used: {error}") from error
@@ -159,6 +160,25 @@ class HostStore:
 
 
 def _opened(folder: Path) -> sqlite3.Connection:
+    """Open the file, or a new one, though others do the same at this moment.
+
+    The busy time-out does not count while the journal's mode is changed, or while the last one closes the file
+    (https://sqlite.org/wal.html, "Sometimes Queries Return SQLITE_BUSY In WAL Mode").
+
+    Raises:
+        OSError, sqlite3.Error: as of :func:`_open`.
+    """
+    until_s = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            return _open(folder)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until_s:
+                raise
+        time.sleep(_OPEN_PAUSE_S)
+
+
+def _open(folder: Path) -> sqlite3.Connection:
     """Open the file, or a new one.
 
     Raises:

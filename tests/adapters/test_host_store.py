@@ -7,13 +7,14 @@ import sqlite3
 import stat
 import tempfile
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.adapters.host_store import FILE_NAME, MAX_BYTES, HostStore, folder_for_workers
+from gateway.adapters.host_store import FILE_NAME, MAX_BYTES, HostStore, _opened, folder_for_workers
 from gateway.errors import StoreUnavailable
 from gateway.ports import AnswerStore
 from tests.adapters.store_suite import KEY, LEASE_S, OURS, THEIRS, MemoryStore, StoreSuite, answered
@@ -202,6 +203,24 @@ async def test_a_process_that_holds_the_file_is_not_waited_for_too_long(folder: 
     blocker.execute("ROLLBACK")
     blocker.close()
     assert await folder.open().claim(KEY, b"first", LEASE_S) in {OURS, THEIRS}
+
+
+async def test_a_file_that_cannot_be_opened_for_long_is_an_error(folder: Folder):
+    blocker = sqlite3.connect(folder.path / FILE_NAME, isolation_level=None)
+    blocker.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreUnavailable, match="locked"):
+        await folder.open().claim(KEY, b"first", LEASE_S)
+    blocker.close()
+
+
+def test_many_open_a_new_file_at_once(tmp_path: Path):
+    tmp_path.chmod(0o700)
+    for turn in range(20):
+        path = tmp_path / str(turn)
+        path.mkdir(0o700)
+        with ThreadPoolExecutor(8) as pool:
+            for connection in pool.map(_opened, [path] * 8):
+                connection.close()
 
 
 async def test_a_closed_store_says_so(folder: Folder):
