@@ -5,6 +5,6 @@ It is for development and tests: its sign-in asks for no password.
 
 from gateway.authority.authority import Authority
 from gateway.authority.config import AuthorityConfig
-from gateway.authority.founding import Founding
+from gateway.authority.store.founding import Founding
 
 __all__ = ["Authority", "AuthorityConfig", "Founding"]

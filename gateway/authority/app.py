@@ -10,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.authority import frontend_api, sign_in
-from gateway.authority.backend_api import BackendApi
+from gateway.authority.backend.api import BackendApi
 from gateway.authority.errors import Problem, Refusal
-from gateway.authority.handshake import handshake
+from gateway.authority.frontend import api as frontend_api
+from gateway.authority.frontend import sign_in
+from gateway.authority.frontend.handshake import handshake
+from gateway.authority.frontend.visitor import require_own_host
 from gateway.authority.realm import Realm
-from gateway.authority.visitor import require_own_host
 
 _log = logging.getLogger("gateway.authority")
 

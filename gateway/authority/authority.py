@@ -7,13 +7,13 @@ from starlette.types import ASGIApp
 
 from gateway.authority.app import build_app
 from gateway.authority.config import AuthorityConfig
-from gateway.authority.cookies import Cookies
-from gateway.authority.database import Database
-from gateway.authority.directory import Directory
-from gateway.authority.founding import Founding, settle
-from gateway.authority.grants import Grants
-from gateway.authority.ledger import Ledger
+from gateway.authority.frontend.cookies import Cookies
 from gateway.authority.realm import Realm
+from gateway.authority.store.database import Database
+from gateway.authority.store.directory import Directory
+from gateway.authority.store.founding import Founding, settle
+from gateway.authority.store.grants import Grants
+from gateway.authority.store.ledger import Ledger
 from gateway.core.instance import PublishableKey
 from gateway.core.secret import Secret
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from gateway.authority.errors import Problem, Refusal
-from gateway.authority.identifiers import new_id
-from gateway.authority.models import Client, SessionRecord, Status
 from gateway.authority.realm import Realm
+from gateway.authority.store.identifiers import new_id
+from gateway.authority.store.models import Client, SessionRecord, Status
 
 
 @dataclass(frozen=True, slots=True)

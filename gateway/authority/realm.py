@@ -5,15 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.authority.config import AuthorityConfig
-from gateway.authority.cookies import Cookies
-from gateway.authority.database import Database
-from gateway.authority.directory import Directory
 from gateway.authority.errors import Problem, Refusal
-from gateway.authority.grants import Grants
-from gateway.authority.keyring import Category, KeyRing
-from gateway.authority.ledger import Ledger
-from gateway.authority.models import JwtTemplate, SessionRecord
-from gateway.authority.tokens import TokenFacts, session_claims, template_claims
+from gateway.authority.frontend.cookies import Cookies
+from gateway.authority.signing.keyring import Category, KeyRing
+from gateway.authority.signing.token_claims import TokenFacts, session_claims, template_claims
+from gateway.authority.store.database import Database
+from gateway.authority.store.directory import Directory
+from gateway.authority.store.grants import Grants
+from gateway.authority.store.ledger import Ledger
+from gateway.authority.store.models import JwtTemplate, SessionRecord
 from gateway.authority.versions import ApiVersion
 from gateway.core.secret import Secret
 

@@ -5,7 +5,7 @@ Facts: Sessions API section 1; Frontend API schemas ``Client.Client`` and ``Clie
 
 from collections.abc import Sequence
 
-from gateway.authority.models import Client, SessionRecord, Status, User
+from gateway.authority.store.models import Client, SessionRecord, Status, User
 from gateway.authority.versions import ApiVersion
 
 

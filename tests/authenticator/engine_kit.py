@@ -6,7 +6,7 @@ from functools import cache
 
 import jwt
 
-from gateway.authority.keyring import SigningKey
+from gateway.authority.signing.keyring import SigningKey
 from gateway.core.case import Rules
 from gateway.core.cookies import CookieNames
 from gateway.core.instance import InstanceKind, PublishableKey

@@ -12,14 +12,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.authority import lifecycle
+from gateway.authority.backend.refresh import RefreshOrder, refresh
 from gateway.authority.errors import Problem, Refusal, answer
 from gateway.authority.fields import Field, read_fields
-from gateway.authority.keyring import Category, ForeignToken
-from gateway.authority.ledger import SessionFilter
-from gateway.authority.models import SessionRecord, Status
 from gateway.authority.realm import Realm, TokenOrder
-from gateway.authority.refresh import RefreshOrder, refresh
 from gateway.authority.requests import origin_header, path_id, read_json, requested_version, require_secret_key
+from gateway.authority.signing.keyring import Category, ForeignToken
+from gateway.authority.store.ledger import SessionFilter
+from gateway.authority.store.models import SessionRecord, Status
 from gateway.authority.versions import ApiVersion
 from gateway.authority.wire import backend_session
 from gateway.core.instance import InstanceKind

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.authority import AuthorityConfig
-from gateway.authority.keyring import Category
+from gateway.authority.signing.keyring import Category
 
 APP = "http://127.0.0.1:8000"
 

@@ -6,8 +6,8 @@ refresh token is a record of the server) and section 5 (handshake payload by non
 
 import json
 
-from gateway.authority.database import Database
-from gateway.authority.identifiers import digest, new_secret
+from gateway.authority.store.database import Database
+from gateway.authority.store.identifiers import digest, new_secret
 
 _DAY_MS = 24 * 60 * 60 * 1000
 

@@ -8,11 +8,11 @@ import sqlite3
 from dataclasses import dataclass
 
 from gateway.authority.config import AuthorityConfig
-from gateway.authority.database import Database
-from gateway.authority.directory import Directory
-from gateway.authority.identifiers import new_id, new_secret
-from gateway.authority.keyring import KeyRing, SigningKey
-from gateway.authority.seed import Seed, default_seed
+from gateway.authority.signing.keyring import KeyRing, SigningKey
+from gateway.authority.store.database import Database
+from gateway.authority.store.directory import Directory
+from gateway.authority.store.identifiers import new_id, new_secret
+from gateway.authority.store.seed import Seed, default_seed
 from gateway.core.secret import Secret
 from gateway.errors import ConfigurationError, Fault
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authority.shortcodes import fill
+from gateway.authority.signing.shortcodes import fill
 
 FACTS = {
     "user": {

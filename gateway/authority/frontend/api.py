@@ -8,12 +8,12 @@ from starlette.responses import Response
 
 from gateway.authority import lifecycle
 from gateway.authority.errors import Problem, Refusal, answer
-from gateway.authority.ledger import SessionFilter
-from gateway.authority.models import Client, SessionRecord, Status
+from gateway.authority.frontend.returning import add_cookies
+from gateway.authority.frontend.visitor import require_visitor
 from gateway.authority.realm import Realm, TokenOrder
 from gateway.authority.requests import method_of, origin_header, path_id, read_form, requested_version
-from gateway.authority.returning import add_cookies
-from gateway.authority.visitor import require_visitor
+from gateway.authority.store.ledger import SessionFilter
+from gateway.authority.store.models import Client, SessionRecord, Status
 from gateway.authority.wire import frontend_client, frontend_session
 from gateway.core.instance import InstanceKind
 

@@ -5,9 +5,9 @@ Identifiers are random, because that is what applications meet; names, slugs and
 
 from dataclasses import dataclass, field
 
-from gateway.authority.directory import Directory
-from gateway.authority.identifiers import new_id
-from gateway.authority.models import JwtTemplate, Organization, Role, User
+from gateway.authority.store.directory import Directory
+from gateway.authority.store.identifiers import new_id
+from gateway.authority.store.models import JwtTemplate, Organization, Role, User
 
 
 @dataclass(frozen=True, slots=True)

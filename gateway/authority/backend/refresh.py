@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from gateway.authority import lifecycle
 from gateway.authority.errors import Problem, Refusal
-from gateway.authority.keyring import Category, ForeignToken
-from gateway.authority.models import SessionRecord
 from gateway.authority.realm import Realm, TokenOrder
 from gateway.authority.return_urls import origin_of
+from gateway.authority.signing.keyring import Category, ForeignToken
+from gateway.authority.store.models import SessionRecord
 from gateway.authority.versions import ApiVersion
 
 _CLOCK_TOLERANCE_S = 10

@@ -8,9 +8,9 @@ import json
 import sqlite3
 from dataclasses import dataclass
 
-from gateway.authority.database import Database, Values
-from gateway.authority.identifiers import digest, new_id, new_secret
-from gateway.authority.models import Client, SessionRecord, Status
+from gateway.authority.store.database import Database, Values
+from gateway.authority.store.identifiers import digest, new_id, new_secret
+from gateway.authority.store.models import Client, SessionRecord, Status
 
 _LIVE = "status IN ('active', 'pending') AND expire_at > :now AND abandon_at > :now"
 _STATUS_NOW = """

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from gateway.authority import cookies
 from gateway.authority.errors import Problem, Refusal
-from gateway.authority.models import Client
+from gateway.authority.frontend import cookies
 from gateway.authority.realm import Realm
 from gateway.authority.requests import is_cross_site
+from gateway.authority.store.models import Client
 from gateway.core.instance import InstanceKind
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")

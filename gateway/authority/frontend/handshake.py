@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.authority import cookies, lifecycle
+from gateway.authority import lifecycle
 from gateway.authority.errors import Problem, Refusal
-from gateway.authority.keyring import Category
-from gateway.authority.models import Client, SessionRecord
+from gateway.authority.frontend import cookies
+from gateway.authority.frontend.returning import allowed_return_url, redirect
+from gateway.authority.frontend.visitor import identify
 from gateway.authority.realm import Realm, TokenOrder
 from gateway.authority.requests import requested_version
 from gateway.authority.return_urls import ReturnUrl
-from gateway.authority.returning import allowed_return_url, redirect
+from gateway.authority.signing.keyring import Category
+from gateway.authority.store.models import Client, SessionRecord
 from gateway.authority.versions import ApiVersion
-from gateway.authority.visitor import identify
 from gateway.core.instance import InstanceKind
 
 # long enough to follow one redirect; the reference never removes this cookie, and a spent nonce signs out (Q4)

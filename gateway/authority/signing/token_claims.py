@@ -6,8 +6,8 @@ Facts: Sessions API section 4. Pure: times and identifiers are arguments, nothin
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.authority.models import JwtTemplate, Membership, SessionRecord, Status, User
-from gateway.authority.shortcodes import fill
+from gateway.authority.signing.shortcodes import fill
+from gateway.authority.store.models import JwtTemplate, Membership, SessionRecord, Status, User
 
 # how far "not before" lies before "issued at"; as in the tokens of the real service
 _SESSION_SKEW_S = 10

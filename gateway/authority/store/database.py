@@ -1,4 +1,4 @@
-"""The SQLite database: opening it, its schema, its transactions.
+"""The SQLite database: opening it, bringing its schema up to date, its transactions.
 
 Files use write-ahead logging with ``synchronous = NORMAL``: a commit survives the death of the process (not of the
 machine's power), readers never wait for writers, and several processes may share the file. Statements are short and
@@ -13,64 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.authority.config import MEMORY
+from gateway.authority.store.schema import STEPS
 from gateway.errors import ConfigurationError, Fault
 
 _APPLICATION_ID = 0x53474157  # "SGAW", in the file's header: says whose file this is
-_SCHEMA_VERSION = 1
 _BUSY_TIMEOUT_MS = 5000
 
-_SCHEMA = """
-CREATE TABLE instance (
-    id TEXT PRIMARY KEY, kind TEXT NOT NULL, origin TEXT NOT NULL, secret_key TEXT NOT NULL,
-    created_at INTEGER NOT NULL
-) STRICT;
-CREATE TABLE signing_keys (
-    kid TEXT PRIMARY KEY, private_pem TEXT NOT NULL, created_at INTEGER NOT NULL, signs INTEGER NOT NULL
-) STRICT;
-CREATE TABLE users (
-    id TEXT PRIMARY KEY, first_name TEXT NOT NULL, last_name TEXT NOT NULL, email_address TEXT NOT NULL UNIQUE,
-    plan TEXT NOT NULL, features TEXT NOT NULL, public_metadata TEXT NOT NULL, unsafe_metadata TEXT NOT NULL,
-    created_at INTEGER NOT NULL
-) STRICT;
-CREATE TABLE organizations (
-    id TEXT PRIMARY KEY, name TEXT NOT NULL, slug TEXT NOT NULL UNIQUE, plan TEXT NOT NULL, features TEXT NOT NULL,
-    public_metadata TEXT NOT NULL, created_at INTEGER NOT NULL
-) STRICT;
-CREATE TABLE roles (key TEXT PRIMARY KEY, name TEXT NOT NULL, permissions TEXT NOT NULL) STRICT;
-CREATE TABLE memberships (
-    user_id TEXT NOT NULL, organization_id TEXT NOT NULL, role_key TEXT NOT NULL, public_metadata TEXT NOT NULL,
-    PRIMARY KEY (user_id, organization_id)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE jwt_templates (
-    id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, claims TEXT NOT NULL, lifetime_s INTEGER NOT NULL,
-    allowed_clock_skew_s INTEGER NOT NULL
-) STRICT;
-CREATE TABLE clients (
-    id TEXT PRIMARY KEY, token_digest TEXT UNIQUE, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
-) STRICT;
-CREATE TABLE dev_browsers (
-    token_digest TEXT PRIMARY KEY, client_id TEXT NOT NULL, created_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE sessions (
-    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL, client_id TEXT NOT NULL,
-    status TEXT NOT NULL, last_active_organization_id TEXT, actor TEXT, first_factor_at INTEGER NOT NULL,
-    last_active_at INTEGER NOT NULL, expire_at INTEGER NOT NULL, abandon_at INTEGER NOT NULL,
-    created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
-) STRICT;
-CREATE INDEX sessions_by_user ON sessions (user_id, created_at);
-CREATE INDEX sessions_by_client ON sessions (client_id, created_at);
-CREATE INDEX sessions_by_age ON sessions (created_at);
-CREATE TABLE refresh_tokens (
-    digest TEXT PRIMARY KEY, session_id TEXT NOT NULL, created_at INTEGER NOT NULL, superseded_at INTEGER
-) STRICT, WITHOUT ROWID;
-CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id, superseded_at);
-CREATE TABLE consumed_tokens (digest TEXT PRIMARY KEY, forget_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE INDEX consumed_tokens_by_age ON consumed_tokens (forget_at);
-CREATE TABLE handshakes (
-    digest TEXT PRIMARY KEY, directives TEXT NOT NULL, expire_at INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX handshakes_by_age ON handshakes (expire_at);
-"""
 
 Values = Mapping[str, str | int | None]
 
@@ -144,22 +92,25 @@ class Database:
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
         with self.transaction():
-            if self._require_own(path):
-                return
-            for statement in _SCHEMA.split(";")[:-1]:
-                self._connection.execute(statement)
+            # asked again: another process may have been here in between
+            for step in STEPS[self._require_own(path) :]:
+                for statement in step.split(";")[:-1]:
+                    self._connection.execute(statement)
             self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            self._connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+            self._connection.execute(f"PRAGMA user_version = {len(STEPS)}")
 
-    def _require_own(self, path: str) -> bool:
-        """Whether the schema is there; False for an empty database."""
+    def _require_own(self, path: str) -> int:
+        """How many steps of the schema are there; 0 for an empty database."""
         owner, version = self._pragma("application_id"), self._pragma("user_version")
-        if (owner, version) == (_APPLICATION_ID, _SCHEMA_VERSION):
-            return True
+        if owner == _APPLICATION_ID and 1 <= version <= len(STEPS):
+            return version
+        if owner == _APPLICATION_ID and version > len(STEPS):
+            problem = f"a later release wrote it (schema {version}, this one knows {len(STEPS)})"
+            raise ConfigurationError([Fault("--db", path, problem, "use that release, or name another file")])
         if owner or version or self.row("SELECT 1 FROM sqlite_schema"):
-            problem = f"it is not a database of this authority (schema {version}, expected {_SCHEMA_VERSION})"
+            problem = "it is not a database of this authority"
             raise ConfigurationError([Fault("--db", path, problem, "name another file")])
-        return False
+        return 0
 
     def _pragma(self, name: str) -> int:
         return int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])

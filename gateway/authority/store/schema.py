@@ -1,0 +1,59 @@
+"""The schema of the database, as the steps that lead to it. A file holds how many of them it has been through.
+
+A step that was released never changes: files that went through it exist. A change is one more step at the end.
+"""
+
+STEPS: tuple[str, ...] = (
+    """
+CREATE TABLE instance (
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, origin TEXT NOT NULL, secret_key TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE signing_keys (
+    kid TEXT PRIMARY KEY, private_pem TEXT NOT NULL, created_at INTEGER NOT NULL, signs INTEGER NOT NULL
+) STRICT;
+CREATE TABLE users (
+    id TEXT PRIMARY KEY, first_name TEXT NOT NULL, last_name TEXT NOT NULL, email_address TEXT NOT NULL UNIQUE,
+    plan TEXT NOT NULL, features TEXT NOT NULL, public_metadata TEXT NOT NULL, unsafe_metadata TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE organizations (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, slug TEXT NOT NULL UNIQUE, plan TEXT NOT NULL, features TEXT NOT NULL,
+    public_metadata TEXT NOT NULL, created_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE roles (key TEXT PRIMARY KEY, name TEXT NOT NULL, permissions TEXT NOT NULL) STRICT;
+CREATE TABLE memberships (
+    user_id TEXT NOT NULL, organization_id TEXT NOT NULL, role_key TEXT NOT NULL, public_metadata TEXT NOT NULL,
+    PRIMARY KEY (user_id, organization_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE jwt_templates (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, claims TEXT NOT NULL, lifetime_s INTEGER NOT NULL,
+    allowed_clock_skew_s INTEGER NOT NULL
+) STRICT;
+CREATE TABLE clients (
+    id TEXT PRIMARY KEY, token_digest TEXT UNIQUE, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE dev_browsers (
+    token_digest TEXT PRIMARY KEY, client_id TEXT NOT NULL, created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE sessions (
+    seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL, client_id TEXT NOT NULL,
+    status TEXT NOT NULL, last_active_organization_id TEXT, actor TEXT, first_factor_at INTEGER NOT NULL,
+    last_active_at INTEGER NOT NULL, expire_at INTEGER NOT NULL, abandon_at INTEGER NOT NULL,
+    created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX sessions_by_user ON sessions (user_id, created_at);
+CREATE INDEX sessions_by_client ON sessions (client_id, created_at);
+CREATE INDEX sessions_by_age ON sessions (created_at);
+CREATE TABLE refresh_tokens (
+    digest TEXT PRIMARY KEY, session_id TEXT NOT NULL, created_at INTEGER NOT NULL, superseded_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id, superseded_at);
+CREATE TABLE consumed_tokens (digest TEXT PRIMARY KEY, forget_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX consumed_tokens_by_age ON consumed_tokens (forget_at);
+CREATE TABLE handshakes (
+    digest TEXT PRIMARY KEY, directives TEXT NOT NULL, expire_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX handshakes_by_age ON handshakes (expire_at);
+""",
+)
