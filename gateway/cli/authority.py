@@ -1,7 +1,8 @@
-"""``gateway authority``: run the embedded session authority on its own.
+"""``gateway authority``: run the embedded session authority on its own, or look after its database.
 
-Decides what is refused before anything listens: addresses beyond this machine, and live keys in the environment, which
-mean that somebody took this for the real service. Standard output gets the description, standard error everything else.
+Without a subcommand it serves. Decides what is refused before anything listens: addresses beyond this machine, and live
+keys in the environment, which mean that somebody took this for the real service. Standard output gets the description,
+standard error everything else. The subcommands live in modules of their own (``authority_keys`` and so on).
 """
 
 import ipaddress
@@ -13,11 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import click
+from click.core import ParameterSource
 from starlette.types import ASGIApp
 
 from gateway.authority import Authority, AuthorityConfig, Founding
 from gateway.authority.config import MEMORY
-from gateway.cli.exit_codes import EPILOG
+from gateway.cli import authority_keys
+from gateway.cli.exit_codes import EPILOG, ExitCode
 from gateway.cli.serving import reachable, reserve, run
 from gateway.core.instance import InstanceKind
 from gateway.core.secret import Secret
@@ -43,7 +46,7 @@ class AuthorityOptions:
     is_remote_allowed: bool
 
 
-@click.command("authority", epilog=EPILOG)
+@click.group("authority", epilog=EPILOG, invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]")
 @click.option(
     "--listen", default="127.0.0.1:8001", show_default=True, metavar="HOST:PORT", help="Port 0: any free one."
 )
@@ -67,19 +70,42 @@ class AuthorityOptions:
 )
 @click.option("--allow-remote", "is_remote_allowed", is_flag=True, help="Listen beyond this machine. Read the warning.")
 @click.option("--json", "is_json", is_flag=True, help="Print one line of JSON once it accepts connections.")
-def command(*, is_json: bool, **options: str | int | bool | None) -> int:
+@click.pass_context
+def command(ctx: click.Context, /, *, is_json: bool, **options: str | int | bool | None) -> int:
     """Run a session authority: Backend API, Frontend API and a sign-in page for development.
 
     It has users, organizations and keys of its own and needs no network. Anybody who can reach it can sign in as
-    anybody, so it listens on this machine only.
+    anybody, so it listens on this machine only. The commands below look after its database, also while it runs.
 
     \b
     Examples:
       gateway authority
       gateway authority --db authority.db --listen 127.0.0.1:9001
       gateway authority --listen 127.0.0.1:0 --json | jq -r .publishable_key
+      gateway authority keys list --db authority.db
     """
+    if ctx.invoked_subcommand is not None:
+        refuse_options_of_serving(ctx)
+        return ExitCode.OK
     return _serve(AuthorityOptions(**options), is_json=is_json)  # type: ignore[arg-type]  # click has checked them
+
+
+# one line for each group of subcommands
+command.add_command(authority_keys.command)
+
+
+def refuse_options_of_serving(ctx: click.Context) -> None:
+    """Refuse what stands before a subcommand: it would have no effect there.
+
+    Raises:
+        click.UsageError: naming the option and where the subcommand's own go.
+    """
+    for parameter in ctx.command.params:
+        if parameter.name and ctx.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:
+            problem = (
+                f"{parameter.opts[0]} is an option of serving; the options of '{ctx.invoked_subcommand}' follow it"
+            )
+            raise click.UsageError(problem, ctx)
 
 
 def _serve(options: AuthorityOptions, *, is_json: bool) -> int:

@@ -16,6 +16,7 @@ import pytest
 
 from gateway import parse_settings
 from gateway.authority import Authority, AuthorityConfig
+from gateway.authority.store.database import Database
 from gateway.cli.authority import AuthorityOptions, describe_for_people, refuse_live_keys, resolve_listen
 from gateway.cli.main import run
 from gateway.core.instance import InstanceKind
@@ -167,6 +168,23 @@ def options(**changes: object) -> AuthorityOptions:
         **changes,
     }
     return AuthorityOptions(**values)
+
+
+def test_options_of_serving_before_a_subcommand_are_refused(invoke, tmp_path):
+    code, out, err = invoke("--db", str(tmp_path / "a.db"), "keys", "list")
+    assert (code, out) == (2, "")
+    assert "--db is an option of serving; the options of 'keys' follow it" in err
+
+
+def test_a_subcommand_names_what_is_wrong_with_its_file(invoke, tmp_path):
+    path = str(tmp_path / "a.db")
+    code, out, err = invoke("keys", "list", "--db", path)
+    assert (code, out) == (2, "")
+    assert f"--db = {path}\n  there is no such file" in err
+    Database.open(path).close()
+    assert "no authority has started with it yet" in invoke("keys", "list", "--db", path)[2]
+    assert invoke("keys", "list")[0] == 2
+    assert "No such command" in invoke("kyes")[2]
 
 
 def test_listening_beyond_the_machine_can_be_allowed():
