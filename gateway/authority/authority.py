@@ -14,6 +14,7 @@ from gateway.authority.store.directory import Directory
 from gateway.authority.store.founding import Founding, settle
 from gateway.authority.store.grants import Grants
 from gateway.authority.store.ledger import Ledger
+from gateway.authority.webhooks.outbox import Outbox
 from gateway.core.instance import PublishableKey
 from gateway.core.secret import Secret
 
@@ -63,6 +64,7 @@ class Authority:
             directory=Directory(database),
             ledger=Ledger(database),
             grants=Grants(database),
+            outbox=Outbox(database),
             clock=clock,
         )
         return cls(realm)

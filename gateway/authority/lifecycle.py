@@ -1,4 +1,8 @@
-"""What happens to sessions: they begin, are seen, change their organization, end. Each is one transaction."""
+"""What happens to sessions: they begin, are seen, change their organization, end. Each is one transaction.
+
+The event of a change is recorded in its transaction: none is acknowledged without its event, and none that was rolled
+back is told of.
+"""
 
 from dataclasses import dataclass
 
@@ -6,6 +10,8 @@ from gateway.authority.errors import Problem, Refusal
 from gateway.authority.realm import Realm
 from gateway.authority.store.identifiers import new_id
 from gateway.authority.store.models import Client, SessionRecord, Status
+from gateway.authority.webhooks.events import Cause
+from gateway.authority.webhooks.recording import record_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +29,9 @@ class SignedIn:
     session: SessionRecord
 
 
-def sign_in(realm: Realm, user_id: str, organization: str, previous: Client | None) -> SignedIn:
+def sign_in(
+    realm: Realm, user_id: str, organization: str, previous: Client | None, cause: Cause | None = None
+) -> SignedIn:
     """Begin a session in a browser.
 
     Client, cookie, and session are new, so nothing that somebody planted in the browser before is worth anything
@@ -34,6 +42,7 @@ def sign_in(realm: Realm, user_id: str, organization: str, previous: Client | No
         user_id: who.
         organization: id or slug; empty is the personal account.
         previous: the client that the browser had.
+        cause: the request that signs in.
 
     Raises:
         Refusal: no such user, or not a member.
@@ -46,11 +55,13 @@ def sign_in(realm: Realm, user_id: str, organization: str, previous: Client | No
             realm.ledger.forget_client_token(previous.id)
             realm.grants.forget_dev_browsers(previous.id)
         client, token = realm.ledger.add_client(now_ms)
-        session = start_session(realm, user_id, organization, client)
+        session = start_session(realm, user_id, organization, client, cause)
     return SignedIn(client, token, session)
 
 
-def start_session(realm: Realm, user_id: str, organization: str, client: Client) -> SessionRecord:
+def start_session(
+    realm: Realm, user_id: str, organization: str, client: Client, cause: Cause | None = None
+) -> SessionRecord:
     """Begin a session on a client.
 
     Raises:
@@ -73,25 +84,33 @@ def start_session(realm: Realm, user_id: str, organization: str, client: Client)
         created_at_ms=now_ms,
         updated_at_ms=now_ms,
     )
-    realm.ledger.add_session(session)
+    with realm.database.transaction():
+        realm.ledger.add_session(session)
+        record_session(realm, session, cause)
     return session
 
 
-def finish(realm: Realm, session: SessionRecord, status: Status) -> SessionRecord:
+def finish(realm: Realm, session: SessionRecord, status: Status, cause: Cause | None = None) -> SessionRecord:
     """End a session; one that is not live stays as it is. Returns the session as it is afterwards."""
     now_ms = realm.now_ms()
     with realm.database.transaction():
-        if realm.ledger.finish(session.id, status, now_ms):
+        is_over_now = realm.ledger.finish(session.id, status, now_ms)
+        finished = realm.ledger.session(session.id, now_ms) or session
+        if is_over_now:
             realm.ledger.mark_client(session.client_id, now_ms)
-        return realm.ledger.session(session.id, now_ms) or session
+            record_session(realm, finished, cause)
+        return finished
 
 
-def finish_all(realm: Realm, client: Client, status: Status) -> None:
+def finish_all(realm: Realm, client: Client, status: Status, cause: Cause | None = None) -> None:
     """End every live session of a client."""
     now_ms = realm.now_ms()
     with realm.database.transaction():
-        if realm.ledger.finish_all(client.id, status, now_ms):
+        finished = realm.ledger.finish_all(client.id, status, now_ms)
+        if finished:
             realm.ledger.mark_client(client.id, now_ms)
+        for session in finished:
+            record_session(realm, session, cause)
 
 
 def see(realm: Realm, session: SessionRecord) -> SessionRecord:

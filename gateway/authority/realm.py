@@ -15,6 +15,7 @@ from gateway.authority.store.grants import Grants
 from gateway.authority.store.ledger import Ledger
 from gateway.authority.store.models import JwtTemplate, SessionRecord
 from gateway.authority.versions import ApiVersion
+from gateway.authority.webhooks.outbox import Outbox
 from gateway.core.secret import Secret
 
 
@@ -46,6 +47,7 @@ class Realm:
     directory: Directory
     ledger: Ledger
     grants: Grants
+    outbox: Outbox
     clock: Callable[[], float]
 
     def now_ms(self) -> int:

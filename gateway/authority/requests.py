@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from gateway.authority.errors import Problem, Refusal
 from gateway.authority.return_urls import origin_of, parse_return_url
 from gateway.authority.versions import LATEST, ApiVersion
+from gateway.authority.webhooks.events import Cause
 from gateway.core.secret import Secret
 
 _BODY_LIMIT = 256 * 1024
@@ -106,6 +107,11 @@ def method_of(request: Request) -> str:
 def origin_header(request: Request) -> str | None:
     """The Origin header in canonical form, or None when there is none that names an origin."""
     return origin_of(request.headers.get("origin", ""))
+
+
+def cause_of(request: Request) -> Cause:
+    """The request as the cause of what it does, for the events that tell of it."""
+    return Cause(request.client.host if request.client else "", request.headers.get("user-agent", ""))
 
 
 def is_cross_origin(request: Request) -> bool:

@@ -16,7 +16,14 @@ from gateway.authority.backend.refresh import RefreshOrder, refresh
 from gateway.authority.errors import Problem, Refusal, answer
 from gateway.authority.fields import Field, read_fields
 from gateway.authority.realm import Realm, TokenOrder
-from gateway.authority.requests import origin_header, path_id, read_json, requested_version, require_secret_key
+from gateway.authority.requests import (
+    cause_of,
+    origin_header,
+    path_id,
+    read_json,
+    requested_version,
+    require_secret_key,
+)
 from gateway.authority.signing.keyring import Category, ForeignToken
 from gateway.authority.store.ledger import SessionFilter
 from gateway.authority.store.models import SessionRecord, Status
@@ -95,7 +102,9 @@ class BackendApi:
         with self._realm.database.transaction():
             client, _token = self._realm.ledger.add_client(self._realm.now_ms())
             organization = str(fields.get("active_organization_id", ""))
-            session = lifecycle.start_session(self._realm, str(fields["user_id"]), organization, client)
+            session = lifecycle.start_session(
+                self._realm, str(fields["user_id"]), organization, client, cause_of(request)
+            )
         return answer(backend_session(session, version))
 
     async def get_session(self, request: Request, version: ApiVersion) -> Response:
@@ -118,7 +127,7 @@ class BackendApi:
 
     async def revoke_session(self, request: Request, version: ApiVersion) -> Response:
         """End a session."""
-        session = lifecycle.finish(self._realm, self._session(request), Status.REVOKED)
+        session = lifecycle.finish(self._realm, self._session(request), Status.REVOKED, cause_of(request))
         return answer(backend_session(session, version))
 
     async def verify_session(self, request: Request, version: ApiVersion) -> Response:

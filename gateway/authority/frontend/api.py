@@ -11,7 +11,7 @@ from gateway.authority.errors import Problem, Refusal, answer
 from gateway.authority.frontend.returning import add_cookies
 from gateway.authority.frontend.visitor import require_visitor
 from gateway.authority.realm import Realm, TokenOrder
-from gateway.authority.requests import method_of, origin_header, path_id, read_form, requested_version
+from gateway.authority.requests import cause_of, method_of, origin_header, path_id, read_form, requested_version
 from gateway.authority.store.ledger import SessionFilter
 from gateway.authority.store.models import Client, SessionRecord, Status
 from gateway.authority.wire import frontend_client, frontend_session
@@ -59,7 +59,7 @@ async def client_sessions(realm: Realm, request: Request) -> Response:
     found = require_visitor(realm, request).client
     if found is None:
         raise Refusal(Problem.CLIENT_NOT_FOUND)
-    lifecycle.finish_all(realm, found, Status.REMOVED)
+    lifecycle.finish_all(realm, found, Status.REMOVED, cause_of(request))
     response = answer({"response": _client(realm, found), "client": None})
     add_cookies(response, realm.cookies.signed_out())
     return response
@@ -133,7 +133,7 @@ def _make_client(realm: Realm, request: Request) -> Response:
 
 def _finished(realm: Realm, request: Request, status: Status) -> Response:
     holder, found = _live_session(realm, request)
-    response = _wrapped(realm, holder, lifecycle.finish(realm, found, status))
+    response = _wrapped(realm, holder, lifecycle.finish(realm, found, status, cause_of(request)))
     add_cookies(response, realm.cookies.signed_out())
     return response
 

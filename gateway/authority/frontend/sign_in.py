@@ -12,7 +12,7 @@ from gateway.authority.errors import Problem, Refusal
 from gateway.authority.frontend.returning import add_cookies, allowed_return_url, redirect, return_after_change
 from gateway.authority.frontend.visitor import identify
 from gateway.authority.realm import Realm
-from gateway.authority.requests import is_cross_origin, read_form
+from gateway.authority.requests import cause_of, is_cross_origin, read_form
 from gateway.authority.return_urls import ReturnUrl
 from gateway.authority.store.models import Status
 from gateway.pages import notice, sign_in, sign_out
@@ -38,7 +38,9 @@ async def sign_in_action(realm: Realm, request: Request) -> Response:
     try:
         with realm.database.transaction():
             previous = identify(realm, request).client
-            signed_in = lifecycle.sign_in(realm, form.get("user_id", ""), form.get("organization_id", ""), previous)
+            signed_in = lifecycle.sign_in(
+                realm, form.get("user_id", ""), form.get("organization_id", ""), previous, cause_of(request)
+            )
             location = return_after_change(realm, url, signed_in.client) if url else ""
     except Refusal as refusal:
         users, redirect_url = _sign_in_users(realm), form.get("redirect_url", "")
@@ -82,7 +84,7 @@ async def sign_out_action(realm: Realm, request: Request) -> Response:
     url = _return_url(realm, form.get("redirect_url", ""))
     client = identify(realm, request).client
     if client is not None:
-        lifecycle.finish_all(realm, client, Status.ENDED)
+        lifecycle.finish_all(realm, client, Status.ENDED, cause_of(request))
     if url:
         location = return_after_change(realm, url, client) if client else url.text
         return redirect(location, 303, realm.cookies.signed_out())

@@ -126,12 +126,21 @@ class Ledger:
             )
         )
 
-    def finish_all(self, client_id: str, status: Status, now_ms: int) -> int:
-        """End every live session of a client; returns how many there were."""
-        return self._database.write(
-            f"UPDATE sessions SET status = :status, updated_at = :now WHERE client_id = :id AND {_LIVE}",  # noqa: S608
+    def finish_all(self, client_id: str, status: Status, now_ms: int) -> list[SessionRecord]:
+        """End every live session of a client; returns them as they are afterwards, in the order of their beginning."""
+        rows = self._database.rows(
+            f"UPDATE sessions SET status = :status, updated_at = :now WHERE client_id = :id AND {_LIVE}"  # noqa: S608
+            " RETURNING *, status AS status_now",
             {"id": client_id, "status": status, "now": now_ms},
         )
+        return [_session(row) for row in sorted(rows, key=lambda row: int(row["seq"]))]
+
+    def last_sign_in_ms(self, user_id: str) -> int | None:
+        """When the newest session of a user began; None when there never was one."""
+        row = self._database.row(
+            "SELECT MAX(created_at) AS newest FROM sessions WHERE user_id = :user_id", {"user_id": user_id}
+        )
+        return row["newest"] if row else None
 
     def mark_active(self, session_id: str, now_ms: int, abandon_at_ms: int) -> None:
         """Note that the user was seen; a clock that was set back does not make the session older."""

@@ -56,4 +56,23 @@ CREATE TABLE handshakes (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX handshakes_by_age ON handshakes (expire_at);
 """,
+    """
+CREATE TABLE webhook_endpoints (
+    id TEXT PRIMARY KEY, url TEXT NOT NULL UNIQUE, secret TEXT NOT NULL, event_types TEXT NOT NULL,
+    disabled_because TEXT, created_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE webhook_messages (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, event_type TEXT NOT NULL, subject TEXT NOT NULL,
+    body TEXT NOT NULL, created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX webhook_messages_by_age ON webhook_messages (created_at);
+CREATE TABLE webhook_deliveries (
+    message_seq INTEGER NOT NULL REFERENCES webhook_messages (seq), endpoint_id TEXT NOT NULL, state TEXT NOT NULL,
+    attempts INTEGER NOT NULL, due_at INTEGER NOT NULL, lease TEXT, attempted_at INTEGER, outcome TEXT,
+    PRIMARY KEY (message_seq, endpoint_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX webhook_deliveries_waiting ON webhook_deliveries (endpoint_id, due_at, message_seq)
+    WHERE state = 'waiting';
+CREATE INDEX webhook_deliveries_over ON webhook_deliveries (state, attempted_at) WHERE state <> 'waiting';
+""",
 )
