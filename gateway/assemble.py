@@ -37,6 +37,7 @@ from gateway.core.token_class import has_machines
 from gateway.core.tokens import Expectations
 from gateway.core.trust import Trust
 from gateway.ports import Clock, Journal, SessionsApi
+from gateway.sessions.backoff import Backoff
 from gateway.sessions.client import SessionsClient
 from gateway.sessions.machine_tokens import MachineTokensClient
 from gateway.surfaces.gate import Gate
@@ -122,8 +123,13 @@ def build(
     secret_key = instance.secret_key
     client = SessionsClient(secret_key, api_url=instance.api_url, transport=transport) if secret_key else None
     load = client.jwks if client else public_jwks(keys_address(instance), transport)
+    # A browser waits for these calls: an API that is not there is told at once, and the handshake is the second try.
+    once = Backoff(attempts=1)
+    trader = (
+        SessionsClient(secret_key, api_url=instance.api_url, transport=transport, backoff=once) if secret_key else None
+    )
     keys = _keys(settings, load, verified.clear, timer, key_file(settings, clock, writes=writes))
-    api = _sessions_api(settings, client, timer, folder)
+    api = _sessions_api(settings, trader, timer, folder)
     authenticator = Authenticator(
         rules(settings),
         keys,

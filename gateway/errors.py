@@ -7,8 +7,8 @@
     │   └── MachinesUnavailable the API does not say whether a machine token is good
     ├── SessionsApiError        a call to the Sessions API did not succeed
     │   ├── ApiAnswered         the API answered, and not as it was asked to
-    │   │   ├── ApiRefused      with a list of errors
-    │   │   └── ApiFailed       with another 4XX or 5XX
+    │   │   ├── ApiRefused      400, 401, 404, 410 or 422 with its list of errors
+    │   │   └── ApiFailed       any other 4XX or 5XX, or an answer that is not what was promised
     │   ├── ApiUnreachable      there was no usable answer at all
     │   └── AskedElsewhere      another process asks, and has no answer yet
     ├── StoreUnavailable        the store that workers and hosts share cannot be reached
@@ -104,15 +104,24 @@ class ApiAnswered(SessionsApiError):
 
     Attributes:
         status: the HTTP status.
+        errors: what the API lists; always some in :class:`ApiRefused`, often none in :class:`ApiFailed`.
         trace_id: what the API's operators ask for; may be empty.
         retry_after_s: seconds from the ``Retry-After`` header, or None.
     """
 
-    def __init__(self, status: int, text: str, trace_id: str, retry_after_s: float | None) -> None:
+    def __init__(
+        self, status: int, errors: Sequence[ApiErrorItem], text: str, trace_id: str, retry_after_s: float | None
+    ) -> None:
         self.status = status
+        self.errors = tuple(errors)
         self.trace_id = trace_id
         self.retry_after_s = retry_after_s
         super().__init__(f"HTTP {status}{text}")
+
+    @property
+    def code(self) -> str:
+        """The code of the first error, which is the one that SDKs report; empty where there is none."""
+        return self.errors[0].code if self.errors else ""
 
     @property
     def knows_nothing(self) -> bool:
@@ -121,35 +130,35 @@ class ApiAnswered(SessionsApiError):
 
 
 class ApiRefused(ApiAnswered):
-    """The API answered with its list of errors.
-
-    Attributes:
-        errors: the entries, at least one.
-    """
+    """The API refused what was asked, with its list of errors: 400, 401, 404, 410 or 422."""
 
     def __init__(
         self, status: int, errors: Sequence[ApiErrorItem], trace_id: str = "", retry_after_s: float | None = None
     ) -> None:
-        self.errors = tuple(errors)
-        first = self.errors[0]
-        super().__init__(status, f" {first.code}: {first.long_message or first.message}", trace_id, retry_after_s)
-
-    @property
-    def code(self) -> str:
-        """The code of the first error, which is the one that SDKs report."""
-        return self.errors[0].code
+        super().__init__(status, errors, _first(errors), trace_id, retry_after_s)
 
 
 class ApiFailed(ApiAnswered):
-    """The API answered 4XX or 5XX without a list of errors, or 2XX with a body that is not what it promises.
+    """The API failed: 3XX, another 4XX, 5XX, or 2XX with a body that is not what it promises.
 
     Attributes:
         detail: what is wrong; never holds what the API answered.
     """
 
-    def __init__(self, status: int, detail: str, trace_id: str = "", retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        trace_id: str = "",
+        retry_after_s: float | None = None,
+        errors: Sequence[ApiErrorItem] = (),
+    ) -> None:
         self.detail = detail
-        super().__init__(status, f": {detail}", trace_id, retry_after_s)
+        super().__init__(status, errors, _first(errors) if errors else f": {detail}", trace_id, retry_after_s)
+
+
+def _first(errors: Sequence[ApiErrorItem]) -> str:
+    return f" {errors[0].code}: {errors[0].long_message or errors[0].message}"
 
 
 class ApiUnreachable(SessionsApiError):
@@ -163,6 +172,11 @@ class ApiUnreachable(SessionsApiError):
         self.cause = cause
         self.detail = detail
         super().__init__(f"{cause}: {detail}")
+
+    @property
+    def is_unsent(self) -> bool:
+        """Whether nothing of the request can have reached the API, so that even a POST may be sent again."""
+        return self.cause in {"dns", "connect"}
 
 
 class AskedElsewhere(SessionsApiError):

@@ -22,7 +22,7 @@ from gateway.core.digest import digest
 from gateway.core.reasons import RefreshFailure
 from gateway.core.settings_model import RefreshSettings
 from gateway.core.verdict import NeedRefresh, RefreshAnswer
-from gateway.errors import ApiAnswered, ApiFailed, ApiRefused, ApiUnreachable, AskedElsewhere, SessionsApiError
+from gateway.errors import ApiAnswered, ApiFailed, ApiUnreachable, AskedElsewhere, SessionsApiError
 from gateway.ports import Clock, SessionsApi
 
 SHARED_S = 10
@@ -171,16 +171,16 @@ def _judge(error: SessionsApiError) -> _Trade:
         return _Trade(tail, Outcome.FAILED)
     if error.status < 400 or error.status in _NOT_THE_CLIENTS:
         return _Trade(tail)
-    is_ours = isinstance(error, ApiRefused) and error.code in _OUR_KEY
+    is_ours = error.code in _OUR_KEY
     return _Trade(tail, Outcome.ANSWERED, is_refusal=not is_ours)
 
 
 def _tail(error: SessionsApiError) -> str:
     """Return the tail of the reason for a call that did not succeed (request-authentication section 12)."""
     match error:
-        case ApiRefused(code="unexpected_error"):
+        case ApiAnswered(code="unexpected_error"):
             return RefreshFailure.FETCH_ERROR
-        case ApiRefused(code=code) if code:
+        case ApiAnswered(code=code) if code:
             return code
         case ApiFailed(status=status) if status == 204 or status >= 300:
             return RefreshFailure.UNEXPECTED_BAPI_ERROR

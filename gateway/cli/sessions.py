@@ -89,7 +89,7 @@ def list_(  # noqa: PLR0913, PLR0917 - one for each option
     if page.data:
         print_sessions(page.data)
     shown = skipped + len(page.data)
-    more = f"; more with --offset {shown} or --all" if page.data and shown < page.total_count else ""
+    more = f"; more with --offset {shown} or --all" if page.data and shown < (page.total_count or 0) else ""
     click.echo(f"{len(page.data)} of {page.total_count} sessions{more}", err=True)
 
 

@@ -1,8 +1,9 @@
 """What an answer of the Sessions API means: the model that was promised, or one of the exceptions.
 
-Pure. Which exception: a list of errors is :class:`ApiRefused` whatever the status, because its first code is what
-callers act on; any other 3XX, 4XX, 5XX, and a 2XX that is not what the operation promises, is :class:`ApiFailed`; a 2XX
-whose JSON breaks off, or is a null or a number, is no answer: :class:`ApiUnreachable`.
+Pure. Which exception: a list of errors with a status that says what was wrong with the call (400, 401, 404, 410 or
+422) is :class:`ApiRefused`; any other 3XX, 4XX, 5XX is :class:`ApiFailed`, with the list if there is one, and so is a
+2XX that is not what the operation promises; a 2XX whose JSON breaks off, or is a null or a number, is no answer:
+:class:`ApiUnreachable`.
 """
 
 import json
@@ -17,6 +18,8 @@ from gateway.sessions.models import WrongShape
 from gateway.sessions.wire import Operation
 
 T = TypeVar("T")
+
+REFUSED_STATUSES = frozenset({400, 401, 404, 410, 422})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ def read_answer(operation: Operation[T], answer: Answer, now_s: float) -> T:
         now_s: Unix time in seconds, for a ``Retry-After`` that is a date.
 
     Raises:
-        ApiRefused: the API answered with its list of errors.
+        ApiRefused: the API refused, with its list of errors.
         ApiFailed: it answered anything else than the operation promises.
         ApiUnreachable: there is no usable answer.
     """
@@ -73,13 +76,13 @@ def refusal(operation: Operation[T], answer: Answer, now_s: float) -> SessionsAp
     retry_after_s = read_retry_after(answer.headers.get("retry-after", ""), now_s)
     trace_id = _trace_id(answer, document)
     errors = _read_errors(document) if answer.status >= 400 else ()
-    if errors:
+    if errors and answer.status in REFUSED_STATUSES:
         return ApiRefused(answer.status, errors, trace_id, retry_after_s)
     if 300 <= answer.status < 400:
         detail = f"{operation.name}: the API redirects, which is not followed with a secret key; check the API URL"
     else:
-        detail = f"{operation.name}: the API answered without a list of errors"
-    return ApiFailed(answer.status, detail, trace_id, retry_after_s)
+        detail = f"{operation.name}: the API answered with{'' if errors else 'out'} a list of errors"
+    return ApiFailed(answer.status, detail, trace_id, retry_after_s, errors)
 
 
 def is_json(operation: Operation[T], answer: Answer) -> bool:

@@ -4,6 +4,7 @@ Source: Backend API 2026-05-12. Rows, requests and answers are in :mod:`gateway.
 :mod:`gateway.sessions.answers`; here is only who may use them, in which order, and how often.
 """
 
+import re
 import warnings
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
@@ -11,9 +12,9 @@ from typing import Literal, Self, TypeVar, overload
 
 import httpx
 
-from gateway.core.instance import API_URL
+from gateway.core.instance import API_URL, API_VERSION
 from gateway.core.secret import Secret
-from gateway.errors import ConfigurationError, Fault, SessionsApiError
+from gateway.errors import ApiUnreachable, ConfigurationError, Fault, SessionsApiError
 from gateway.sessions import wire
 from gateway.sessions.answers import read_answer
 from gateway.sessions.backoff import Backoff
@@ -22,18 +23,21 @@ from gateway.sessions.transfer import exchange
 from gateway.version import __version__
 
 T = TypeVar("T")
+_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class SessionsClient:
     """Speaks to the Sessions API, the real one or the embedded one::
 
         async with SessionsClient(secret_key) as sessions:
-            async for session in sessions.iterate(user_id="user_...", status="active"):
+            active = [each async for each in sessions.iterate(user_id="user_...", status="active")]
+            for session in active:
                 await sessions.revoke(session.id)
 
     Every method raises :class:`~gateway.errors.ApiRefused`, :class:`~gateway.errors.ApiFailed` or
     :class:`~gateway.errors.ApiUnreachable`, and :class:`~gateway.sessions.wire.BadArgument` (also a ValueError) before
-    anything is sent. GETs are tried again as ``backoff`` says, a POST never is. Safe to share between tasks.
+    anything is sent. GETs are tried again as ``backoff`` says; what could act twice only where nothing of it was sent,
+    because the name did not resolve or the connection was refused. Safe to share between the tasks of one event loop.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class SessionsClient:
         secret_key: Secret | str,
         *,
         api_url: str = API_URL,
+        api_version: str = API_VERSION,
         timeout_s: float = 10.0,
         transport: httpx.AsyncBaseTransport | None = None,
         backoff: Backoff | None = None,
@@ -50,17 +55,21 @@ class SessionsClient:
         Args:
             secret_key: ``sk_test_…`` or ``sk_live_…``.
             api_url: the API without its ``/v1``; a path prefix is kept.
-            timeout_s: seconds for one attempt of one call, from resolving the name to the last byte.
+            api_version: the dated version that is asked for, ``YYYY-MM-DD``. An operation that ended earlier
+                (:meth:`verify`) asks for the last version that has it.
+            timeout_s: seconds for one attempt of one call, from resolving the name to the last byte. With the default
+                ``backoff`` a call ends after three of them and, where the API asks for patience, 20 seconds of waits.
             transport: what carries the requests, closed with the client; the default verifies certificates with
                 certifi's roots, pools connections and ignores the environment.
-            backoff: how failed GETs are tried again.
+            backoff: how failed calls are tried again.
 
         Raises:
-            ConfigurationError: the key or the URL cannot be used.
+            ConfigurationError: the key, the URL, the version or the time-out cannot be used.
         """
         self._secret_key = checked_key(secret_key)
         self._base = checked_base(api_url)
-        self._timeout_s = timeout_s
+        self._api_version = _checked_version(api_version)
+        self._timeout_s = _checked_timeout(timeout_s)
         self._transport = transport or httpx.AsyncHTTPTransport(trust_env=False)
         self._backoff = backoff or Backoff()
         self._user_agent = f"session-gateway/{__version__}"
@@ -126,8 +135,8 @@ class SessionsClient:
                 yield session
             offset += len(page.data)
             # A page with nothing new ends it even when the count says otherwise, or a server that ignores the offset
-            # would keep us here for ever.
-            if not new or offset >= page.total_count:
+            # would keep us here for ever. Without a count it is the only end: a service may cut pages shorter.
+            if not new or (page.total_count is not None and offset >= page.total_count):
                 return
             previous = frozenset(session.id for session in page.data)
 
@@ -150,7 +159,8 @@ class SessionsClient:
         expired_token: str,
         refresh_token: str,
         request_origin: str,
-        request_headers: Mapping[str, Sequence[str]],
+        request_headers: Mapping[str, Sequence[str]] | None = None,
+        request_originating_ip: str | None = None,
         format: Literal["cookie"] = "cookie",
         suffixed_cookies: bool = False,
         timeout_s: float | None = None,
@@ -164,7 +174,8 @@ class SessionsClient:
         expired_token: str,
         refresh_token: str,
         request_origin: str,
-        request_headers: Mapping[str, Sequence[str]],
+        request_headers: Mapping[str, Sequence[str]] | None = None,
+        request_originating_ip: str | None = None,
         format: Literal["token"],
         suffixed_cookies: bool = False,
         timeout_s: float | None = None,
@@ -177,14 +188,15 @@ class SessionsClient:
         expired_token: str,
         refresh_token: str,
         request_origin: str,
-        request_headers: Mapping[str, Sequence[str]],
+        request_headers: Mapping[str, Sequence[str]] | None = None,
+        request_originating_ip: str | None = None,
         format: Literal["cookie", "token"] = "cookie",  # noqa: A002 - the API's own name
         suffixed_cookies: bool = False,
         timeout_s: float | None = None,
     ) -> RefreshedCookies | Token:
         """Trade an expired session token and a refresh token for a new session token.
 
-        Any refusal is :class:`~gateway.errors.ApiRefused` with status 401 and means: go through a handshake.
+        A refusal of the trade is :class:`~gateway.errors.ApiRefused` with status 401 and means: go through a handshake.
 
         Args:
             session_id: the ``sid`` of the expired token.
@@ -192,17 +204,21 @@ class SessionsClient:
             refresh_token: the value of the refresh cookie.
             request_origin: origin of the browser's request, the same as the token's ``azp``.
             request_headers: the browser's headers, lower-case name to values.
+            request_originating_ip: the browser's address.
             format: ``cookie`` for Set-Cookie values, ``token`` for the token alone.
             suffixed_cookies: ask for cookies with the instance's suffix.
             timeout_s: seconds for this call instead of the client's own.
         """
-        body = {
+        body: dict[str, object] = {
             "format": format,
             "expired_token": expired_token,
             "refresh_token": refresh_token,
             "request_origin": request_origin,
-            "request_headers": {name: [*values] for name, values in request_headers.items()},
         }
+        if request_headers is not None:
+            body["request_headers"] = {name: [*values] for name, values in request_headers.items()}
+        if request_originating_ip is not None:
+            body["request_originating_ip"] = request_originating_ip
         segments = {"session_id": session_id}
         query = {"suffixed_cookies": "true" if suffixed_cookies else None}
         if format == "token":
@@ -271,14 +287,14 @@ class SessionsClient:
 
     async def _run(self, call: wire.Call[T], timeout_s: float | None = None) -> T:
         operation, backoff, attempt = call.operation, self._backoff, 1
+        bound_s = self._timeout_s if timeout_s is None else timeout_s
         while True:
             try:
-                answer = await exchange(
-                    self._transport, self._request(call), operation.name, timeout_s or self._timeout_s
-                )
+                answer = await exchange(self._transport, self._request(call), operation.name, bound_s)
                 return read_answer(operation, answer, backoff.now())
             except SessionsApiError as error:
-                wait_s = backoff.wait_s(error, attempt) if operation.repeatable else None
+                may_repeat = operation.repeatable or (isinstance(error, ApiUnreachable) and error.is_unsent)
+                wait_s = backoff.wait_s(error, attempt) if may_repeat else None
                 if wait_s is None:
                     raise
             await backoff.sleep(wait_s)
@@ -287,7 +303,10 @@ class SessionsClient:
     def _request(self, call: wire.Call[T]) -> httpx.Request:
         headers = {"Authorization": f"Bearer {self._secret_key.reveal()}", "User-Agent": self._user_agent}
         return httpx.Request(
-            call.operation.method, self._base + call.target, headers=headers | call.headers(), content=call.body
+            call.operation.method,
+            self._base + call.target,
+            headers=headers | call.headers(self._api_version),
+            content=call.body,
         )
 
 
@@ -311,6 +330,19 @@ def checked_key(secret_key: Secret | str) -> Secret:
             [Fault("secret_key", "", "holds a space, a line break or a character outside ASCII", "copy it again")]
         )
     return Secret(text)
+
+
+def _checked_version(api_version: str) -> str:
+    if _VERSION.fullmatch(api_version):
+        return api_version
+    fix = f"write the date of a version of the API, such as {API_VERSION}"
+    raise ConfigurationError([Fault("api_version", repr(api_version), "is not a date like YYYY-MM-DD", fix)])
+
+
+def _checked_timeout(timeout_s: float) -> float:
+    if timeout_s > 0:  # not so for nan
+        return timeout_s
+    raise ConfigurationError([Fault("timeout_s", str(timeout_s), "is not above 0", "write seconds, such as 10")])
 
 
 def checked_base(api_url: str) -> str:

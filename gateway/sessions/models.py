@@ -76,16 +76,22 @@ class Session:
     updated_at_ms: int
     last_active_organization_id: str | None = None
     latest_activity: SessionActivity | None = None
-    actor: Mapping[str, object] | None = None
+    actor: Mapping[str, object] | None = field(default=None, hash=False)  # a mapping has no hash
     tasks: tuple[SessionTask, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SessionList:
-    """One page of sessions, newest first, and how many match in all."""
+    """One page of sessions, newest first, and how many match in all.
+
+    Attributes:
+        data: the sessions.
+        total_count: None where the service answers with a plain array, which is all that the published specification
+            shows; the real service and the embedded authority tell it.
+    """
 
     data: tuple[Session, ...]
-    total_count: int
+    total_count: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +133,19 @@ def read_session(value: object) -> Session:
 
 
 def read_session_list(value: object) -> SessionList:
-    """Read the answer to ``paginated=true``, which is ``{"data": [...], "total_count": N}``."""
+    """Read the answer to ``paginated=true``, which is ``{"data": [...], "total_count": N}``, or a plain array."""
+    if isinstance(value, list):
+        return SessionList(_read_sessions(value), None)
     fields = _mapping(value)
-    data = tuple(_at(f"data[{i}]", read_session, item) for i, item in enumerate(array(fields, "data")))
+    data = _read_sessions(array(fields, "data"))
     total_count = _integer(fields, "total_count")
     if total_count < 0:
         raise WrongShape("total_count is negative")
     return SessionList(data, total_count)
+
+
+def _read_sessions(items: list[object]) -> tuple[Session, ...]:
+    return tuple(_at(f"data[{i}]", read_session, item) for i, item in enumerate(items))
 
 
 def read_token(value: object) -> Token:

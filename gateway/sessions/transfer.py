@@ -3,13 +3,14 @@
 It speaks to the transport and not to ``httpx.AsyncClient``: without the client there is no cookie jar to carry one
 caller's cookies to another, no redirect to take the secret key elsewhere, and no proxy or credentials taken from the
 environment.
+
+Our exceptions have no cause and no context: in the frames behind httpx's lies the request with its key, and whatever
+prints or reports local variables would show it.
 """
 
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx
 
@@ -33,16 +34,39 @@ async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, 
         ApiUnreachable: there is no whole answer.
         ApiFailed: the answer is larger than MAX_BODY_BYTES, or compressed although nobody asked for it.
     """
-    with _as_ours(name, timeout_s):
+    outcome = await _outcome(transport, request, name, timeout_s)
+    if isinstance(outcome, Answer):
+        return outcome
+    raise outcome
+
+
+async def _outcome(
+    transport: httpx.AsyncBaseTransport, request: httpx.Request, name: str, timeout_s: float
+) -> Answer | ApiUnreachable | ApiFailed:
+    """Return what httpx and the event loop raise as ours, without their texts: one quotes headers."""
+    try:
         # One time-out over everything: httpx's own bound single reads, and a dripping server never exceeds them.
         async with asyncio.timeout(timeout_s):
-            response = await transport.handle_async_request(request)
-            if not isinstance(response.stream, httpx.AsyncByteStream):
-                raise TypeError("the transport must answer with an asynchronous stream")
-            try:
-                body = await _read_body(response, response.stream)
-            finally:
-                await response.aclose()
+            return await _answer(transport, request)
+    except ApiFailed as failed:
+        return failed.with_traceback(None)
+    except (TimeoutError, httpx.TimeoutException):
+        return ApiUnreachable("timeout", f"{name}: no whole answer within {timeout_s:g} s")
+    except httpx.ConnectError as error:
+        cause, detail = _connect_cause(error)
+        return ApiUnreachable(cause, f"{name}: {detail}")
+    except httpx.RequestError as error:
+        return ApiUnreachable("protocol", f"{name}: the transfer broke off ({type(error).__name__})")
+
+
+async def _answer(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> Answer:
+    response = await transport.handle_async_request(request)
+    if not isinstance(response.stream, httpx.AsyncByteStream):
+        raise TypeError("the transport must answer with an asynchronous stream")
+    try:
+        body = await _read_body(response, response.stream)
+    finally:
+        await response.aclose()
     return Answer(response.status_code, {key.lower(): value for key, value in response.headers.items()}, body)
 
 
@@ -55,20 +79,6 @@ async def _read_body(response: httpx.Response, stream: httpx.AsyncByteStream) ->
         if len(body) > MAX_BODY_BYTES:
             raise ApiFailed(response.status_code, f"the answer is larger than {MAX_BODY_BYTES} bytes")
     return bytes(body)
-
-
-@contextmanager
-def _as_ours(name: str, timeout_s: float) -> Iterator[None]:
-    """Turn what httpx and the event loop raise into ApiUnreachable, without their texts: one quotes headers."""
-    try:
-        yield
-    except (TimeoutError, httpx.TimeoutException) as error:
-        raise ApiUnreachable("timeout", f"{name}: no whole answer within {timeout_s:g} s") from error
-    except httpx.ConnectError as error:
-        cause, detail = _connect_cause(error)
-        raise ApiUnreachable(cause, f"{name}: {detail}") from error
-    except httpx.TransportError as error:
-        raise ApiUnreachable("protocol", f"{name}: the transfer broke off ({type(error).__name__})") from error
 
 
 def _connect_cause(error: BaseException) -> tuple[str, str]:

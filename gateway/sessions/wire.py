@@ -45,7 +45,7 @@ class Operation(Generic[T]):
         path: below ``/v1``, with the segments to be filled in braces.
         read: makes the model from the JSON of a 2XX answer; raises WrongShape.
         repeatable: doing it twice does no more than doing it once, so a failed call may be tried again.
-        api_version: the value of ``Clerk-API-Version``.
+        last_version: the last version of the API that has it; None = the newest has.
         exact_type: only ``Content-Type: application/json``, without parameters, counts as JSON.
     """
 
@@ -54,7 +54,7 @@ class Operation(Generic[T]):
     path: str
     read: Callable[[object], T] = field(repr=False)
     repeatable: bool = False
-    api_version: str = API_VERSION
+    last_version: str | None = None
     exact_type: bool = False
 
 
@@ -64,7 +64,7 @@ GET: Operation[Session] = Operation("get", "GET", "/sessions/{session_id}", read
 REVOKE: Operation[Session] = Operation("revoke", "POST", "/sessions/{session_id}/revoke", read_session)
 # Later versions do not have this operation: they answer 410 or 404.
 VERIFY: Operation[Session] = Operation(
-    "verify", "POST", "/sessions/{session_id}/verify", read_session, api_version="2024-10-01"
+    "verify", "POST", "/sessions/{session_id}/verify", read_session, last_version="2024-10-01"
 )
 # Whoever decides about a browser's request by this answer has to decide as the JavaScript SDK does, to which a
 # Content-Type with parameters is not JSON; what that costs is a handshake.
@@ -92,9 +92,14 @@ class Call(Generic[T]):
     body: bytes | None = field(default=None, repr=False)
     origin: str | None = None
 
-    def headers(self) -> dict[str, str]:
-        """Return the headers that depend on the call."""
-        headers = {"Accept": "application/json", "Clerk-API-Version": self.operation.api_version}
+    def headers(self, api_version: str = API_VERSION) -> dict[str, str]:
+        """Return the headers that depend on the call.
+
+        Args:
+            api_version: ``YYYY-MM-DD``; an operation that ended earlier is asked of the last version that has it.
+        """
+        version = min(api_version, self.operation.last_version or api_version)  # dates in this form compare as texts
+        headers = {"Accept": "application/json", "Clerk-API-Version": version}
         if self.body is not None:
             headers["Content-Type"] = "application/json"
         if self.origin is not None:

@@ -22,12 +22,19 @@ def read(body, status=200, operation=wire.GET, **headers):
     return read_answer(operation, Answer(status, {**JSON, **named}, content), NOW_S)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 415, 422, 429, 500, 503])
-def test_a_list_of_errors_is_a_refusal_whatever_the_status(status):
-    with pytest.raises(ApiRefused) as caught:
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        *((status, ApiRefused) for status in (400, 401, 404, 410, 422)),
+        *((status, ApiFailed) for status in (402, 403, 405, 409, 413, 415, 429, 500, 502, 503, 504)),
+    ],
+)
+def test_a_list_of_errors_reaches_the_caller_whatever_the_status(status, kind):
+    with pytest.raises(kind) as caught:
         read(error_body("some_code", "Nope", param_name="user_id"), status)
     error = caught.value
     assert (error.status, error.code, error.trace_id) == (status, "some_code", "trace_1")
+    assert str(error) == f"HTTP {status} some_code: Long: Nope"
     assert error.errors[0].message == "Nope"
     assert error.errors[0].long_message == "Long: Nope"
     assert error.errors[0].meta == (("param_name", "user_id"),)
@@ -80,7 +87,7 @@ def test_any_other_refusal_is_a_failure(status, body, content_type):
     with pytest.raises(ApiFailed) as caught:
         read(body, status, content_type=content_type, cf_ray="ray", retry_after="7")
     error = caught.value
-    assert (error.status, error.retry_after_s) == (status, 7.0)
+    assert (error.status, error.retry_after_s, error.errors, error.code) == (status, 7.0, (), "")
     assert "hidden" not in str(error)
     assert "Oops" not in str(error)
 

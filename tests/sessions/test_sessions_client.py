@@ -210,7 +210,7 @@ async def test_retry_after_is_obeyed():
 async def test_a_retry_after_beyond_patience_is_reported_at_once():
     naps = Naps(longest_wait_s=5.0)
     limited = json_answer(error_body("too_many_requests"), 429, Retry_After="60")
-    with pytest.raises(ApiRefused) as caught:
+    with pytest.raises(ApiFailed) as caught:
         await client_of(Tape(limited), backoff=naps.backoff).get(SESSION_ID)
     assert caught.value.retry_after_s == 60.0
     assert naps.waits_s == []
@@ -224,17 +224,27 @@ async def test_attempts_are_bounded_and_the_last_failure_is_raised():
     assert caught.value.status == 504
 
 
+ACTING = [
+    lambda client: client.create(USER_ID),
+    lambda client: client.revoke(SESSION_ID),
+    lambda client: client.create_token(SESSION_ID),
+    lambda client: client.create_token_from_template(SESSION_ID, "hasura"),
+    lambda client: client.refresh(SESSION_ID, **TRADE),
+    lambda client: client.handshake_payload("nonce"),
+]
+
+
+@pytest.mark.parametrize("call", ACTING)
 @pytest.mark.parametrize(
-    "call",
+    "failure",
     [
-        lambda client: client.create(USER_ID),
-        lambda client: client.revoke(SESSION_ID),
-        lambda client: client.create_token(SESSION_ID),
-        lambda client: client.refresh(SESSION_ID, **TRADE),
-        lambda client: client.handshake_payload("nonce"),
+        httpx.ConnectTimeout("slow"),
+        httpx.ReadError("reset"),
+        httpx.Response(429, headers={"Retry-After": "0"}),
+        httpx.Response(503, headers={"Retry-After": "0"}),
     ],
+    ids=["connect-timeout", "reset", "429", "503"],
 )
-@pytest.mark.parametrize("failure", [httpx.ConnectError("refused"), httpx.Response(503, headers={"Retry-After": "0"})])
 async def test_what_may_act_twice_is_never_tried_again(call, failure):
     tape = Tape(failure)
     with pytest.raises((ApiUnreachable, ApiFailed)):
@@ -318,3 +328,56 @@ async def test_a_transport_that_is_not_asynchronous_is_named_as_such():
 
     with pytest.raises(TypeError, match="asynchronous"):
         await client_of(Tape(httpx.Response(200, stream=Sync()))).get(SESSION_ID)
+
+
+async def test_an_array_in_the_place_of_a_page_is_gone_through_to_its_end():
+    pages = [[session(id="s1"), session(id="s2")], [session(id="s3")], []]
+    tape = Tape(*map(json_answer, pages))
+    found = [item.id async for item in client_of(tape).iterate(user_id=USER_ID, page_size=2)]
+    assert found == ["s1", "s2", "s3"]
+    assert [request.url.params["offset"] for request in tape.requests] == ["0", "2", "3"]
+
+
+@pytest.mark.parametrize("call", ACTING)
+async def test_even_what_may_act_twice_is_tried_again_where_nothing_was_sent(call):
+    naps = Naps()
+    tape = Tape(httpx.ConnectError("refused"), httpx.ConnectError("refused"), json_answer(error_body("no"), 404))
+    with pytest.raises(ApiRefused):
+        await call(client_of(tape, backoff=naps.backoff))
+    assert naps.waits_s == [0.25, 0.5]
+
+
+async def test_every_operation_names_one_version_and_verify_the_last_one_that_has_it():
+    tape = Tape(json_answer(SESSION), json_answer(SESSION), json_answer(SESSION), json_answer(SESSION))
+    for version in ("2025-04-10", "2021-02-05"):
+        client = client_of(tape, api_version=version)
+        await client.get(SESSION_ID)
+        with pytest.warns(DeprecationWarning, match="deprecated"):
+            await client.verify(SESSION_ID, "ey.token")
+    versions = [request.headers.get_list("clerk-api-version") for request in tape.requests]
+    assert versions == [["2025-04-10"], ["2024-10-01"], ["2021-02-05"], ["2021-02-05"]]
+    assert all("__clerk_api_version" not in str(request.url) for request in tape.requests)
+
+
+@pytest.mark.parametrize(
+    ("settings", "setting"),
+    [
+        ({"api_version": "latest"}, "api_version"),
+        ({"api_version": "2026-05-12\r\nX: y"}, "api_version"),
+        ({"timeout_s": 0}, "timeout_s"),
+        ({"timeout_s": -1.0}, "timeout_s"),
+        ({"timeout_s": float("nan")}, "timeout_s"),
+    ],
+)
+def test_a_version_and_a_timeout_that_cannot_be_used_are_refused_by_name(settings, setting):
+    with pytest.raises(ConfigurationError) as caught:
+        SessionsClient(KEY, **settings)
+    assert [fault.setting for fault in caught.value.faults] == [setting]
+
+
+async def test_refresh_may_tell_the_browser_s_address_and_leave_out_its_headers():
+    tape = Tape(json_answer(TOKEN))
+    trade = {name: value for name, value in TRADE.items() if name != "request_headers"}
+    await client_of(tape).refresh(SESSION_ID, **trade, request_originating_ip="192.0.2.7", format="token")
+    assert "request_headers" not in tape.sent
+    assert tape.sent["request_originating_ip"] == "192.0.2.7"

@@ -92,10 +92,23 @@ def test_list_carries_sessions_and_the_count_of_all_matches():
     assert page.total_count == 12
 
 
+def test_a_plain_array_is_a_list_that_does_not_tell_the_count():
+    page = read_session_list([SESSION])
+    assert ([found.id for found in page.data], page.total_count) == ([SESSION["id"]], None)
+
+
+def test_a_session_can_be_put_into_a_set_whoever_acts_in_it():
+    impersonated = read_session(session(actor={"sub": "user_admin"}))
+    assert {impersonated, read_session(session(actor={"sub": "user_admin"}))} == {impersonated}
+    with pytest.raises(AttributeError):
+        impersonated.status = "revoked"
+
+
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ([SESSION], "not an object"),
+        ("sessions", "not an object"),
+        ([SESSION, {}], r"data\[1\]: object is not 'session'"),
         ({"data": [SESSION]}, "total_count is not an integer"),
         ({"data": [], "total_count": -1}, "total_count is negative"),
         ({"data": {}, "total_count": 0}, "data is not an array"),
