@@ -13,7 +13,9 @@ from gateway.authority.store.database import Database
 from gateway.authority.store.directory import Directory
 from gateway.authority.store.founding import Founding, settle
 from gateway.authority.store.grants import Grants
+from gateway.authority.store.keychain import Keychain
 from gateway.authority.store.ledger import Ledger
+from gateway.authority.store.signing_keys import SigningKeys
 from gateway.authority.webhooks.outbox import Outbox
 from gateway.core.instance import PublishableKey
 from gateway.core.secret import Secret
@@ -51,6 +53,8 @@ class Authority:
         database = Database.open(config.database)
         try:
             identity = settle(database, config, founding, int(clock() * 1000))
+            signing_keys = SigningKeys(database, clock)
+            keys = Keychain(database, signing_keys, config.database, config.expired_token_age_limit_s)
         except BaseException:
             database.close()
             raise
@@ -58,7 +62,8 @@ class Authority:
             config=config,
             instance_id=identity.instance_id,
             secret_key=identity.secret_key,
-            keys=identity.keys,
+            keys=keys,
+            signing_keys=signing_keys,
             cookies=Cookies(config.publishable_key()),
             database=database,
             directory=Directory(database),
@@ -78,6 +83,11 @@ class Authority:
     def secret_key(self) -> Secret:
         """Opens the Backend API."""
         return self.realm.secret_key
+
+    @property
+    def signing_keys(self) -> SigningKeys:
+        """The keys that sign the tokens: generate, rotate, retire them while it serves."""
+        return self.realm.signing_keys
 
     @property
     def api_url(self) -> str:

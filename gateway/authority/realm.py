@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from gateway.authority.config import AuthorityConfig
 from gateway.authority.errors import Problem, Refusal
 from gateway.authority.frontend.cookies import Cookies
-from gateway.authority.signing.keyring import Category, KeyRing
+from gateway.authority.signing.keyring import Category
 from gateway.authority.signing.token_claims import TokenFacts, session_claims, template_claims
 from gateway.authority.store.database import Database
 from gateway.authority.store.directory import Directory
 from gateway.authority.store.grants import Grants
+from gateway.authority.store.keychain import Keychain
 from gateway.authority.store.ledger import Ledger
 from gateway.authority.store.models import JwtTemplate, SessionRecord
+from gateway.authority.store.signing_keys import SigningKeys
 from gateway.authority.versions import ApiVersion
 from gateway.authority.webhooks.outbox import Outbox
 from gateway.core.secret import Secret
@@ -41,7 +43,8 @@ class Realm:
     config: AuthorityConfig
     instance_id: str
     secret_key: Secret
-    keys: KeyRing
+    keys: Keychain
+    signing_keys: SigningKeys
     cookies: Cookies
     database: Database
     directory: Directory

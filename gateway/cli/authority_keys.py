@@ -1,28 +1,216 @@
-"""``gateway authority keys …``: the signing keys of an authority, on its file, while it runs or not."""
+"""``gateway authority keys …``: the signing keys of an authority, changed in its file, also while it serves.
+
+Decides what is asked before somebody is signed out, and what is printed: the keys to standard output, everything else
+to standard error.
+"""
 
 import json
-from datetime import UTC, datetime
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
+from gateway.authority.signing.key_life import MARGIN_S, OVERLAP_S, KeyRecord, Stage, moment
+from gateway.authority.store.database import Database
+from gateway.authority.store.ledger import Ledger, SessionFilter
+from gateway.authority.store.models import Status
+from gateway.authority.store.signing_keys import SigningKeys
 from gateway.cli.authority_database import database_option, open_database
+from gateway.cli.exit_codes import EPILOG
+
+_STYLES = {Stage.SIGNING: "green", Stage.PUBLISHED: "yellow", Stage.RETIRED: "dim"}
+_CONSEQUENCE = (
+    "Gateways and SDKs refuse what it signed from their next look at the keys on, after 5 minutes at most. "
+    "Browsers get new tokens through the handshake when a page is loaded; whatever else holds one is signed out"
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+_yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
-@click.group("keys")
+@click.group("keys", epilog=EPILOG)
 def command() -> None:
-    """List the keys that sign the tokens."""
+    """List, rotate and retire the keys that sign the tokens, without signing anybody out.
+
+    A key is published (in the JWKS, so that everybody gets to know it), then signing, then retiring (still in the
+    JWKS, because tokens that it signed are still good), then retired (gone). Exactly one key signs. An authority that
+    serves the file takes every change up by itself.
+
+    \b
+    The usual way, and the one for a key that others have:
+      gateway authority keys rotate --db authority.db     now
+      gateway authority keys retire --db authority.db     some day later
+      gateway authority keys replace --db authority.db    at once; signs people out
+    """
 
 
-@command.command("list")
+@command.command("list", epilog=EPILOG)
 @database_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-def list_(db: str, *, as_json: bool) -> None:
-    """List the signing keys, the one that signs first."""
+@click.option("--all", "is_all", is_flag=True, help="The retired ones too.")
+@_json_option
+def list_(db: str, *, is_all: bool, as_json: bool) -> None:
+    """List the keys, the oldest first.
+
+    \b
+    Example:
+      gateway authority keys list --db authority.db --json | jq -r '.data[] | select(.stage == "signing").kid'
+    """
+    with _opened(db) as (keys, _database):
+        _show(keys, is_all=is_all, as_json=as_json)
+
+
+@command.command("generate", epilog=EPILOG)
+@database_option
+@_json_option
+def generate(db: str, *, as_json: bool) -> None:
+    """Publish a new key, which signs nothing before 'rotate' takes it.
+
+    Not needed before 'rotate', which makes a key itself: this is for a key that should be known long before.
+    """
+    with _opened(db) as (keys, _database):
+        made = keys.generate()
+        click.echo(f"{made.kid} is published; 'rotate' lets it sign", err=True)
+        _show(keys, as_json=as_json)
+
+
+@command.command("rotate", epilog=EPILOG)
+@database_option
+@click.option(
+    "--sign-after",
+    "sign_after_s",
+    type=click.IntRange(0, 31_536_000),
+    default=OVERLAP_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the key is published before it signs; 0 is at once.",
+)
+@_json_option
+def rotate(db: str, *, sign_after_s: int, as_json: bool) -> None:
+    """Publish a new key now, and let it sign once everybody knows it. The key before it is retiring then.
+
+    Gateways and official SDKs look at the keys every 5 minutes, and what is between them may keep the answer for one
+    more. With --sign-after 0 they meet a key that they do not know, and ask for it: a gateway no more often than
+    its keys.cool_down_s (10 seconds), so tokens may be refused for so long. A key made by 'generate' is taken first.
+
+    \b
+    Example:
+      gateway authority keys rotate --db authority.db --sign-after 3600
+    """
+    with _opened(db) as (keys, _database):
+        chosen = keys.rotate(sign_after_s)
+        when = "signs from now on" if chosen.stage is Stage.SIGNING else f"signs from {_time(chosen.sign_at_ms)} on"
+        click.echo(
+            f"{chosen.kid} {when}; then 'retire' takes the key before it out, when it is no longer needed", err=True
+        )
+        _show(keys, as_json=as_json)
+
+
+@command.command("retire", epilog=EPILOG)
+@database_option
+@click.argument("kid", required=False)
+@click.option("--force", "is_forced", is_flag=True, help="Although tokens that it signed are good. Signs people out.")
+@_yes_option
+@_json_option
+def retire(db: str, kid: str | None, *, is_forced: bool, yes: bool, as_json: bool) -> None:
+    """Take a key out of the JWKS for good; without KID every one that is no longer needed.
+
+    A key is needed as long as a token that it signed is good, or may be traded for a new one. The authority notes the
+    last of them before it signs. A published key goes at any time, and a rotation to it with it.
+
+    \b
+    Examples:
+      gateway authority keys retire --db authority.db
+      gateway authority keys retire ins_2x9... --db authority.db --force
+    """
+    if is_forced and kid is None:
+        raise click.UsageError("--force needs a KID")
+    with _opened(db) as (keys, database):
+        if kid is None:
+            retired = keys.retire_unneeded()
+            click.echo(f"retired: {', '.join(retired)}" if retired else "no key can be retired yet", err=True)
+        else:
+            record = next((key for key in keys.records() if key.kid == kid), None)
+            if is_forced and record and record.stage is Stage.RETIRING and record.is_needed(keys.now_ms()):
+                until = moment(record.needed_until_s + MARGIN_S)
+                _confirm(f"{kid} is needed until {until}", database, keys.now_ms(), yes=yes)
+            keys.retire(kid, is_forced=is_forced)
+            click.echo(f"{kid} is retired", err=True)
+        _show(keys, as_json=as_json)
+
+
+@command.command("replace", epilog=EPILOG)
+@database_option
+@_yes_option
+@_json_option
+def replace(db: str, *, yes: bool, as_json: bool) -> None:
+    """Let a new key sign at once and retire all others: for keys that somebody else has, or that are damaged.
+
+    This signs people out. It also works when the authority refuses to start because of its keys.
+    """
+    with _opened(db) as (keys, database):
+        _confirm("All keys are replaced", database, keys.now_ms(), yes=yes)
+        made = keys.replace_all()
+        click.echo(f"{made.kid} signs from now on; all other keys are retired", err=True)
+        _show(keys, as_json=as_json)
+
+
+@contextmanager
+def _opened(db: str) -> Iterator[tuple[SigningKeys, Database]]:
     with open_database(db) as database:
-        rows = database.rows("SELECT kid, created_at, signs FROM signing_keys ORDER BY signs DESC, created_at DESC")
-    if as_json:
-        click.echo(json.dumps([dict(row) for row in rows], indent=2))
+        yield SigningKeys(database, time.time), database
+
+
+def _confirm(what: str, database: Database, now_ms: int, *, yes: bool) -> None:
+    """Ask on a terminal, not in a script."""
+    if yes or not sys.stdin.isatty():
         return
-    for row in rows:
-        created = datetime.fromtimestamp(row["created_at"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-        click.echo(f"{row['kid']}  {'signing' if row['signs'] else 'published'}  {created}")
+    sessions = Ledger(database).count(SessionFilter(status=Status.ACTIVE), now_ms)
+    click.confirm(f"{what}. {_CONSEQUENCE}. Sessions: {sessions}. Go on?", abort=True, err=True)
+
+
+def _show(keys: SigningKeys, *, as_json: bool, is_all: bool = False) -> None:
+    shown = [key for key in keys.records() if is_all or key.stage is not Stage.RETIRED]
+    if as_json:
+        click.echo(json.dumps({"data": [_as_json(key) for key in shown]}, indent=2))
+    else:
+        _print_table(shown, keys.now_ms())
+
+
+def _as_json(key: KeyRecord) -> dict[str, object]:
+    return {
+        "kid": key.kid,
+        "stage": key.stage.value,
+        "created_at": key.created_at_ms,
+        "sign_at": key.sign_at_ms,
+        "needed_until": key.needed_until_s * 1000 or None,
+        "retired_at": key.retired_at_ms,
+    }
+
+
+def _print_table(keys: list[KeyRecord], now_ms: int) -> None:
+    from rich.table import Table  # noqa: PLC0415 - scripts that ask for JSON do not need it
+    from rich.text import Text  # noqa: PLC0415
+
+    from gateway.cli.console import output  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("KEY", "STAGE", "PUBLISHED", "SIGNS FROM", "NEEDED"):
+        table.add_column(heading, no_wrap=True)
+    for key in keys:
+        stage = Text(key.stage.value, style=_STYLES.get(key.stage, ""))
+        table.add_row(Text(key.kid), stage, _time(key.created_at_ms), _time(key.sign_at_ms), _need(key, now_ms))
+    console = output()
+    # As wide as its content, never cut: an id is there to be copied.
+    console.width = max(console.width, console.measure(table).maximum)
+    console.print(table)
+
+
+def _need(key: KeyRecord, now_ms: int) -> str:
+    if key.stage is Stage.RETIRING:
+        return f"until {moment(key.needed_until_s + MARGIN_S)}" if key.is_needed(now_ms) else "no longer"
+    return {Stage.SIGNING: "it signs", Stage.PUBLISHED: "soon"}.get(key.stage, "no longer")
+
+
+def _time(unix_ms: int | None) -> str:
+    return "" if unix_ms is None else moment(unix_ms // 1000)

@@ -71,6 +71,11 @@ class Database:
                 raise
             self._connection.execute("COMMIT")
 
+    @property
+    def is_in_transaction(self) -> bool:
+        """Whether what is written now may still be undone."""
+        return self._connection.in_transaction
+
     def rows(self, sql: str, values: Values | None = None) -> list[sqlite3.Row]:
         """All rows of a query."""
         with self._lock:

@@ -8,11 +8,12 @@ import sqlite3
 from dataclasses import dataclass
 
 from gateway.authority.config import AuthorityConfig
-from gateway.authority.signing.keyring import KeyRing, SigningKey
+from gateway.authority.signing.keyring import SigningKey
 from gateway.authority.store.database import Database
 from gateway.authority.store.directory import Directory
 from gateway.authority.store.identifiers import new_id, new_secret
 from gateway.authority.store.seed import Seed, default_seed
+from gateway.authority.store.signing_keys import SigningKeys
 from gateway.core.secret import Secret
 from gateway.errors import ConfigurationError, Fault
 
@@ -54,7 +55,6 @@ class Identity:
 
     instance_id: str
     secret_key: Secret
-    keys: KeyRing
 
 
 def settle(database: Database, config: AuthorityConfig, founding: Founding | None, now_ms: int) -> Identity:
@@ -73,14 +73,12 @@ def settle(database: Database, config: AuthorityConfig, founding: Founding | Non
         if database.row("SELECT 1 FROM instance") is None:
             _found(database, config, founding or Founding.generate(config, now_ms))
         row = database.row("SELECT * FROM instance")
-        keys = database.rows("SELECT * FROM signing_keys ORDER BY signs DESC, created_at DESC")
     if row is None:
         raise AssertionError("an instance was just written")
     faults = _disagreements(config, row)
     if faults:
         raise ConfigurationError(faults)
-    ring = KeyRing([SigningKey.from_pem(key["kid"], key["private_pem"]) for key in keys])
-    return Identity(row["id"], Secret(row["secret_key"]), ring)
+    return Identity(row["id"], Secret(row["secret_key"]))
 
 
 def _found(database: Database, config: AuthorityConfig, founding: Founding) -> None:
@@ -94,14 +92,8 @@ def _found(database: Database, config: AuthorityConfig, founding: Founding) -> N
             "created_at": founding.founded_at_ms,
         },
     )
-    database.write(
-        "INSERT INTO signing_keys VALUES (:kid, :private_pem, :created_at, 1)",
-        {
-            "kid": founding.instance_id,
-            "private_pem": founding.signing_key.reveal(),
-            "created_at": founding.founded_at_ms,
-        },
-    )
+    keys = SigningKeys(database, lambda: founding.founded_at_ms / 1000)
+    keys.add_first(founding.instance_id, founding.signing_key, founding.founded_at_ms)
     founding.seed.plant(Directory(database))
 
 

@@ -75,4 +75,18 @@ CREATE INDEX webhook_deliveries_waiting ON webhook_deliveries (endpoint_id, due_
     WHERE state = 'waiting';
 CREATE INDEX webhook_deliveries_over ON webhook_deliveries (state, attempted_at) WHERE state <> 'waiting';
 """,
+    # Signing keys get a life. What earlier ones signed was not noted; the longest token lives for ten years.
+    """
+CREATE TABLE keys_with_a_life (
+    kid TEXT PRIMARY KEY, private_pem TEXT NOT NULL,
+    stage TEXT NOT NULL CHECK (stage IN ('published', 'signing', 'retiring', 'retired')),
+    created_at INTEGER NOT NULL, sign_at INTEGER, needed_until_s INTEGER NOT NULL, retired_at INTEGER
+) STRICT;
+INSERT INTO keys_with_a_life
+SELECT kid, private_pem, CASE signs WHEN 1 THEN 'signing' ELSE 'retiring' END, created_at, created_at,
+       CAST(strftime('%s', 'now') AS INTEGER) + 315360000, NULL
+FROM signing_keys;
+DROP TABLE signing_keys;
+ALTER TABLE keys_with_a_life RENAME TO signing_keys;
+""",
 )
