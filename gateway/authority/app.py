@@ -10,32 +10,23 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from gateway.authority.backend.api import BackendApi
-from gateway.authority.errors import Problem, Refusal
-from gateway.authority.frontend import api as frontend_api
+from gateway.authority import openapi
+from gateway.authority.backend import api as backend_api
+from gateway.authority.errors import Problem, Refusal, answer
+from gateway.authority.frontend import operations as frontend_operations
 from gateway.authority.frontend import sign_in
-from gateway.authority.frontend.handshake import handshake
 from gateway.authority.frontend.visitor import require_own_host
+from gateway.authority.operations import Operation, routes_of
 from gateway.authority.realm import Realm
+from gateway.authority.requests import requested_version
 
 _log = logging.getLogger("gateway.authority")
 
 _Handler = Callable[[Realm, Request], Awaitable[Response]]
-_SESSION = "/v1/client/sessions/{session_id}"
 
-# method, path, handler; every one of them is for browsers
-_BROWSER_ROUTES: tuple[tuple[tuple[str, ...], str, _Handler], ...] = (
-    (("GET",), "/v1/client/handshake", handshake),
-    (("GET", "PUT", "POST", "DELETE"), "/v1/client", frontend_api.client),
-    (("POST", "DELETE"), "/v1/client/sessions", frontend_api.client_sessions),
-    (("GET",), _SESSION, frontend_api.session),
-    (("POST",), f"{_SESSION}/touch", frontend_api.touch),
-    (("POST",), f"{_SESSION}/end", frontend_api.end),
-    (("POST",), f"{_SESSION}/remove", frontend_api.remove),
-    (("POST",), f"{_SESSION}/tokens", frontend_api.token),
-    (("POST",), f"{_SESSION}/tokens/{{template_name}}", frontend_api.template_token),
-    (("POST",), "/v1/dev_browser", frontend_api.dev_browser),
-)
+OPERATIONS: tuple[Operation, ...] = (*backend_api.OPERATIONS, *frontend_operations.OPERATIONS)
+"""Every operation of the API, in the order of the OpenAPI document."""
+
 _PAGES: tuple[tuple[str, str, _Handler], ...] = (
     ("GET", "/sign-in", sign_in.sign_in_page),
     ("POST", "/sign-in", sign_in.sign_in_action),
@@ -47,14 +38,10 @@ _PAGES: tuple[tuple[str, str, _Handler], ...] = (
 def build_app(realm: Realm) -> Starlette:
     """The application of one instance."""
 
-    async def jwks(request: Request) -> Response:
-        return await frontend_api.jwks(realm, request)
-
     routes = [
-        *BackendApi(realm).routes(),
-        Route("/.well-known/jwks.json", jwks),
+        *routes_of(realm, OPERATIONS),
+        Route("/openapi.json", _document),
         Route("/healthz", _health),
-        *(Route(path, _for_browsers(realm, handler), methods=methods) for methods, path, handler in _BROWSER_ROUTES),
         *(Route(path, _for_people(realm, handler), methods=[method]) for method, path, handler in _PAGES),
     ]
     app = Starlette(
@@ -68,16 +55,6 @@ def build_app(realm: Realm) -> Starlette:
     )
     app.router.redirect_slashes = False
     return app
-
-
-def _for_browsers(realm: Realm, handler: _Handler) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        if request.method == "HEAD":  # would do what GET does, and show nothing
-            raise Refusal(Problem.NO_SUCH_METHOD)
-        require_own_host(realm, request)
-        return await handler(realm, request)
-
-    return endpoint
 
 
 def _for_people(realm: Realm, handler: _Handler) -> Callable[[Request], Awaitable[Response]]:
@@ -95,6 +72,10 @@ async def _health(_request: Request) -> Response:
     return PlainTextResponse("ok\n", headers={"Cache-Control": "no-store"})
 
 
+async def _document(request: Request) -> Response:
+    return answer(openapi.document(OPERATIONS, requested_version(request)))
+
+
 async def _refused(_request: Request, error: Exception) -> Response:
     if not isinstance(error, Refusal):
         raise error
@@ -102,8 +83,9 @@ async def _refused(_request: Request, error: Exception) -> Response:
 
 
 async def _no_route(_request: Request, error: Exception) -> Response:
-    is_method = isinstance(error, HTTPException) and error.status_code == 405
-    return Refusal(Problem.NO_SUCH_METHOD if is_method else Problem.NO_SUCH_PATH).to_response()
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        return Refusal(Problem.NO_SUCH_METHOD, allow=(error.headers or {}).get("Allow", "")).to_response()
+    return Refusal(Problem.NO_SUCH_PATH).to_response()
 
 
 async def _no_database(request: Request, error: Exception) -> Response:

@@ -169,14 +169,23 @@ class Refusal(Exception):
         param: the parameter at fault; becomes ``meta.param_name``.
         session_id: the session concerned; becomes ``meta.session_id``.
         status: replaces the status of the row, for operations that document another one.
+        allow: the methods that an address takes; becomes the header ``Allow`` (RFC 9110 section 15.5.6).
         values: fill the braces of the long text.
     """
 
     def __init__(
-        self, problem: Problem, *, param: str = "", session_id: str = "", status: int | None = None, **values: object
+        self,
+        problem: Problem,
+        *,
+        param: str = "",
+        session_id: str = "",
+        status: int | None = None,
+        allow: str = "",
+        **values: object,
     ) -> None:
         self.problem = problem
         self.status = status or problem.value.status
+        self.headers: Mapping[str, str] = {"Allow": allow} if allow else {}
         self.long_message = problem.value.long_message.format(param=param, **values)
         self.meta: Mapping[str, str] = {
             name: value for name, value in (("param_name", param), ("session_id", session_id)) if value
@@ -194,7 +203,7 @@ class Refusal(Exception):
         if self.meta:
             error["meta"] = dict(self.meta)
         body = {"errors": [error], "clerk_trace_id": trace_id}
-        return answer(body, self.status, {"Clerk-Trace-Id": trace_id})
+        return answer(body, self.status, {"Clerk-Trace-Id": trace_id, **self.headers})
 
 
 def answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -23,11 +23,6 @@ class ApiVersion(StrEnum):
         """Whether a session shows what it still owes, and may be pending."""
         return self >= ApiVersion.V2025_03_12
 
-    @property
-    def has_verify(self) -> bool:
-        """Whether the deprecated verify operation still answers."""
-        return self <= ApiVersion.V2024_10_01
-
 
 # what a request without a version gets; the public documents leave it open
 LATEST = ApiVersion.V2026_05_12

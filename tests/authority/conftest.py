@@ -10,6 +10,7 @@ import pytest
 
 from gateway.authority import Authority, AuthorityConfig, Founding
 from gateway.core.instance import InstanceKind
+from tests.authority.documented import check_documented
 
 ORIGIN = "http://127.0.0.1:8001"
 APP = "http://127.0.0.1:8000"
@@ -123,9 +124,10 @@ def authority(config: AuthorityConfig, clock: Clock, founding: Founding) -> Iter
 @pytest.fixture
 async def world(authority: Authority, clock: Clock) -> AsyncIterator[World]:
     transport = httpx.ASGITransport(authority.app)
+    hooks = {"response": [check_documented]}
     key = {"Authorization": f"Bearer {authority.secret_key.reveal()}"}
     async with (
-        httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers=key) as api,
-        httpx.AsyncClient(transport=transport, base_url=ORIGIN) as browser,
+        httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers=key, event_hooks=hooks) as api,
+        httpx.AsyncClient(transport=transport, base_url=ORIGIN, event_hooks=hooks) as browser,
     ):
         yield World(authority, clock, api, browser)

@@ -2,28 +2,18 @@
 
 Decided here, where the public facts are silent: a list without ``user_id`` and ``client_id`` is answered; revoking a
 session that is over changes nothing and answers it as it is; no token is made from a session that is over (404); a
-session made here has a client of its own, which no browser holds.
+session made here has a client of its own, which no browser holds. docs/authority-api.md lists all such decisions.
 """
 
-from collections.abc import Awaitable, Callable
-
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from gateway.authority import lifecycle
-from gateway.authority.backend.refresh import RefreshOrder, refresh
+from gateway.authority.backend.refresh import REFUSALS, RefreshOrder, refresh
 from gateway.authority.errors import Problem, Refusal, answer
-from gateway.authority.fields import Field, read_fields
+from gateway.authority.fields import Field
+from gateway.authority.operations import Call, Operation
 from gateway.authority.realm import Realm, TokenOrder
-from gateway.authority.requests import (
-    cause_of,
-    origin_header,
-    path_id,
-    read_json,
-    requested_version,
-    require_secret_key,
-)
+from gateway.authority.requests import cause_of, origin_header, path_id
 from gateway.authority.signing.keyring import Category, ForeignToken
 from gateway.authority.store.ledger import SessionFilter
 from gateway.authority.store.models import SessionRecord, Status
@@ -31,188 +21,262 @@ from gateway.authority.versions import ApiVersion
 from gateway.authority.wire import backend_session
 from gateway.core.instance import InstanceKind
 
-_Operation = Callable[[Request, ApiVersion], Awaitable[Response]]
-_Endpoint = Callable[[Request], Awaitable[Response]]
+
+async def jwks(realm: Realm, _call: Call) -> Response:
+    """The public keys."""
+    return answer(realm.keys.jwks())
+
+
+async def list_sessions(realm: Realm, call: Call) -> Response:
+    """The sessions that match, newest first; with ``paginated=true`` in an envelope with their number."""
+    query, now_ms = call.query, realm.now_ms()
+    status, user_id, client_id = query["status"], query["user_id"], query["client_id"]
+    narrowed = SessionFilter(
+        user_id=None if user_id is None else str(user_id),
+        client_id=None if client_id is None else str(client_id),
+        status=Status(str(status)) if status else None,
+    )
+    found = realm.ledger.sessions(narrowed, int(str(query["limit"])), int(str(query["offset"])), now_ms)
+    data = [backend_session(session, call.version) for session in found]
+    if not query["paginated"]:
+        return answer(data)
+    return answer({"data": data, "total_count": realm.ledger.count(narrowed, now_ms)})
+
+
+async def create_session(realm: Realm, call: Call) -> Response:
+    """Begin a session for tests; production instances refuse."""
+    if realm.config.kind is InstanceKind.PRODUCTION:
+        raise Refusal(Problem.WRONG_ENVIRONMENT, kind=realm.config.kind)
+    with realm.database.transaction():
+        client, _token = realm.ledger.add_client(realm.now_ms())
+        organization = str(call.body.get("active_organization_id", ""))
+        cause = cause_of(call.request)
+        session = lifecycle.start_session(realm, str(call.body["user_id"]), organization, client, cause)
+    return answer(backend_session(session, call.version))
+
+
+async def get_session(realm: Realm, call: Call) -> Response:
+    """One session."""
+    return answer(backend_session(_session(realm, call), call.version))
+
+
+async def refresh_session(realm: Realm, call: Call) -> Response:
+    """Trade an expired token; a bad body is 400 here, by the specification."""
+    order = RefreshOrder(
+        session_id=path_id(call.request, "session_id"),
+        expired_token=str(call.body["expired_token"]),
+        refresh_token=str(call.body["refresh_token"]),
+        request_origin=str(call.body["request_origin"]),
+        as_cookies=call.body.get("format") == "cookie",
+        suffixed=bool(call.query["suffixed_cookies"]),
+        version=call.version,
+    )
+    return answer(refresh(realm, order))
+
+
+async def revoke_session(realm: Realm, call: Call) -> Response:
+    """End a session."""
+    session = lifecycle.finish(realm, _session(realm, call), Status.REVOKED, cause_of(call.request))
+    return answer(backend_session(session, call.version))
+
+
+async def verify_session(realm: Realm, call: Call) -> Response:
+    """Deprecated: say whether a token is a good one of this session."""
+    session = _session(realm, call)
+    if not session.is_live or not _is_token_of(realm, session, str(call.body.get("token", ""))):
+        raise Refusal(Problem.SESSION_TOKEN_INVALID, session_id=session.id)
+    return answer(backend_session(session, call.version))
+
+
+async def create_token(realm: Realm, call: Call) -> Response:
+    """Make a session token."""
+    session, order = _token_order(realm, call)
+    return answer({"object": "token", "jwt": realm.session_token(session, order, call.version)})
+
+
+async def create_token_from_template(realm: Realm, call: Call) -> Response:
+    """Make a token from a JWT template."""
+    session, order = _token_order(realm, call)
+    name = path_id(call.request, "template_name")
+    template = realm.directory.template(name)
+    if template is None:
+        raise Refusal(Problem.TEMPLATE_NOT_FOUND, name=name)
+    return answer({"object": "token", "jwt": realm.template_token(session, order, template)})
+
+
+async def handshake_payload(realm: Realm, call: Call) -> Response:
+    """Hand over the cookies of a handshake, once."""
+    directives = realm.grants.fetch_handshake(str(call.query["nonce"]), realm.now_ms())
+    if directives is None:
+        raise Refusal(Problem.NONCE_INVALID, param="nonce")
+    return answer({"directives": directives})
+
+
+def _session(realm: Realm, call: Call) -> SessionRecord:
+    session_id = path_id(call.request, "session_id")
+    session = realm.ledger.session(session_id, realm.now_ms())
+    if session is None:
+        raise Refusal(Problem.SESSION_NOT_FOUND, id=session_id)
+    return session
+
+
+def _token_order(realm: Realm, call: Call) -> tuple[SessionRecord, TokenOrder]:
+    session = _session(realm, call)
+    if not session.is_live:
+        raise Refusal(Problem.SESSION_OVER, session_id=session.id, state=session.status)
+    lifetime = call.body.get("expires_in_seconds")
+    order = TokenOrder(
+        azp=origin_header(call.request),
+        now_ms=realm.now_ms(),
+        lifetime_s=lifetime if isinstance(lifetime, int) else None,
+    )
+    return session, order
+
+
+def _is_token_of(realm: Realm, session: SessionRecord, token: str) -> bool:
+    try:
+        opened = realm.keys.open(token)
+    except ForeignToken:
+        return False
+    expires_at_s = opened.claims.get("exp")
+    is_fresh = isinstance(expires_at_s, int) and expires_at_s > realm.now_ms() // 1000
+    return is_fresh and opened.header.get("cat") == Category.SESSION and opened.claims.get("sid") == session.id
+
+
+PAGE = {
+    "paginated": Field("boolean", default=False, about="Answer an object with data and total_count, not a bare array."),
+    "limit": Field("integer", least=1, most=500, default=10, about="How many to answer at most."),
+    "offset": Field("integer", least=0, most=2**53, default=0, about="How many to skip first."),
+}
+"""The parameters of every list of the Backend API."""
 
 _LISTED = tuple(status.value for status in Status if status is not Status.PENDING)
-_LIFETIME = {"expires_in_seconds": Field("integer", least=30, most=315_360_000)}
-_CREATE = {"user_id": Field(required=True), "active_organization_id": Field()}
-_VERIFY = {"token": Field()}
-_REFRESH = {
-    "expired_token": Field(required=True),
-    "refresh_token": Field(required=True),
-    "request_origin": Field(required=True),
-    "request_headers": Field("object"),
-    "format": Field(choices=("token", "cookie")),
-    "request_originating_ip": Field(),
+_LIFETIME = {
+    "expires_in_seconds": Field(
+        "integer", least=30, most=315_360_000, about="Lifetime of the token in seconds, in place of the usual one."
+    )
 }
+_SESSION = "/v1/sessions/{session_id}"
+_NO_TOKEN = (Problem.SESSION_NOT_FOUND, Problem.SESSION_OVER, Problem.USER_NOT_FOUND)
 
-
-class BackendApi:
-    """What a backend with the secret key may ask."""
-
-    def __init__(self, realm: Realm) -> None:
-        self._realm = realm
-
-    def routes(self) -> list[Route]:
-        """All operations."""
-        session = "/v1/sessions/{session_id}"
-        table: list[tuple[str, str, _Operation]] = [
-            ("GET", "/v1/jwks", self.jwks),
-            ("GET", "/v1/sessions", self.list_sessions),
-            ("POST", "/v1/sessions", self.create_session),
-            ("GET", session, self.get_session),
-            ("POST", f"{session}/refresh", self.refresh_session),
-            ("POST", f"{session}/revoke", self.revoke_session),
-            ("POST", f"{session}/verify", self.verify_session),
-            ("POST", f"{session}/tokens", self.create_token),
-            ("POST", f"{session}/tokens/{{template_name}}", self.create_token_from_template),
-            ("GET", "/v1/clients/handshake_payload", self.handshake_payload),
-        ]
-        return [Route(path, self._guarded(operation), methods=[method]) for method, path, operation in table]
-
-    async def jwks(self, _request: Request, _version: ApiVersion) -> Response:
-        """The public keys."""
-        return answer(self._realm.keys.jwks())
-
-    async def list_sessions(self, request: Request, version: ApiVersion) -> Response:
-        """The sessions that match, newest first; with ``paginated=true`` in an envelope with their number."""
-        query, now_ms = request.query_params, self._realm.now_ms()
-        status = query.get("status")
-        if status is not None and status not in _LISTED:
-            raise Refusal(Problem.PARAM_INVALID, param="status", expected=f"must be one of {', '.join(_LISTED)}")
-        narrowed = SessionFilter(
-            user_id=query.get("user_id"),
-            client_id=query.get("client_id"),
-            status=Status(status) if status else None,
-        )
-        paginated = _boolean(request, "paginated")
-        limit, offset = _number(request, "limit", 10, 1, 500), _number(request, "offset", 0, 0, 2**53)
-        found = self._realm.ledger.sessions(narrowed, limit, offset, now_ms)
-        data = [backend_session(session, version) for session in found]
-        if not paginated:
-            return answer(data)
-        return answer({"data": data, "total_count": self._realm.ledger.count(narrowed, now_ms)})
-
-    async def create_session(self, request: Request, version: ApiVersion) -> Response:
-        """Begin a session for tests; production instances refuse."""
-        if self._realm.config.kind is InstanceKind.PRODUCTION:
-            raise Refusal(Problem.WRONG_ENVIRONMENT, kind=self._realm.config.kind)
-        fields = read_fields(await read_json(request), _CREATE)
-        with self._realm.database.transaction():
-            client, _token = self._realm.ledger.add_client(self._realm.now_ms())
-            organization = str(fields.get("active_organization_id", ""))
-            session = lifecycle.start_session(
-                self._realm, str(fields["user_id"]), organization, client, cause_of(request)
-            )
-        return answer(backend_session(session, version))
-
-    async def get_session(self, request: Request, version: ApiVersion) -> Response:
-        """One session."""
-        return answer(backend_session(self._session(request), version))
-
-    async def refresh_session(self, request: Request, version: ApiVersion) -> Response:
-        """Trade an expired token; a bad body is 400 here, by the specification."""
-        fields = read_fields(await read_json(request), _REFRESH, status=400)
-        order = RefreshOrder(
-            session_id=path_id(request, "session_id"),
-            expired_token=str(fields["expired_token"]),
-            refresh_token=str(fields["refresh_token"]),
-            request_origin=str(fields["request_origin"]),
-            as_cookies=fields.get("format") == "cookie",
-            suffixed=_boolean(request, "suffixed_cookies"),
-            version=version,
-        )
-        return answer(refresh(self._realm, order))
-
-    async def revoke_session(self, request: Request, version: ApiVersion) -> Response:
-        """End a session."""
-        session = lifecycle.finish(self._realm, self._session(request), Status.REVOKED, cause_of(request))
-        return answer(backend_session(session, version))
-
-    async def verify_session(self, request: Request, version: ApiVersion) -> Response:
-        """Deprecated: say whether a token is a good one of this session. Gone for later versions."""
-        if not version.has_verify:
-            raise Refusal(Problem.GONE)
-        session = self._session(request)
-        fields = read_fields(await read_json(request), _VERIFY, status=400)
-        if not session.is_live or not self._is_token_of(session, str(fields.get("token", ""))):
-            raise Refusal(Problem.SESSION_TOKEN_INVALID, session_id=session.id)
-        return answer(backend_session(session, version))
-
-    async def create_token(self, request: Request, version: ApiVersion) -> Response:
-        """Make a session token."""
-        session, order = await self._token_order(request)
-        return answer({"object": "token", "jwt": self._realm.session_token(session, order, version)})
-
-    async def create_token_from_template(self, request: Request, _version: ApiVersion) -> Response:
-        """Make a token from a JWT template."""
-        session, order = await self._token_order(request)
-        name = path_id(request, "template_name")
-        template = self._realm.directory.template(name)
-        if template is None:
-            raise Refusal(Problem.TEMPLATE_NOT_FOUND, name=name)
-        return answer({"object": "token", "jwt": self._realm.template_token(session, order, template)})
-
-    async def handshake_payload(self, request: Request, _version: ApiVersion) -> Response:
-        """Hand over the cookies of a handshake, once."""
-        nonce = request.query_params.get("nonce")
-        if not nonce:
-            raise Refusal(Problem.NONCE_MISSING, param="nonce")
-        directives = self._realm.grants.fetch_handshake(nonce, self._realm.now_ms())
-        if directives is None:
-            raise Refusal(Problem.NONCE_INVALID, param="nonce")
-        return answer({"directives": directives})
-
-    def _guarded(self, operation: _Operation) -> _Endpoint:
-        async def endpoint(request: Request) -> Response:
-            if request.method == "HEAD":  # would spend what GET hands over
-                raise Refusal(Problem.NO_SUCH_METHOD)
-            require_secret_key(request, self._realm.secret_key)
-            return await operation(request, requested_version(request))
-
-        return endpoint
-
-    def _session(self, request: Request) -> SessionRecord:
-        session_id = path_id(request, "session_id")
-        session = self._realm.ledger.session(session_id, self._realm.now_ms())
-        if session is None:
-            raise Refusal(Problem.SESSION_NOT_FOUND, id=session_id)
-        return session
-
-    async def _token_order(self, request: Request) -> tuple[SessionRecord, TokenOrder]:
-        session = self._session(request)
-        fields = read_fields(await read_json(request), _LIFETIME)
-        if not session.is_live:
-            raise Refusal(Problem.SESSION_OVER, session_id=session.id, state=session.status)
-        lifetime = fields.get("expires_in_seconds")
-        order = TokenOrder(
-            azp=origin_header(request),
-            now_ms=self._realm.now_ms(),
-            lifetime_s=lifetime if isinstance(lifetime, int) else None,
-        )
-        return session, order
-
-    def _is_token_of(self, session: SessionRecord, token: str) -> bool:
-        try:
-            opened = self._realm.keys.open(token)
-        except ForeignToken:
-            return False
-        expires_at_s = opened.claims.get("exp")
-        is_fresh = isinstance(expires_at_s, int) and expires_at_s > self._realm.now_ms() // 1000
-        return is_fresh and opened.header.get("cat") == Category.SESSION and opened.claims.get("sid") == session.id
-
-
-def _boolean(request: Request, name: str) -> bool:
-    text = request.query_params.get(name, "false").lower()
-    if text not in ("true", "false", "1", "0"):
-        raise Refusal(Problem.PARAM_INVALID, param=name, expected="must be true or false")
-    return text in ("true", "1")
-
-
-def _number(request: Request, name: str, default: int, least: int, most: int) -> int:
-    text = request.query_params.get(name, str(default))
-    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(most))
-    if not is_number or not least <= int(text) <= most:
-        raise Refusal(Problem.PARAM_INVALID, param=name, expected=f"must be between {least} and {most}")
-    return int(text)
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        name="GetJWKS",
+        method="GET",
+        path="/v1/jwks",
+        handler=jwks,
+        answer="JWKS",
+        about="The public keys that the instance's tokens are signed with.",
+    ),
+    Operation(
+        name="GetSessionList",
+        method="GET",
+        path="/v1/sessions",
+        handler=list_sessions,
+        answer="SessionList",
+        about="The sessions that match, the newest first.",
+        query={
+            "client_id": Field(about="Only sessions of this client."),
+            "user_id": Field(about="Only sessions of this user."),
+            "status": Field(choices=_LISTED, about="Only sessions that are so at this moment."),
+            **PAGE,
+        },
+    ),
+    Operation(
+        name="createSession",
+        method="POST",
+        path="/v1/sessions",
+        handler=create_session,
+        answer="Session",
+        about="Begin a session for tests. Production instances refuse it.",
+        body={
+            "user_id": Field(required=True, about="Whose session."),
+            "active_organization_id": Field(
+                about="Id or slug of the organization that is active in it.", not_in=(ApiVersion.V2025_03_12,)
+            ),
+        },
+        problems=(Problem.WRONG_ENVIRONMENT, Problem.USER_NOT_FOUND, Problem.ORGANIZATION_NOT_FOUND),
+    ),
+    Operation(
+        name="GetSession",
+        method="GET",
+        path=_SESSION,
+        handler=get_session,
+        answer="Session",
+        about="One session.",
+        problems=(Problem.SESSION_NOT_FOUND,),
+    ),
+    Operation(
+        name="RefreshSession",
+        method="POST",
+        path=f"{_SESSION}/refresh",
+        handler=refresh_session,
+        answer="SessionRefresh",
+        about="Trade an expired session token and a refresh token for a new session token. "
+        "Every 401 means: do a handshake.",
+        query={"suffixed_cookies": Field("boolean", default=False, about="Set the suffixed session cookie too.")},
+        body={
+            "expired_token": Field(required=True, about="The session token that has expired."),
+            "refresh_token": Field(required=True, about="The value of the refresh cookie."),
+            "request_origin": Field(required=True, about="Origin of the browser's request; must be the token's azp."),
+            "request_headers": Field("object", about="Headers of the browser's request, each with an array of values."),
+            "format": Field(choices=("token", "cookie"), about="What to answer; token if absent."),
+            "request_originating_ip": Field(about="Address of the browser."),
+        },
+        problems=REFUSALS,
+        faults_are=400,
+    ),
+    Operation(
+        name="RevokeSession",
+        method="POST",
+        path=f"{_SESSION}/revoke",
+        handler=revoke_session,
+        answer="Session",
+        about="End a session. One that is over already stays as it is.",
+        problems=(Problem.SESSION_NOT_FOUND,),
+    ),
+    Operation(
+        name="VerifySession",
+        method="POST",
+        path=f"{_SESSION}/verify",
+        handler=verify_session,
+        answer="Session",
+        about="The session, if the token is a good one of it. Verify the token's signature instead.",
+        body={"token": Field(about="A session token.")},
+        problems=(Problem.SESSION_NOT_FOUND, Problem.SESSION_TOKEN_INVALID),
+        faults_are=400,
+        until=ApiVersion.V2025_03_12,
+    ),
+    Operation(
+        name="CreateSessionToken",
+        method="POST",
+        path=f"{_SESSION}/tokens",
+        handler=create_token,
+        answer="Token",
+        about="A session token. The claim azp is the request's Origin header.",
+        body=_LIFETIME,
+        problems=_NO_TOKEN,
+    ),
+    Operation(
+        name="CreateSessionTokenFromTemplate",
+        method="POST",
+        path=f"{_SESSION}/tokens/{{template_name}}",
+        handler=create_token_from_template,
+        answer="Token",
+        about="A token made from a JWT template. The claim azp is the request's Origin header.",
+        body=_LIFETIME,
+        problems=(*_NO_TOKEN, Problem.TEMPLATE_NOT_FOUND),
+    ),
+    Operation(
+        name="GetHandshakePayload",
+        method="GET",
+        path="/v1/clients/handshake_payload",
+        handler=handshake_payload,
+        answer="HandshakePayload",
+        about="The cookies of a handshake, once.",
+        query={"nonce": Field(required=True, about="What the browser brought back from the handshake.")},
+        problems=(Problem.NONCE_INVALID,),
+        missing=Problem.NONCE_MISSING,
+    ),
+)
+"""All operations of this module."""

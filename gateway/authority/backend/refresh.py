@@ -22,6 +22,24 @@ from gateway.authority.versions import ApiVersion
 
 _CLOCK_TOLERANCE_S = 10
 
+REFUSALS = (
+    Problem.ORIGIN_INVALID,
+    Problem.EXPIRED_TOKEN_INVALID,
+    Problem.TOKEN_INELIGIBLE,
+    Problem.AZP_MISSING,
+    Problem.AZP_MISMATCH,
+    Problem.SID_MISSING,
+    Problem.SID_MISMATCH,
+    Problem.IAT_MISSING,
+    Problem.TOKEN_TOO_OLD,
+    Problem.REFRESH_SESSION_NOT_FOUND,
+    Problem.REFRESH_SESSION_INACTIVE,
+    Problem.REFRESH_USER_NOT_FOUND,
+    Problem.REFRESH_TOKEN_NOT_FOUND,
+    Problem.TOKEN_CONSUMED,
+)
+"""In the order of the checks."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshOrder:

@@ -19,7 +19,7 @@ from gateway.core.instance import InstanceKind
 
 _SHOWN_SESSIONS = 20
 _OFF_THE_CLIENT = (Status.REMOVED, Status.REPLACED)
-_INTENTS = ("focus", "select_session", "select_org")
+INTENTS = ("focus", "select_session", "select_org")
 
 
 async def jwks(realm: Realm, _request: Request) -> Response:
@@ -75,8 +75,8 @@ async def touch(realm: Realm, request: Request) -> Response:
     """Say that the user is there, and perhaps switch the organization."""
     holder, found = _live_session(realm, request)
     form = await read_form(request)
-    if form.get("intent") not in (None, "", *_INTENTS):
-        raise Refusal(Problem.PARAM_INVALID, param="intent", expected=f"must be one of {', '.join(_INTENTS)}")
+    if form.get("intent") not in (None, "", *INTENTS):
+        raise Refusal(Problem.PARAM_INVALID, param="intent", expected=f"must be one of {', '.join(INTENTS)}")
     with realm.database.transaction():
         if "active_organization_id" in form:
             found = lifecycle.switch_organization(realm, found, form["active_organization_id"])

@@ -7,16 +7,15 @@ in a cookie, because there the gateway shares the domain.
 
 from dataclasses import dataclass
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.authority import lifecycle
-from gateway.authority.errors import Problem, Refusal
+from gateway.authority.errors import Refusal
 from gateway.authority.frontend import cookies
 from gateway.authority.frontend.returning import allowed_return_url, redirect
 from gateway.authority.frontend.visitor import identify
+from gateway.authority.operations import Call
 from gateway.authority.realm import Realm, TokenOrder
-from gateway.authority.requests import requested_version
 from gateway.authority.return_urls import ReturnUrl
 from gateway.authority.signing.keyring import Category
 from gateway.authority.store.models import Client, SessionRecord
@@ -44,36 +43,31 @@ class HandshakeOrder:
     version: ApiVersion
 
     @classmethod
-    def read(cls, realm: Realm, request: Request) -> "HandshakeOrder":
+    def read(cls, realm: Realm, call: Call) -> "HandshakeOrder":
         """Read the query.
 
         Raises:
-            Refusal: a parameter is missing or wrong.
+            Refusal: the address cannot be returned to.
         """
-        query = request.query_params
-        if "redirect_url" not in query:
-            raise Refusal(Problem.QUERY_MISSING, param="redirect_url")
-        form = query.get("format", "token")
-        if form not in ("nonce", "token"):
-            raise Refusal(Problem.PARAM_INVALID, param="format", expected="must be nonce or token")
+        organization = call.query["organization_id"]
         return cls(
-            url=allowed_return_url(realm, query["redirect_url"]),
-            as_nonce=form == "nonce",
-            organization=query.get("organization_id"),
-            version=requested_version(request),
+            url=allowed_return_url(realm, str(call.query["redirect_url"])),
+            as_nonce=call.query["format"] == "nonce",
+            organization=None if organization is None else str(organization),
+            version=call.version,
         )
 
 
-async def handshake(realm: Realm, request: Request) -> Response:
+async def handshake(realm: Realm, call: Call) -> Response:
     """Answer a handshake with the way back.
 
     Raises:
-        Refusal: a parameter is missing or wrong.
+        Refusal: the address cannot be returned to.
     """
-    order = HandshakeOrder.read(realm, request)
+    order = HandshakeOrder.read(realm, call)
     own_cookies: list[str] = []
     with realm.database.transaction():
-        visitor = identify(realm, request)
+        visitor = identify(realm, call.request)
         client, dev_browser = visitor.client, visitor.dev_browser
         if realm.config.kind is InstanceKind.DEVELOPMENT:
             if client is None:

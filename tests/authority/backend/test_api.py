@@ -127,6 +127,12 @@ async def test_a_session_cannot_begin_in_an_organization_of_others(world):
     assert (await world.api.get("/v1/sessions")).json() == []
 
 
+async def test_the_draft_version_begins_no_session_in_an_organization(world):
+    body = {"user_id": world.users["Ada"], "active_organization_id": world.organization("Ada", "acme")}
+    answer = await world.api.post("/v1/sessions", json=body, headers={"Clerk-API-Version": "2025-03-12"})
+    assert (answer.status_code, code(answer)) == (422, "form_param_unknown")
+
+
 @pytest.mark.parametrize("config", [AuthorityConfig(origin="http://127.0.0.1:8001", kind=InstanceKind.PRODUCTION)])
 async def test_production_begins_no_sessions_from_outside(world):
     answer = await world.api.post("/v1/sessions", json={"user_id": world.users["Ada"]})
@@ -285,7 +291,7 @@ async def test_an_unknown_template_is_not_found(world):
     assert answer.json()["errors"][0]["long_message"] == "No JWT template exists with name: none"
 
 
-@pytest.mark.parametrize("version", ["2021-02-05", "2024-10-01"])
+@pytest.mark.parametrize("version", ["2021-02-05", "2024-10-01", "2025-03-12"])
 async def test_verify_still_serves_old_versions(world, version):
     session, other = await world.create(), await world.create()
     world.api.headers["Clerk-API-Version"] = version
@@ -330,12 +336,29 @@ async def test_handshake_payloads_need_a_good_nonce(world):
         ("GET", "/v1/sessions/", 404),
         ("DELETE", "/v1/sessions", 405),
         ("HEAD", "/v1/sessions", 405),
+        ("TRACE", "/v1/sessions/sess_1/tokens", 405),
+        ("FROB", "/v1/sessions", 405),
     ],
 )
 async def test_unknown_addresses_and_methods_are_told_in_json(world, method, path, status):
     answer = await world.api.request(method, path)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/sessions", "GET, POST"),
+        ("/v1/sessions/sess_1", "GET"),
+        ("/v1/sessions/sess_1/revoke", "POST"),
+        ("/v1/client", "GET, PUT, POST, DELETE"),
+    ],
+)
+@pytest.mark.parametrize("method", ["HEAD", "PATCH"])
+async def test_a_method_that_is_not_taken_is_told_which_ones_are(world, method, path, allowed):
+    answer = await world.browser.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
 async def test_a_database_that_fails_is_503(world):

@@ -248,6 +248,11 @@ async def test_a_bad_body_is_400_by_the_specification(holder, change, code):
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, code)
 
 
+async def test_a_bad_query_is_400_too(holder):
+    answer = await holder.trade(params={"suffixed_cookies": "maybe"})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "form_param_value_invalid")
+
+
 async def test_activity_puts_off_abandonment(world, holder):
     before = (await world.api.get(f"/v1/sessions/{holder.session_id}")).json()
     await holder.trade()
