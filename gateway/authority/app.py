@@ -2,7 +2,8 @@
 
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,6 +20,7 @@ from gateway.authority.frontend.visitor import require_own_host
 from gateway.authority.operations import Operation, routes_of
 from gateway.authority.realm import Realm
 from gateway.authority.requests import requested_version
+from gateway.authority.webhooks.delivery import Courier, delivering
 
 _log = logging.getLogger("gateway.authority")
 
@@ -36,7 +38,12 @@ _PAGES: tuple[tuple[str, str, _Handler], ...] = (
 
 
 def build_app(realm: Realm) -> Starlette:
-    """The application of one instance."""
+    """The application of one instance; webhooks are delivered during its lifespan."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with delivering(Courier(realm.outbox, realm.clock)):
+            yield
 
     routes = [
         *routes_of(realm, OPERATIONS),
@@ -52,6 +59,7 @@ def build_app(realm: Realm) -> Starlette:
             sqlite3.Error: _no_database,
             Exception: _failed,
         },
+        lifespan=lifespan,
     )
     app.router.redirect_slashes = False
     return app

@@ -16,6 +16,7 @@ from gateway.authority.store.grants import Grants
 from gateway.authority.store.keychain import Keychain
 from gateway.authority.store.ledger import Ledger
 from gateway.authority.store.signing_keys import SigningKeys
+from gateway.authority.webhooks.delivery import Courier
 from gateway.authority.webhooks.outbox import Outbox
 from gateway.core.instance import PublishableKey
 from gateway.core.secret import Secret
@@ -128,6 +129,12 @@ class Authority:
             ],
             "jwt_templates": directory.template_names(),
         }
+
+    async def deliver_webhooks(self) -> None:
+        """Make one attempt at every event that is due, for tests: a served application does so by itself."""
+        courier = Courier(self.realm.outbox, self.realm.clock)
+        await courier.deliver_due()
+        await courier.stop()
 
     def close(self) -> None:
         """Close the database; the application must not be used after that."""

@@ -117,15 +117,6 @@ class Outbox:
             )
         ]
 
-    def next_due_ms(self) -> int | None:
-        """When the next delivery is due, past or future; None when none waits."""
-        row = self._database.row(
-            "SELECT MIN((SELECT MIN(due_at) FROM webhook_deliveries"
-            " WHERE endpoint_id = webhook_endpoints.id AND state = 'waiting')) AS due FROM webhook_endpoints"
-            " WHERE disabled_because IS NULL"
-        )
-        return row["due"] if row else None
-
     def claim(self, endpoint_id: str, lease: str, now_ms: int, limit: int) -> list[Claim]:
         """Take what is due for an endpoint, the oldest first; nobody else gets it before the lease is over."""
         with self._database.transaction():
