@@ -1,25 +1,22 @@
 """``gateway sessions …``: the operations of the Sessions API for people and for scripts.
 
-Decides what is asked before something is undone, and what is printed: results go to standard output and everything
-else to standard error, so that ``--json`` and ``token`` can be piped.
+Decides what is printed: results go to standard output and everything else to standard error, so that ``--json`` and
+``token`` can be piped.
 """
 
 import json
-import sys
 import warnings
 from typing import Literal
 
 import click
 
+from gateway.cli import sessions_list, sessions_revoke
 from gateway.cli.sessions_access import Access, access_options, read_private
-from gateway.cli.sessions_view import plain, print_session, print_sessions
+from gateway.cli.sessions_view import plain
 from gateway.sessions.client import SessionsClient
-from gateway.sessions.models import RefreshedCookies, Session, SessionList, SessionStatus, Token, session_json
+from gateway.sessions.models import RefreshedCookies, Session, Token, session_json
 
-# The API does not filter by pending (parameter status of operation GetSessionList).
-_FILTERS = sorted(status.value for status in SessionStatus if status is not SessionStatus.PENDING)
 _LIFETIME_S = click.IntRange(30, 315_360_000)
-_PAGE_SIZE = 500
 
 
 @click.group("sessions")
@@ -33,64 +30,23 @@ def command() -> None:
     \b
     Examples:
       gateway sessions list --user user_2x9... --status active
-      gateway sessions revoke sess_2x9...
-      gateway sessions list --client client_2x9... --all --json | jq -r '.data[].id'
-      curl -H "Authorization: Bearer $(gateway sessions token sess_2x9...)" http://localhost:8000/
+      gateway sessions revoke sess_2x9... sess_3y0...
+      gateway sessions list --user user_2x9... --all --json | jq -r '.data[].id'
+      curl http://localhost:8000/ \\
+        -H "Authorization: Bearer $(gateway sessions token sess_2x9...)"
 
     \b
     Exit codes:
-      0  done
-      1  the API refused or failed
-      2  wrong usage or configuration
-      4  the API could not be reached
+      0    done
+      1    the API refused or failed, or nothing was done on your word
+      2    wrong usage or configuration
+      4    the API could not be reached
+      130  interrupted by Ctrl-C
     """
 
 
-@command.command("list")
-@click.option("--user", "user_id", metavar="ID", help="Only sessions of this user.")
-@click.option("--client", "client_id", metavar="ID", help="Only sessions of this client (device).")
-@click.option("--status", type=click.Choice(_FILTERS), help="Only sessions with this status.")
-@click.option("--limit", type=click.IntRange(1, 500), help="At most so many; 10 by default.")
-@click.option("--offset", type=click.IntRange(0), help="Skip so many first.")
-@click.option("--all", "is_all", is_flag=True, help="All of them, however many pages.")
-@access_options
-def list_(  # noqa: PLR0913, PLR0917 - one for each option
-    access: Access,
-    /,
-    user_id: str | None,
-    client_id: str | None,
-    status: str | None,
-    limit: int | None,
-    offset: int | None,
-    is_all: bool,
-) -> None:
-    """List sessions, newest first. The API wants --user or --client.
-
-    \b
-    Examples:
-      gateway sessions list --user user_2x9...
-      gateway sessions list --user user_2x9... --status active --all
-    """
-    if is_all and (limit is not None or offset is not None):
-        raise click.UsageError("--all cannot be combined with --limit or --offset")
-    filters = {"user_id": user_id, "client_id": client_id, "status": status}
-    skipped = offset or 0
-
-    async def fetch(client: SessionsClient) -> SessionList:
-        if not is_all:
-            return await client.list(**filters, limit=limit or 10, offset=skipped)
-        found = [session async for session in client.iterate(**filters, page_size=_PAGE_SIZE)]
-        return SessionList(tuple(found), len(found))
-
-    page = access.run(fetch)
-    if access.as_json:
-        _print_json({"data": [session_json(session) for session in page.data], "total_count": page.total_count})
-        return
-    if page.data:
-        print_sessions(page.data)
-    shown = skipped + len(page.data)
-    more = f"; more with --offset {shown} or --all" if page.data and shown < (page.total_count or 0) else ""
-    click.echo(f"{len(page.data)} of {page.total_count} sessions{more}", err=True)
+command.add_command(sessions_list.command)
+command.add_command(sessions_revoke.command)
 
 
 @command.command("get")
@@ -120,25 +76,6 @@ def create(access: Access, /, user_id: str, organization: str | None) -> None:
     _show(access, access.run(lambda client: client.create(user_id, active_organization_id=organization)))
 
 
-@command.command("revoke")
-@click.argument("session_id")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@access_options
-def revoke(access: Access, /, session_id: str, yes: bool) -> None:
-    """Revoke a session: its user must sign in again.
-
-    Asks first on a terminal, not in a script. Tokens that were minted live on until they expire, by default a minute
-    at most.
-
-    \b
-    Example:
-      gateway sessions revoke sess_2x9...
-    """
-    if not yes and sys.stdin.isatty():
-        click.confirm(f"Revoke session {plain(session_id)}? Its user must sign in again.", abort=True, err=True)
-    _show(access, access.run(lambda client: client.revoke(session_id)))
-
-
 @command.command("token")
 @click.argument("session_id")
 @click.option("--template", metavar="NAME", help="Use this JWT template of the instance.")
@@ -162,19 +99,21 @@ def token(access: Access, /, session_id: str, template: str | None, expires_in: 
     _print_token(access, access.run(mint))
 
 
-@command.command("verify", deprecated=True)
+@command.command("verify", short_help="Deprecated: ask the API whether a token is good.")
 @click.argument("session_id")
 @click.option("--token-file", metavar="FILE", help="The session token; - is standard input. Asked for if not given.")
 @access_options
 def verify(access: Access, /, session_id: str, token_file: str | None) -> None:
-    """Ask the API whether a token belongs to a session that is signed in.
+    """Deprecated: ask the API whether a token belongs to a session that is signed in.
 
-    The API has deprecated this: verify tokens by their signature.
+    The API has deprecated this operation and newer versions do not have it. Verify tokens by their signature, with the
+    keys of the instance's JWKS; the gateway and its middleware do.
 
     \b
     Example:
       gateway sessions verify sess_2x9... --token-file token.txt
     """
+    click.echo("warning: the API has deprecated this operation; verify tokens by their signature", err=True)
     session_token = read_private("token", token_file)
 
     async def ask(client: SessionsClient) -> Session:
@@ -185,7 +124,7 @@ def verify(access: Access, /, session_id: str, token_file: str | None) -> None:
     _show(access, access.run(ask))
 
 
-@command.command("refresh")
+@command.command("refresh", short_help="Trade an expired session token for a new one.")
 @click.argument("session_id")
 @click.option("--expired-token-file", metavar="FILE", help="The expired session token; - is standard input.")
 @click.option("--refresh-token-file", metavar="FILE", help="The value of the refresh cookie; - is standard input.")
@@ -252,6 +191,8 @@ def _show(access: Access, session: Session) -> None:
     if access.as_json:
         _print_json(session_json(session))
     else:
+        from gateway.cli.sessions_table import print_session  # noqa: PLC0415 - scripts that ask for JSON do not need it
+
         print_session(session)
 
 

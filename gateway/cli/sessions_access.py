@@ -30,12 +30,18 @@ EXIT_API, EXIT_USAGE, EXIT_UNREACHABLE = 1, 2, 4
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to reach the API, and in which form to answer."""
+    """How to reach the API, and in which form to answer.
+
+    Attributes:
+        timeout_s: seconds for one attempt.
+        has_taken_stdin: the secret key came from standard input, which is read to its end.
+    """
 
     secret_key: Secret
     api_url: str
     timeout_s: float
     as_json: bool
+    has_taken_stdin: bool = False
 
     def run(self, action: Callable[[SessionsClient], Awaitable[T]]) -> T:
         """Do something with a client; end the command with its exit code when it fails."""
@@ -49,20 +55,23 @@ class Access:
         except (ConfigurationError, BadArgument) as error:
             fail(str(error), EXIT_USAGE)
         except SessionsApiError as error:
-            code = EXIT_UNREACHABLE if isinstance(error, ApiUnreachable) else EXIT_API
-            if self.as_json:
-                click.echo(json.dumps(error_json(error)), err=True)
-                sys.exit(code)
-            fail(error_text(error), code)
+            report(error, self)
+            sys.exit(exit_code(error))
 
 
 def access_options(function: Callable[Concatenate[Access, P], None]) -> Callable[P, None]:
     """Add the options that say how to reach the API, and hand the command an :class:`Access` instead."""
 
     @click.option("--secret-key-file", metavar="FILE", help="Read the secret key from FILE; - is standard input.")
-    @click.option("--api-url", metavar="URL", help=f"Base URL of the API. [env: CLERK_API_URL; {API_URL}]")
+    @click.option("--api-url", metavar="URL", help=f"Base URL of the API; else CLERK_API_URL, else {API_URL}.")
     @click.option("--config", metavar="FILE", help="Take secret key and API URL from a gateway configuration.")
-    @click.option("--timeout", type=click.FloatRange(0.1, 600), default=10.0, show_default=True, help="Seconds.")
+    @click.option(
+        "--timeout",
+        type=click.FloatRange(0.1, 600),
+        default=10.0,
+        metavar="SECONDS",
+        help="Patience with one attempt; 10 by default.",
+    )
     @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -71,7 +80,8 @@ def access_options(function: Callable[Concatenate[Access, P], None]) -> Callable
             secret_key, api_url = _credentials(given, os.environ)
         except ConfigurationError as error:
             fail(str(error), EXIT_USAGE)
-        access = Access(secret_key, api_url, float(str(given["timeout"])), bool(given["as_json"]))
+        timeout_s, has_taken_stdin = float(str(given["timeout"])), given["secret_key_file"] == "-"
+        access = Access(secret_key, api_url, timeout_s, bool(given["as_json"]), has_taken_stdin)
         function(access, *args, **kwargs)
 
     return wrapper
@@ -91,10 +101,34 @@ def read_private(name: str, file: str | None) -> str:
         fail(str(error), EXIT_USAGE)
 
 
+def report(error: SessionsApiError, access: Access, about: str = "") -> None:
+    """Tell on standard error what the API said.
+
+    Args:
+        error: what went wrong.
+        access: says in which form.
+        about: the session that it is about, where there are several.
+    """
+    if access.as_json:
+        click.echo(json.dumps({"session_id": about, **error_json(error)} if about else error_json(error)), err=True)
+    else:
+        text = error_text(error, access.api_url)
+        _tell(f"{about}: {text}" if about else text)
+
+
+def exit_code(error: SessionsApiError) -> int:
+    """Return the exit code that a failure has."""
+    return EXIT_UNREACHABLE if isinstance(error, ApiUnreachable) else EXIT_API
+
+
 def fail(text: str, code: int) -> NoReturn:
     """Tell what went wrong and end."""
-    click.echo("\n".join(map(plain, f"error: {text}".splitlines())), err=True)
+    _tell(text)
     sys.exit(code)
+
+
+def _tell(text: str) -> None:
+    click.echo("\n".join(map(plain, f"error: {text}".splitlines())), err=True)
 
 
 def _credentials(given: Mapping[str, object], environ: Mapping[str, str]) -> tuple[Secret, str]:

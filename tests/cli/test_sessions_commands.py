@@ -1,183 +1,13 @@
 """``gateway sessions``: what is sent, what is printed where, and which exit code tells of what."""
 
-import io
 import json
 import socket
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from click.testing import CliRunner, Result
 
-from gateway.cli.sessions import command
 from gateway.core.instance import InstanceKind, PublishableKey
-
-KEY = "sk_test_donotprintmedonotprintme"
-TIME_MS = 1716883200000
-SESSION = {
-    "object": "session",
-    "id": "sess_1",
-    "client_id": "client_1",
-    "user_id": "user_1",
-    "actor": None,
-    "status": "active",
-    "last_active_organization_id": None,
-    "last_active_at": TIME_MS,
-    "latest_activity": None,
-    "expire_at": TIME_MS + 604800000,
-    "abandon_at": TIME_MS,
-    "created_at": TIME_MS,
-    "updated_at": TIME_MS,
-    "tasks": [],
-}
-TOKEN = {"object": "token", "jwt": "ey.a.b"}
-
-
-@dataclass
-class Request:
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def sent(self) -> dict[str, object]:
-        return json.loads(self.body)
-
-
-@dataclass
-class Api:
-    """A real HTTP server on a free port that answers from a list."""
-
-    url: str = ""
-    answers: list[tuple[int, object]] = field(default_factory=list)
-    requests: list[Request] = field(default_factory=list)
-
-    def will_answer(self, body: object, status: int = 200) -> None:
-        self.answers.append((status, body))
-
-    @property
-    def request(self) -> Request:
-        (only,) = self.requests
-        return only
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    api = Api()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def answer(self) -> None:
-            url = urlsplit(self.path)
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            api.requests.append(Request(self.command, url.path, dict(parse_qsl(url.query)), headers, body))
-            status, document = api.answers.pop(0)
-            content = document if isinstance(document, bytes) else json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = answer  # noqa: N815 - the names that the base class calls
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    api.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield api
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-class Terminal(io.BytesIO):
-    """Standard input at which somebody sits."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-def run(*args: str, api: Api | None = None, typed: Terminal | str | None = None, **environ: str) -> Result:
-    settings = {"CLERK_SECRET_KEY": KEY, "CLERK_API_URL": api.url if api else "http://127.0.0.1:1", **environ}
-    result = CliRunner(env=settings).invoke(command, list(args), input=typed)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    assert KEY not in result.output
-    return result
-
-
-def session(**changes: object) -> dict[str, object]:
-    return {**SESSION, **changes}
-
-
-def refusal(code: str, message: str, **more: object) -> dict[str, object]:
-    return {"errors": [{"code": code, "message": message, "long_message": message, **more}], "clerk_trace_id": "t1"}
-
-
-def test_list_shows_a_table_and_how_to_see_more(api):
-    api.will_answer({"data": [session(), session(id="sess_2", status="revoked")], "total_count": 5})
-    result = run("list", "--user", "user_1", "--status", "active", "--limit", "2", api=api)
-    assert result.exit_code == 0
-    lines = result.stdout.splitlines()
-    assert lines[0].split() == ["ID", "STATUS", "USER", "CLIENT", "LAST", "ACTIVE", "CREATED"]
-    assert lines[1].split()[:4] == ["sess_1", "active", "user_1", "client_1"]
-    assert lines[1].rstrip().endswith("2024-05-28 08:00:00Z")
-    assert lines[2].split()[:2] == ["sess_2", "revoked"]
-    assert "\x1b" not in result.stdout
-    assert result.stderr == "2 of 5 sessions; more with --offset 2 or --all\n"
-    assert api.request.query == {
-        "user_id": "user_1",
-        "status": "active",
-        "paginated": "true",
-        "limit": "2",
-        "offset": "0",
-    }
-    assert api.request.headers["authorization"] == f"Bearer {KEY}"
-
-
-def test_list_never_cuts_an_identifier_however_narrow_the_terminal(api):
-    long_id = "sess_" + "x" * 200
-    api.will_answer({"data": [session(id=long_id)], "total_count": 1})
-    result = run("list", "--client", "client_1", api=api, COLUMNS="40")
-    assert long_id in result.stdout
-
-
-def test_list_colours_only_when_colour_is_forced(api):
-    api.will_answer({"data": [session()], "total_count": 1})
-    assert "\x1b[32mactive" in run("list", api=api, FORCE_COLOR="1").stdout
-
-
-def test_list_as_json_is_the_api_s_own_form(api):
-    api.will_answer({"data": [session()], "total_count": 1})
-    result = run("list", "--user", "user_1", "--offset", "3", "--json", api=api)
-    assert json.loads(result.stdout) == {"data": [SESSION], "total_count": 1}
-    assert result.stderr == ""
-    assert api.request.query["offset"] == "3"
-
-
-def test_list_all_fetches_every_page(api):
-    api.will_answer({"data": [session(id="sess_1")], "total_count": 2})
-    api.will_answer({"data": [session(id="sess_2")], "total_count": 2})
-    result = run("list", "--user", "user_1", "--all", "--json", api=api)
-    assert [item["id"] for item in json.loads(result.stdout)["data"]] == ["sess_1", "sess_2"]
-    assert [request.query["offset"] for request in api.requests] == ["0", "1"]
-
-
-def test_list_of_nothing_says_so_and_prints_no_table(api):
-    api.will_answer({"data": [], "total_count": 0})
-    result = run("list", "--user", "user_1", api=api)
-    assert (result.stdout, result.stderr) == ("", "0 of 0 sessions\n")
+from tests.cli.sessions_api import TOKEN, Terminal, refusal, run, session
 
 
 @pytest.mark.parametrize(
@@ -245,29 +75,6 @@ def test_create_sends_user_and_organization(api):
     result = run("create", "user_1", "--organization", "org_1", "--json", api=api)
     assert json.loads(result.stdout)["id"] == "sess_1"
     assert api.request.sent == {"user_id": "user_1", "active_organization_id": "org_1"}
-
-
-def test_revoke_asks_on_a_terminal_and_acts_on_yes(api):
-    api.will_answer(session(status="revoked"))
-    result = run("revoke", "sess_1", api=api, typed=Terminal(b"y\n"))
-    assert result.exit_code == 0
-    assert "Revoke session sess_1?" in result.stderr
-    assert "revoked" in result.stdout
-    assert (api.request.method, api.request.path) == ("POST", "/v1/sessions/sess_1/revoke")
-
-
-def test_revoke_does_nothing_on_no(api):
-    result = run("revoke", "sess_1", api=api, typed=Terminal(b"n\n"))
-    assert result.exit_code == 1
-    assert "Aborted" in result.stderr
-    assert api.requests == []
-
-
-@pytest.mark.parametrize(("args", "typed"), [(["--yes"], Terminal()), ([], None)])
-def test_revoke_does_not_ask_when_told_or_in_a_script(api, args, typed):
-    api.will_answer(session(status="revoked"))
-    result = run("revoke", "sess_1", *args, api=api, typed=typed)
-    assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_token_prints_the_token_and_nothing_else(api):
@@ -381,6 +188,7 @@ def test_an_api_that_does_not_answer_is_4(flags):
     result = run("create", "user_1", "--api-url", f"http://127.0.0.1:{port}", *flags)
     assert result.exit_code == 4
     assert "no connection to the API" in result.stderr
+    assert flags or f"the API at http://127.0.0.1:{port} does not answer" in result.stderr
     if flags:
         assert json.loads(result.stderr)["cause"] == "connect"
 
