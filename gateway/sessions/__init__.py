@@ -1,6 +1,7 @@
-"""A typed client of the Sessions API."""
+"""Typed clients of the Sessions API: one for event loops, one that waits."""
 
 from gateway.sessions.backoff import Backoff
+from gateway.sessions.blocking import BlockingSessionsClient
 from gateway.sessions.client import SessionsClient
 from gateway.sessions.models import (
     RefreshedCookies,
@@ -16,6 +17,7 @@ from gateway.sessions.wire import BadArgument
 __all__ = [
     "Backoff",
     "BadArgument",
+    "BlockingSessionsClient",
     "RefreshedCookies",
     "Session",
     "SessionActivity",

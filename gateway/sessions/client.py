@@ -23,6 +23,10 @@ from gateway.sessions.transfer import exchange
 from gateway.version import __version__
 
 T = TypeVar("T")
+VERIFY_IS_DEPRECATED = (
+    "SessionsClient.verify calls an operation that the API has deprecated; "
+    "verify session tokens by their signature instead, with the keys of SessionsClient.jwks()"
+)
 _VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -234,12 +238,7 @@ class SessionsClient:
 
         Verify the token itself, with the keys of :meth:`jwks`; :class:`gateway.SessionMiddleware` does.
         """
-        warnings.warn(
-            "SessionsClient.verify calls an operation that the API has deprecated; "
-            "verify session tokens by their signature instead, with the keys of SessionsClient.jwks()",
-            DeprecationWarning,
-            stacklevel=2,
-        )
+        warnings.warn(VERIFY_IS_DEPRECATED, DeprecationWarning, stacklevel=2)
         return await self._run(wire.prepare(wire.VERIFY, {"session_id": session_id}, body={"token": token}))
 
     async def create_token(
