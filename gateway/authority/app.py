@@ -47,9 +47,12 @@ def build_app(realm: Realm) -> Starlette:
 
     routes = [
         *routes_of(realm, OPERATIONS),
-        Route("/openapi.json", _document),
-        Route("/healthz", _health),
-        *(Route(path, _for_people(realm, handler), methods=[method]) for method, path, handler in _PAGES),
+        Route("/openapi.json", _document, name="document"),
+        Route("/healthz", _health, name="health"),
+        *(
+            Route(path, _for_people(realm, handler), methods=[method], name=handler.__name__)
+            for method, path, handler in _PAGES
+        ),
     ]
     app = Starlette(
         routes=routes,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
 
 from gateway.authority.app import build_app
 from gateway.authority.config import AuthorityConfig
@@ -32,7 +32,7 @@ class Authority:
 
     def __init__(self, realm: Realm) -> None:
         self.realm = realm
-        self.app: ASGIApp = build_app(realm)
+        self.app: Starlette = build_app(realm)
 
     @classmethod
     def open(

@@ -19,7 +19,9 @@ from starlette.types import ASGIApp
 
 from gateway.authority import Authority, AuthorityConfig, Founding
 from gateway.authority.config import MEMORY
+from gateway.authority.control import Clock
 from gateway.cli import authority_keys
+from gateway.cli.authority_control import control_address, control_option, serve_controlled, url_of, warn
 from gateway.cli.exit_codes import EPILOG, ExitCode
 from gateway.cli.serving import reachable, reserve, run
 from gateway.core.instance import InstanceKind
@@ -44,6 +46,7 @@ class AuthorityOptions:
     instance: str
     token_lifetime_s: int
     is_remote_allowed: bool
+    control: str | None = None
 
 
 @click.group("authority", epilog=EPILOG, invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]")
@@ -69,6 +72,7 @@ class AuthorityOptions:
     help="Lifetime of session tokens.",
 )
 @click.option("--allow-remote", "is_remote_allowed", is_flag=True, help="Listen beyond this machine. Read the warning.")
+@control_option
 @click.option("--json", "is_json", is_flag=True, help="Print one line of JSON once it accepts connections.")
 @click.pass_context
 def command(ctx: click.Context, /, *, is_json: bool, **options: str | int | bool | None) -> int:
@@ -127,12 +131,22 @@ def _serve(options: AuthorityOptions, *, is_json: bool) -> int:
     if options.is_remote_allowed:
         click.echo(f"warning: {listen} may be reached from other machines; use it in closed networks only", err=True)
 
+    control = None
+    if options.control is not None:
+        control = control_address(options.control, config.kind, {listen.port})
+        description["control_url"] = url_of(control)
+        warn(control)
+
     def load_app() -> ASGIApp:
         return Authority.open(config, founding=founding).app
 
     def on_ready() -> None:
         click.echo(json.dumps(description) if is_json else describe_for_people(description, config.kind))
 
+    if control is not None:
+        clock = Clock()
+        authority = Authority.open(config, clock, founding)
+        return serve_controlled(authority, clock, (listen, control), on_ready)
     return run(load_app, listen, drain_s=_DRAIN_S, on_ready=on_ready)
 
 
@@ -190,6 +204,11 @@ def describe_for_people(description: Mapping[str, object], kind: InstanceKind) -
         f'  proxy_url = "{description["frontend_api_url"]}"',
         f'  sign_in_url = "{description["frontend_api_url"]}/sign-in"',
         "",
+        *(
+            [f"Tests turn its clock and faults at {description['control_url']}", ""]
+            if "control_url" in description
+            else []
+        ),
         f"Sign in at {description['frontend_api_url']}/sign-in as",
         *(_user_line(user) for user in (users if isinstance(users, list) else [])),
     ]

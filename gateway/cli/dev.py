@@ -3,9 +3,7 @@
 Three servers on three ports of one process: the embedded authority, the demo upstream and the gateway in front.
 """
 
-import asyncio
 import shutil
-import signal
 import sys
 import webbrowser
 from collections.abc import Awaitable, Callable, Collection
@@ -22,7 +20,10 @@ from gateway.adapters.journal import TextJournal
 from gateway.assemble import proxy_app
 from gateway.authority import Authority, AuthorityConfig
 from gateway.authority.config import MEMORY
-from gateway.cli.serving import CannotListenError, reserve, serve_embedded
+from gateway.authority.control import Clock
+from gateway.authority.control.api import Control
+from gateway.cli.authority_control import control_address, control_option, warn
+from gateway.cli.serving import CannotListenError, reserve, serve_embedded, stop_on_signal
 from gateway.core.settings_addresses import upstream as read_upstream
 from gateway.core.settings_model import (
     Address,
@@ -73,7 +74,16 @@ class Places:
 )
 @click.option("--open", "opens_browser", is_flag=True, help="Open the address in a browser.")
 @click.option("--db", metavar="PATH", help="Keep the authority's users, sessions and keys in this file.")
-def command(*, port: int, token_lifetime_s: int, upstream: str | None, opens_browser: bool, db: str | None) -> None:
+@control_option
+def command(
+    *,
+    port: int,
+    token_lifetime_s: int,
+    upstream: str | None,
+    opens_browser: bool,
+    db: str | None,
+    control: str | None,
+) -> None:
     """Run everything on this machine: sign-in, gateway and a demo service behind it.
 
     Needs no account and no network. Every request is printed: status, method, path, route, state, reason, how it was
@@ -99,8 +109,16 @@ def command(*, port: int, token_lifetime_s: int, upstream: str | None, opens_bro
         token_lifetime_s=token_lifetime_s,
         allowed_origins=places.origins,  # any page may send a browser to the handshake; what it brings is for us alone
     )
-    authority = Authority.open(config)
-    stage = Stage(authority, places, token_lifetime_s, runs_whoami=upstream is None)
+    turned = None
+    if control is not None:
+        listen = control_address(control, config.kind, {port, authority_port, upstream_port})
+        warn(listen)
+        clock = Clock()
+        authority = Authority.open(config, clock)
+        turned = Control(authority, clock, listen)
+    else:
+        authority = Authority.open(config)
+    stage = Stage(authority, places, token_lifetime_s, runs_whoami=upstream is None, control=turned)
 
     def ready() -> None:
         click.echo(describe(places, authority, token_lifetime_s, shows_whoami=upstream is None))
@@ -142,26 +160,36 @@ class Stage:
         places: where everything is.
         token_lifetime_s: for the explanations on the demo page.
         runs_whoami: serve the demo upstream.
+        control: what turns the authority, if anything; the gateway goes by the same clock.
     """
 
-    def __init__(self, authority: Authority, places: Places, token_lifetime_s: int, *, runs_whoami: bool) -> None:
+    def __init__(
+        self,
+        authority: Authority,
+        places: Places,
+        token_lifetime_s: int,
+        *,
+        runs_whoami: bool,
+        control: Control | None = None,
+    ) -> None:
         self._authority = authority
         self._places = places
         self._token_lifetime_s = token_lifetime_s
         self._runs_whoami = runs_whoami
+        self._control = control
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until SIGINT or SIGTERM."""
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
+        stop = stop_on_signal()
         async with AsyncExitStack() as stack:
             stack.callback(self._authority.close)
+            control, clock = self._control, self._authority.realm.clock
             apps: list[tuple[ASGIApp, Address]] = [
-                (proxy_app(self._settings(), TextJournal()), address_of(self._places.gateway)),
-                (self._authority.app, address_of(self._places.authority)),
+                (proxy_app(self._settings(), TextJournal(), clock), address_of(self._places.gateway)),
+                (control.app if control else self._authority.app, address_of(self._places.authority)),
             ]
+            if control:
+                apps.append((control.api, control.listen))
             if self._runs_whoami:
                 client = await stack.enter_async_context(
                     SessionsClient(self._authority.secret_key, api_url=self._authority.api_url)

@@ -8,6 +8,7 @@ import asyncio
 import errno
 import math
 import multiprocessing
+import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Sequence
@@ -160,6 +161,14 @@ async def serve_embedded(
             await asyncio.wait([task], timeout=drain_s)
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def stop_on_signal() -> asyncio.Event:
+    """Return an event that SIGINT and SIGTERM set from now on; for :func:`serve_embedded`."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 def _limits() -> HTTP1Settings:

@@ -51,6 +51,34 @@ def test_db_keeps_keys_and_sessions_over_a_restart(tmp_path: Path) -> None:
     assert keys[0] == keys[1]
 
 
+def test_control_turns_the_one_clock_of_authority_and_gateway() -> None:
+    port = free_ports(3)[0]
+    gateway = f"http://127.0.0.1:{port}"
+    with Command("dev", "--port", str(port), "--control", "127.0.0.1:0") as dev:
+        clock = f"{dev.wait_for(r'(http://127.0.0.1:[0-9]+/control) turns the clock')[1]}/clock"
+        dev.wait_for("Ctrl-C")
+        key = dev.wait_for(r"CLERK_SECRET_KEY=(\S+)")[1]
+        api_url = dev.wait_for(r"CLERK_API_URL=(\S+)")[1]
+        with httpx.Client(trust_env=False) as program:
+            found = re.search(r"user_\w{27}", program.get(f"{api_url}/sign-in").text)
+            assert found is not None
+            backend = {"authorization": f"Bearer {key}", "origin": gateway}
+            made = program.post(f"{api_url}/v1/sessions", json={"user_id": found[0]}, headers=backend).json()
+
+            def token() -> str:
+                minted = program.post(f"{api_url}/v1/sessions/{made['id']}/tokens", json={}, headers=backend)
+                return str(minted.json()["jwt"])
+
+            def status(jwt: str) -> int:
+                return program.get(gateway, headers={"authorization": f"Bearer {jwt}"}).status_code
+
+            first = token()
+            assert status(first) == 200
+            assert program.post(clock, json={"advance_s": 3600}).status_code == 200
+            assert status(first) == 401
+            assert status(token()) == 200
+
+
 def test_open_opens_the_address_in_the_browser_of_the_environment(tmp_path: Path) -> None:
     opened = tmp_path / "opened"
     browser = tmp_path / "browser"

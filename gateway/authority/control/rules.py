@@ -18,7 +18,17 @@ _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 
 
 class BadRule(ValueError):
-    """A rule that cannot be meant; the text names the field, and what it may be."""
+    """A rule that cannot be meant.
+
+    Attributes:
+        field: the name of the field, or ``rule`` for the rule as a whole.
+        problem: what it must be.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field = field
+        self.problem = problem
+        super().__init__(f"{field}: {problem}")
 
 
 class Effect(StrEnum):
@@ -59,7 +69,7 @@ class Rule:
     """Which requests, and what becomes of them.
 
     Attributes:
-        operation: name of the operation, e.g. ``refresh_session``; ``*`` and ``?`` stand for any text and any letter.
+        operation: name of the operation, e.g. ``RefreshSession``; ``*`` and ``?`` stand for any text and any letter.
         method: the HTTP method; empty for any.
         path: the path, with the same wildcards.
         latency_ms: how long the request waits before anything else happens to it.
@@ -100,16 +110,16 @@ class Rule:
         for name, (expected, is_good) in _RULES.items():
             value = getattr(self, name)
             if not is_good(value):
-                raise BadRule(f"{name}: must be {expected}, not {_shown(value)}")
+                raise BadRule(name, f"must be {expected}, not {_shown(value)}")
         decorated = [
             name for name in ("code", "body", "headers", "retry_after_s") if getattr(self, name) not in ("", None, {})
         ]
         if self.status is None and decorated:
-            raise BadRule(f"{decorated[0]}: needs a status to go with")
+            raise BadRule(decorated[0], "needs a status to go with")
         if self.status is not None and self.effect is not Effect.ANSWER:
-            raise BadRule(f"status: goes with the effect answer, not with {self.effect}")
+            raise BadRule("status", f"goes with the effect answer, not with {self.effect}")
         if self.status is None and self.effect is Effect.ANSWER and not self.latency_ms:
-            raise BadRule("it does nothing: give it a latency_ms, a status or an effect")
+            raise BadRule("rule", "does nothing; give it a latency_ms, a status or an effect")
 
     @property
     def performs(self) -> bool:
@@ -134,17 +144,17 @@ class Rule:
             BadRule: naming the field.
         """
         if not isinstance(table, dict):
-            raise BadRule("a rule is a JSON object")
+            raise BadRule("rule", "must be a JSON object")
         known = [item.name for item in fields(cls)]
         for name in table:
             if name not in known:
-                raise BadRule(f"{_shown(name)}: is unknown; there are {', '.join(known)}")
+                raise BadRule(_shown(name), f"is unknown; there are {', '.join(known)}")
         values = dict(table)
         if "effect" in values:
             try:
                 values["effect"] = Effect(values["effect"])
             except ValueError:
-                raise BadRule(f"effect: must be one of {', '.join(Effect)}") from None
+                raise BadRule("effect", f"must be one of {', '.join(Effect)}") from None
         return cls(**values)
 
     def to_json(self) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from gateway.authority.control import Effect, Faults, Rule
 
-JWKS = ("jwks", "GET", "/v1/jwks")
+JWKS = ("GetJWKS", "GET", "/v1/jwks")
 
 
 def test_without_rules_nothing_is_met():
@@ -11,7 +11,7 @@ def test_without_rules_nothing_is_met():
 
 def test_the_first_rule_that_fits_meets_until_it_is_used_up():
     faults = Faults()
-    first = faults.add(Rule(operation="jwks", status=503, times=2))
+    first = faults.add(Rule(operation="GetJWKS", status=503, times=2))
     second = faults.add(Rule(effect=Effect.HANG))
     met = [faults.meet(*JWKS) for _ in range(4)]
     assert met == [first.rule, first.rule, second.rule, second.rule]

@@ -8,9 +8,9 @@ from gateway.authority.control import BadRule, Effect, Rule
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ([], "a rule is a JSON object"),
-        ({}, "it does nothing"),
-        ({"operation": "jwks"}, "it does nothing"),
+        ([], "rule: must be a JSON object"),
+        ({}, "rule: does nothing"),
+        ({"operation": "GetJWKS"}, "rule: does nothing"),
         ({"stauts": 500}, "'stauts': is unknown; there are operation, method"),
         ({"effect": "explode"}, "effect: must be one of answer, hang, close, reset"),
         ({"effect": []}, "effect: must be one of"),
@@ -48,7 +48,7 @@ def test_a_body_that_is_no_json_is_refused():
 
 
 def test_what_is_read_is_shown_without_what_is_usual():
-    table = {"operation": "*jwks", "status": 503, "headers": {"X-A": "b"}, "body": "down", "times": 2}
+    table = {"operation": "*JWKS", "status": 503, "headers": {"X-A": "b"}, "body": "down", "times": 2}
     assert Rule.read(table).to_json() == table
     assert Rule.read({"effect": "hang"}).to_json() == {"effect": "hang"}
 
@@ -56,9 +56,9 @@ def test_what_is_read_is_shown_without_what_is_usual():
 @pytest.mark.parametrize(
     ("rule", "request_facts", "fits"),
     [
-        (Rule(latency_ms=1), ("jwks", "GET", "/v1/jwks"), True),
-        (Rule(latency_ms=1, operation="*jwks"), ("frontend.jwks", "GET", "/.well-known/jwks.json"), True),
-        (Rule(latency_ms=1, operation="jwks"), ("frontend.jwks", "GET", "/.well-known/jwks.json"), False),
+        (Rule(latency_ms=1), ("GetJWKS", "GET", "/v1/jwks"), True),
+        (Rule(latency_ms=1, operation="*JWKS"), ("frontend.getJWKS", "GET", "/.well-known/jwks.json"), True),
+        (Rule(latency_ms=1, operation="GetJWKS"), ("frontend.getJWKS", "GET", "/.well-known/jwks.json"), False),
         (Rule(latency_ms=1, method="post"), ("x", "POST", "/"), True),
         (Rule(latency_ms=1, method="POST"), ("x", "GET", "/"), False),
         (Rule(latency_ms=1, path="/v1/sessions/*/refresh"), ("x", "POST", "/v1/sessions/sess_1/refresh"), True),
