@@ -24,6 +24,9 @@ from gateway.authority.webhooks.delivery import Courier, delivering
 
 _log = logging.getLogger("gateway.authority")
 
+# of a database that is locked or full: nothing was done, so everything may be repeated
+_RETRY_AFTER_S = "1"
+
 _Handler = Callable[[Realm, Request], Awaitable[Response]]
 
 OPERATIONS: tuple[Operation, ...] = (*backend_api.OPERATIONS, *frontend_operations.OPERATIONS)
@@ -101,7 +104,9 @@ async def _no_route(_request: Request, error: Exception) -> Response:
 
 async def _no_database(request: Request, error: Exception) -> Response:
     _log.error("the database failed at %s %s: %s", request.method, request.scope["route"].path, error)
-    return Refusal(Problem.UNAVAILABLE).to_response()
+    response = Refusal(Problem.UNAVAILABLE).to_response()
+    response.headers["Retry-After"] = _RETRY_AFTER_S
+    return response
 
 
 async def _failed(_request: Request, _error: Exception) -> Response:

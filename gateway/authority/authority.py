@@ -15,6 +15,7 @@ from gateway.authority.store.founding import Founding, settle
 from gateway.authority.store.grants import Grants
 from gateway.authority.store.keychain import Keychain
 from gateway.authority.store.ledger import Ledger
+from gateway.authority.store.refresh_tokens import RefreshTokens
 from gateway.authority.store.signing_keys import SigningKeys
 from gateway.authority.webhooks.delivery import Courier
 from gateway.authority.webhooks.outbox import Outbox
@@ -68,9 +69,10 @@ class Authority:
             cookies=Cookies(config.publishable_key()),
             database=database,
             directory=Directory(database),
-            ledger=Ledger(database),
+            ledger=Ledger(database, config.inactive_retention_s * 1000),
             grants=Grants(database),
             outbox=Outbox(database),
+            refresh_tokens=RefreshTokens(database, config.refresh_grace_s * 1000),
             clock=clock,
         )
         return cls(realm)

@@ -31,6 +31,8 @@ class AuthorityConfig:
         abandon_after_s: after that without activity a session is ``abandoned``.
         expired_token_age_limit_s: how long after its ``iat`` a session token may still be traded by a refresh.
         refresh_grace_s: how long a rotated refresh token stays good, for tabs that refresh at the same time.
+        inactive_retention_s: how long a session that is over is still listed, and a client without sessions is known;
+            afterwards it is purged, a few with each new one.
         nonce_lifetime_s: how long a handshake payload waits to be fetched.
         allowed_origins: origins that a browser may be sent back to. Empty: any http(s) origin for development, any
             port of the authority's own host for production.
@@ -48,6 +50,7 @@ class AuthorityConfig:
     abandon_after_s: int = 30 * _DAY_S
     expired_token_age_limit_s: int = _DAY_S
     refresh_grace_s: int = 10
+    inactive_retention_s: int = 30 * _DAY_S
     nonce_lifetime_s: int = 60
     allowed_origins: tuple[str, ...] = ()
     secret_key: Secret | None = None
@@ -93,6 +96,7 @@ class AuthorityConfig:
             "abandon_after_s": 1,
             "expired_token_age_limit_s": 1,
             "refresh_grace_s": 0,
+            "inactive_retention_s": 1,
             "nonce_lifetime_s": 1,
         }
         seen = {name: int(getattr(self, name)) for name in least}

@@ -15,6 +15,7 @@ from gateway.authority.store.grants import Grants
 from gateway.authority.store.keychain import Keychain
 from gateway.authority.store.ledger import Ledger
 from gateway.authority.store.models import JwtTemplate, SessionRecord
+from gateway.authority.store.refresh_tokens import RefreshTokens
 from gateway.authority.store.signing_keys import SigningKeys
 from gateway.authority.versions import ApiVersion
 from gateway.authority.webhooks.outbox import Outbox
@@ -51,6 +52,7 @@ class Realm:
     ledger: Ledger
     grants: Grants
     outbox: Outbox
+    refresh_tokens: RefreshTokens
     clock: Callable[[], float]
 
     def now_ms(self) -> int:

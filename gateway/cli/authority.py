@@ -45,6 +45,7 @@ class AuthorityOptions:
     db: str | None
     instance: str
     token_lifetime_s: int
+    inactive_retention_s: int
     is_remote_allowed: bool
     control: str | None = None
 
@@ -70,6 +71,15 @@ class AuthorityOptions:
     show_default=True,
     metavar="SECONDS",
     help="Lifetime of session tokens.",
+)
+@click.option(
+    "--keep-inactive",
+    "inactive_retention_s",
+    type=click.IntRange(1, 315_360_000),
+    default=30 * 24 * 60 * 60,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long sessions that are over are still listed; then they are purged.",
 )
 @click.option("--allow-remote", "is_remote_allowed", is_flag=True, help="Listen beyond this machine. Read the warning.")
 @control_option
@@ -119,6 +129,7 @@ def _serve(options: AuthorityOptions, *, is_json: bool) -> int:
         database=options.db or MEMORY,
         kind=InstanceKind(options.instance),
         token_lifetime_s=options.token_lifetime_s,
+        inactive_retention_s=options.inactive_retention_s,
     )
     reserve(listen, "--listen")
     # The worker is another process. Without a file it gets the identity as data.

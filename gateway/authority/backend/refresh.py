@@ -6,9 +6,31 @@ the request over the token to the database. What the public facts leave open is 
 - a token is eligible when it is of the session class and its ``exp`` has passed (with a little tolerance for clocks);
 - it may be traded once, and only until ``expired_token_age_limit_s`` after its ``iat``;
 - answers in the form of cookies carry a new refresh token, and the old one stays good for ``refresh_grace_s``; answers
-  in the form of a token cannot carry one, so there the refresh token stays.
+  in the form of a token cannot carry one, so there the refresh token stays;
+- a refresh token that comes back later than that was stolen, by whoever brings it now or by whoever brought it first
+  (RFC 9700 section 4.14.2). Nobody can tell which, so the session ends, and the log says so.
+
+======================  ====================  ================================================================
+refresh token           session token         what happens
+======================  ====================  ================================================================
+of another session,     any                   401 ``refresh_token_not_found``
+or never issued
+current, or in grace    not traded yet        200; as cookies the refresh token rotates
+current, or in grace    traded before         401 ``…_consumed``: a parallel tab, or an answer that was lost
+retired and late        not traded yet        theft
+retired and late,       traded before         theft
+outlived by its family
+retired and late,       traded before         401 ``…_consumed``: the whole request is a repetition, so the answer
+not outlived                                  to the first one was lost (a gateway died between both), and the
+                                              handshake that follows asks for the browser's own cookie
+======================  ====================  ================================================================
+
+The last row gives nothing to a thief either. One who traded first holds a successor that the browser knows nothing of;
+the handshake puts another token beside it, and the next use of both, one after the other, is the fourth row.
+"Theft" revokes the session and answers 401 ``refresh_token_not_found``, the closest code that the catalogue has.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,8 +39,11 @@ from gateway.authority.errors import Problem, Refusal
 from gateway.authority.realm import Realm, TokenOrder
 from gateway.authority.return_urls import origin_of
 from gateway.authority.signing.keyring import Category, ForeignToken
-from gateway.authority.store.models import SessionRecord
+from gateway.authority.store.models import SessionRecord, Status
+from gateway.authority.store.refresh_tokens import RefreshToken
 from gateway.authority.versions import ApiVersion
+
+_log = logging.getLogger("gateway.authority")
 
 _CLOCK_TOLERANCE_S = 10
 
@@ -77,18 +102,25 @@ def refresh(realm: Realm, order: RefreshOrder) -> dict[str, object]:
     issued_at_s = _check_token(realm, order, origin, now_ms // 1000)
     with realm.database.transaction():
         session = _check_session(realm, order, now_ms)
-        grace_ms = realm.config.refresh_grace_s * 1000
-        if not realm.grants.holds_refresh_token(order.refresh_token, session.id, now_ms, grace_ms):
+        held = realm.refresh_tokens.find(order.refresh_token, session.id)
+        if held is None:
             raise Refusal(Problem.REFRESH_TOKEN_NOT_FOUND)
         # remembered until it would be refused as too old anyway
         forget_at_ms = (issued_at_s + realm.config.expired_token_age_limit_s + 1) * 1000
-        if not realm.grants.consume(order.expired_token, now_ms, forget_at_ms):
+        is_first = realm.grants.consume(order.expired_token, now_ms, forget_at_ms)
+        is_late = realm.refresh_tokens.is_late(held, now_ms)
+        is_theft = is_late and (is_first or realm.refresh_tokens.is_outlived(held))
+        if is_theft:
+            lifecycle.finish(realm, session, Status.REVOKED)
+        elif not is_first:
             raise Refusal(Problem.TOKEN_CONSUMED)
-        session = lifecycle.see(realm, session)
-        # cookies can carry a new refresh token, the bare token cannot
-        successor = (
-            realm.grants.rotate_refresh_token(order.refresh_token, session.id, now_ms) if order.as_cookies else ""
-        )
+        else:
+            realm.refresh_tokens.use(held, now_ms)
+            session = lifecycle.see(realm, session)
+            # cookies can carry a new refresh token, the bare token cannot
+            successor = realm.refresh_tokens.rotate(held, now_ms) if order.as_cookies else ""
+    if is_theft:  # outside: a refusal inside would undo the end of the session
+        raise _theft(held, session, now_ms)
     # signed outside: a signature takes longer than all of the transaction, which keeps other processes waiting
     jwt = realm.session_token(session, TokenOrder(azp=origin, now_ms=now_ms), order.version)
     if not order.as_cookies:
@@ -97,6 +129,17 @@ def refresh(realm: Realm, order: RefreshOrder) -> dict[str, object]:
     directives = realm.cookies.refresh(successor, max_age_s)
     directives += realm.cookies.session(jwt, max_age_s, suffixed=order.suffixed)
     return {"object": "cookies", "cookies": directives}
+
+
+def _theft(held: RefreshToken, session: SessionRecord, now_ms: int) -> Refusal:
+    _log.warning(
+        "session %s of user %s is revoked: a refresh token that was retired %d seconds ago came back, so somebody else"
+        " has a copy of it",
+        session.id,
+        session.user_id,
+        (now_ms - (held.retired_at_ms or now_ms)) // 1000,
+    )
+    return Refusal(Problem.REFRESH_TOKEN_NOT_FOUND)
 
 
 def _check_token(realm: Realm, order: RefreshOrder, origin: str, now_s: int) -> int:

@@ -93,7 +93,7 @@ def client_directives(realm: Realm, client: Client | None, order: HandshakeOrder
     max_age_s = max(1, (session.expire_at_ms - now_ms) // 1000)
     return [
         *realm.cookies.client_uat(updated_at_s),
-        *realm.cookies.refresh(realm.grants.issue_refresh_token(session.id, now_ms), max_age_s),
+        *realm.cookies.refresh(realm.refresh_tokens.issue(session.id, order.url.hostname, now_ms), max_age_s),
         *realm.cookies.session(jwt, max_age_s),
     ]
 

@@ -1,13 +1,20 @@
 """The SQLite database: opening it, bringing its schema up to date, its transactions.
 
-Files use write-ahead logging with ``synchronous = NORMAL``: a commit survives the death of the process (not of the
-machine's power), readers never wait for writers, and several processes may share the file. Statements are short and
-synchronous on purpose: an event loop that waits 30 microseconds for SQLite is faster than one that changes threads.
+Files use write-ahead logging with ``synchronous = NORMAL``: a commit survives the death of the process, so nothing that
+was acknowledged is lost on ``kill -9``. When the machine loses power the last commits may be lost, and the file stays
+whole; waiting for the disk at each commit would cost more than everything else that a request does. Readers never wait
+for writers, several processes may share the file, and the log is cut to 64 MiB once nobody reads from it any more.
+
+Statements are short and synchronous on purpose: an event loop that waits 30 microseconds for SQLite is faster than one
+that changes threads. It must not wait long either, for it waits for everybody. So one statement waits a quarter of a
+second for a file that another process has locked, and during the next second the others do not wait at all. Who cannot
+have the file gets ``sqlite3.OperationalError`` (the application answers 503), and reads go on.
 """
 
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +24,10 @@ from gateway.authority.store.schema import STEPS
 from gateway.errors import ConfigurationError, Fault
 
 _APPLICATION_ID = 0x53474157  # "SGAW", in the file's header: says whose file this is
-_BUSY_TIMEOUT_MS = 5000
+_OPEN_TIMEOUT_MS = 10_000  # another process may be bringing a large file up to date
+_BUSY_TIMEOUT_MS = 250
+_LOCKED_PAUSE_S = 1.0
+_LOG_LIMIT_BYTES = 64 * 1024 * 1024
 
 
 Values = Mapping[str, str | int | None]
@@ -29,6 +39,7 @@ class Database:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._lock = threading.RLock()
+        self._patient_at_s = 0.0  # before that time nothing waits for a lock
 
     @classmethod
     def open(cls, path: str) -> "Database":
@@ -63,13 +74,16 @@ class Database:
             if self._connection.in_transaction:
                 yield
                 return
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._execute("BEGIN IMMEDIATE")
             try:
+                if self._patient_at_s:  # it was locked, and is free again
+                    self._wait_for_locks(_BUSY_TIMEOUT_MS)
                 yield
+                # a full disk is noticed here at the latest, and then nothing of it may stay open
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                self._roll_back()
                 raise
-            self._connection.execute("COMMIT")
 
     @property
     def is_in_transaction(self) -> bool:
@@ -79,30 +93,50 @@ class Database:
     def rows(self, sql: str, values: Values | None = None) -> list[sqlite3.Row]:
         """All rows of a query."""
         with self._lock:
-            return self._connection.execute(sql, values or {}).fetchall()
+            return self._execute(sql, values).fetchall()
 
     def row(self, sql: str, values: Values | None = None) -> sqlite3.Row | None:
         """The first row of a query, or None."""
         with self._lock:
-            found: sqlite3.Row | None = self._connection.execute(sql, values or {}).fetchone()
+            found: sqlite3.Row | None = self._execute(sql, values).fetchone()
             return found
 
     def write(self, sql: str, values: Values) -> int:
         """Run one statement that changes something; returns how many rows it changed."""
         with self._lock:
-            return self._connection.execute(sql, values).rowcount
+            return self._execute(sql, values).rowcount
+
+    def _execute(self, sql: str, values: Values | None = None) -> sqlite3.Cursor:
+        if self._patient_at_s and time.monotonic() >= self._patient_at_s:
+            self._wait_for_locks(_BUSY_TIMEOUT_MS)
+        try:
+            return self._connection.execute(sql, values or {})
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+                self._wait_for_locks(0)
+            raise
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:  # some errors have ended it already
+            self._connection.execute("ROLLBACK")
+
+    def _wait_for_locks(self, timeout_ms: int) -> None:
+        self._connection.execute(f"PRAGMA busy_timeout = {timeout_ms}")
+        self._patient_at_s = 0.0 if timeout_ms else time.monotonic() + _LOCKED_PAUSE_S
 
     def _prepare(self, path: str) -> None:
         self._require_own(path)  # before anything is written: changing the journal mode writes
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT_BYTES}")
         with self.transaction():
             # asked again: another process may have been here in between
             for step in STEPS[self._require_own(path) :]:
-                for statement in step.split(";")[:-1]:
+                for statement in _statements(step):
                     self._connection.execute(statement)
             self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             self._connection.execute(f"PRAGMA user_version = {len(STEPS)}")
+        self._wait_for_locks(_BUSY_TIMEOUT_MS)
 
     def _require_own(self, path: str) -> int:
         """How many steps of the schema are there; 0 for an empty database."""
@@ -121,10 +155,20 @@ class Database:
         return int(self._connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
+def _statements(step: str) -> Iterator[str]:
+    """The statements of a step; a trigger is one, whatever stands between its BEGIN and END."""
+    statement = ""
+    for part in step.split(";")[:-1]:
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
 def _connect(path: str) -> sqlite3.Connection:
     target = path if path == MEMORY else str(Path(path).absolute())
     # autocommit mode: BEGIN and COMMIT are written out in transaction()
     connection = sqlite3.connect(target, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
-    connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    connection.execute(f"PRAGMA busy_timeout = {_OPEN_TIMEOUT_MS}")
     return connection

@@ -1,7 +1,8 @@
-"""Secrets that buy something once or for a while: refresh tokens, traded tokens, handshake nonces, dev browsers.
+"""Secrets that buy something once or for a while: traded tokens, handshake nonces, dev browsers.
 
-All of them are stored as digests. Facts: Sessions API section 3 (an expired session token can be traded once; the
-refresh token is a record of the server) and section 5 (handshake payload by nonce).
+All of them are stored as digests. Facts: Sessions API section 3 (an expired session token can be traded once) and
+section 5 (handshake payload by nonce). Whatever adds a row takes away some that are over, so nothing piles up and no
+call pays for all.
 """
 
 import json
@@ -9,7 +10,9 @@ import json
 from gateway.authority.store.database import Database
 from gateway.authority.store.identifiers import digest, new_secret
 
-_DAY_MS = 24 * 60 * 60 * 1000
+# more than one, so that what is over shrinks while rows are added
+_SWEPT_AT_ONCE = 20
+_DEV_BROWSERS_OF_A_CLIENT = 50
 
 
 class Grants:
@@ -18,42 +21,15 @@ class Grants:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def issue_refresh_token(self, session_id: str, now_ms: int) -> str:
-        """Make a refresh token for a session."""
-        token = new_secret()
-        self._database.write(
-            "INSERT INTO refresh_tokens VALUES (:digest, :session_id, :now, NULL)",
-            {"digest": digest(token), "session_id": session_id, "now": now_ms},
-        )
-        return token
-
-    def holds_refresh_token(self, token: str, session_id: str, now_ms: int, grace_ms: int) -> bool:
-        """Whether the token belongs to the session and is current, or was rotated no longer than the grace ago."""
-        row = self._database.row(
-            "SELECT superseded_at FROM refresh_tokens WHERE digest = :digest AND session_id = :session_id",
-            {"digest": digest(token), "session_id": session_id},
-        )
-        return row is not None and (row["superseded_at"] is None or now_ms - row["superseded_at"] <= grace_ms)
-
-    def rotate_refresh_token(self, token: str, session_id: str, now_ms: int) -> str:
-        """Supersede a token, if nothing has done so before, and make its successor."""
-        with self._database.transaction():
-            self._database.write(
-                "UPDATE refresh_tokens SET superseded_at = :now WHERE digest = :digest AND superseded_at IS NULL",
-                {"digest": digest(token), "now": now_ms},
-            )
-            # kept for a day, so that a late reuse can be told from a token that never was
-            self._database.write(
-                "DELETE FROM refresh_tokens WHERE session_id = :session_id AND superseded_at < :old",
-                {"session_id": session_id, "old": now_ms - _DAY_MS},
-            )
-            return self.issue_refresh_token(session_id, now_ms)
-
     def consume(self, token: str, now_ms: int, forget_at_ms: int) -> bool:
         """Spend a session token; False when it was spent before. It is remembered until ``forget_at_ms``."""
         signed_part = token.rpartition(".")[0]  # the signature has several spellings in base64, what it signs has one
         with self._database.transaction():
-            self._database.write("DELETE FROM consumed_tokens WHERE forget_at < :now", {"now": now_ms})
+            self._database.write(
+                "DELETE FROM consumed_tokens WHERE digest IN"
+                " (SELECT digest FROM consumed_tokens WHERE forget_at < :now ORDER BY forget_at LIMIT :most)",
+                {"now": now_ms, "most": _SWEPT_AT_ONCE},
+            )
             return bool(
                 self._database.write(
                     "INSERT INTO consumed_tokens VALUES (:digest, :forget_at) ON CONFLICT DO NOTHING",
@@ -65,7 +41,11 @@ class Grants:
         """Keep the cookies of a handshake until they are fetched; returns the nonce that fetches them."""
         nonce = new_secret()
         with self._database.transaction():
-            self._database.write("DELETE FROM handshakes WHERE expire_at < :now", {"now": now_ms})
+            self._database.write(
+                "DELETE FROM handshakes WHERE digest IN"
+                " (SELECT digest FROM handshakes WHERE expire_at < :now ORDER BY expire_at LIMIT :most)",
+                {"now": now_ms, "most": _SWEPT_AT_ONCE},
+            )
             self._database.write(
                 "INSERT INTO handshakes VALUES (:digest, :directives, :expire_at)",
                 {
@@ -88,10 +68,16 @@ class Grants:
     def issue_dev_browser(self, client_id: str, now_ms: int) -> str:
         """Make the token by which a development browser is known on other origins."""
         token = new_secret("dvb_")
-        self._database.write(
-            "INSERT INTO dev_browsers VALUES (:digest, :client_id, :now)",
-            {"digest": digest(token), "client_id": client_id, "now": now_ms},
-        )
+        with self._database.transaction():
+            self._database.write(
+                "INSERT INTO dev_browsers VALUES (:digest, :client_id, :now)",
+                {"digest": digest(token), "client_id": client_id, "now": now_ms},
+            )
+            self._database.write(
+                "DELETE FROM dev_browsers WHERE token_digest IN (SELECT token_digest FROM dev_browsers"
+                " WHERE client_id = :client_id ORDER BY created_at DESC LIMIT -1 OFFSET :most)",
+                {"client_id": client_id, "most": _DEV_BROWSERS_OF_A_CLIENT},
+            )
         return token
 
     def dev_browser_client(self, token: str) -> str | None:

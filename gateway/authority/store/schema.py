@@ -89,4 +89,46 @@ FROM signing_keys;
 DROP TABLE signing_keys;
 ALTER TABLE keys_with_a_life RENAME TO signing_keys;
 """,
+    # Refresh tokens know whose rotation they come from, sessions when they ended, and nothing is found by a scan.
+    """
+ALTER TABLE refresh_tokens RENAME TO old_refresh_tokens;
+CREATE TABLE refresh_tokens (
+    digest TEXT PRIMARY KEY, session_id TEXT NOT NULL, family TEXT NOT NULL, number INTEGER NOT NULL,
+    issued_at INTEGER NOT NULL, retired_at INTEGER, is_used INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO refresh_tokens
+SELECT digest, session_id, digest, ROW_NUMBER() OVER (PARTITION BY session_id ORDER BY created_at), created_at,
+       superseded_at, superseded_at IS NOT NULL
+FROM old_refresh_tokens;
+DROP TABLE old_refresh_tokens;
+CREATE UNIQUE INDEX refresh_tokens_by_session ON refresh_tokens (session_id, number);
+
+ALTER TABLE sessions ADD COLUMN ended_at INTEGER;
+UPDATE sessions SET ended_at = updated_at WHERE status NOT IN ('active', 'pending');
+CREATE INDEX sessions_by_status ON sessions (status, created_at);
+CREATE INDEX sessions_by_deadline ON sessions (MIN(expire_at, abandon_at)) WHERE ended_at IS NULL;
+CREATE INDEX sessions_by_end ON sessions (ended_at) WHERE ended_at IS NOT NULL;
+
+CREATE TABLE session_totals (status TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO session_totals SELECT status, COUNT(*) FROM sessions GROUP BY status;
+CREATE TRIGGER session_added AFTER INSERT ON sessions BEGIN
+    INSERT INTO session_totals VALUES (NEW.status, 1) ON CONFLICT (status) DO UPDATE SET number = number + 1;
+END;
+CREATE TRIGGER session_gone AFTER DELETE ON sessions BEGIN
+    UPDATE session_totals SET number = number - 1 WHERE status = OLD.status;
+    DELETE FROM refresh_tokens WHERE session_id = OLD.id;
+END;
+CREATE TRIGGER session_changed AFTER UPDATE OF status ON sessions WHEN OLD.status <> NEW.status BEGIN
+    UPDATE session_totals SET number = number - 1 WHERE status = OLD.status;
+    INSERT INTO session_totals VALUES (NEW.status, 1) ON CONFLICT (status) DO UPDATE SET number = number + 1;
+END;
+
+ALTER TABLE clients ADD COLUMN looked_at INTEGER NOT NULL DEFAULT 0;
+UPDATE clients SET looked_at = updated_at;
+CREATE INDEX clients_by_look ON clients (looked_at);
+CREATE TRIGGER client_gone AFTER DELETE ON clients BEGIN
+    DELETE FROM dev_browsers WHERE client_id = OLD.id;
+END;
+CREATE INDEX dev_browsers_by_client ON dev_browsers (client_id, created_at);
+""",
 )

@@ -1,6 +1,7 @@
 """The trade of an expired token: what it gives, every code of refusal, and who wins when several trade at once."""
 
 import asyncio
+import logging
 
 import pytest
 
@@ -222,14 +223,130 @@ async def test_of_parallel_trades_exactly_one_wins(holder):
             await refused(answer, "session_refresh_expired_session_token_consumed")
 
 
-@pytest.mark.parametrize(("later_s", "status"), [(10, 200), (10.5, 401)])
-async def test_a_rotated_refresh_token_stays_good_for_the_grace_alone(world, holder, later_s, status):
+async def status_of(holder) -> str:
+    return (await holder.world.api.get(f"/v1/sessions/{holder.session_id}")).json()["status"]
+
+
+@pytest.mark.parametrize(("later_s", "status", "becomes"), [(10, 200, "active"), (10.5, 401, "revoked")])
+async def test_a_rotated_refresh_token_stays_good_for_the_grace_alone(world, holder, later_s, status, becomes):
     assert (await holder.trade()).status_code == 200
     world.clock.advance(later_s)
     answer = await holder.trade(expired_token=holder.forge(jti="another tab"))
     assert answer.status_code == status
     if status == 401:
         await refused(answer, "refresh_token_not_found")
+    assert await status_of(holder) == becomes
+
+
+class TestTheft:
+    async def test_it_is_said_in_the_log_without_any_token(self, world, holder, caplog):
+        first = await holder.trade()
+        world.clock.advance(90)
+        with caplog.at_level(logging.WARNING, "gateway.authority"):
+            await holder.trade(expired_token=holder.forge(jti="thief"))
+        (record,) = caplog.records
+        assert holder.session_id in record.getMessage()
+        assert world.users["Ada"] in record.getMessage()
+        assert "90 seconds" in record.getMessage()
+        for secret in (holder.token, holder.refresh_token, first.json()["cookies"][0].partition(";")[0]):
+            assert secret not in caplog.text
+
+    async def test_nobody_refreshes_the_session_afterwards(self, world, holder, read_cookies):
+        cookies = read_cookies((await holder.trade()).json()["cookies"])
+        world.clock.advance(90)
+        await holder.trade(expired_token=holder.forge(jti="thief"))
+        answer = await holder.trade(
+            expired_token=cookies["__session"], refresh_token=cookies[f"__refresh_{holder.suffix}"]
+        )
+        await refused(answer, "session_refresh_inactive_session")
+
+    async def test_the_form_of_a_token_tells_it_too(self, world, holder):
+        assert (await holder.trade()).status_code == 200
+        world.clock.advance(90)
+        answer = await holder.trade(expired_token=holder.forge(jti="thief"), format="token")
+        await refused(answer, "refresh_token_not_found")
+        assert await status_of(holder) == "revoked"
+
+    async def test_a_thief_who_was_first_is_found_out_at_the_second_use_of_both(self, world, holder, read_cookies):
+        thief = read_cookies((await holder.trade()).json()["cookies"])
+        world.clock.advance(30)
+        await refused(await holder.trade(), "session_refresh_expired_session_token_consumed")
+        browser = read_cookies(await world.handshake())
+        world.clock.advance(90)
+        name = f"__refresh_{holder.suffix}"
+        answer = await holder.trade(expired_token=thief["__session"], refresh_token=thief[name])
+        assert answer.status_code == 200
+        world.clock.advance(30)
+        answer = await holder.trade(expired_token=browser["__session"], refresh_token=browser[name])
+        await refused(answer, "refresh_token_not_found")
+        assert await status_of(holder) == "revoked"
+
+
+class TestFalseAlarms:
+    async def test_an_answer_that_was_lost_leads_to_a_handshake_and_no_further(self, world, holder, read_cookies):
+        assert (await holder.trade()).status_code == 200  # and the gateway died
+        for minutes in (1, 10, 100):
+            world.clock.advance(60 * minutes)
+            await refused(await holder.trade(), "session_refresh_expired_session_token_consumed")
+        cookies = read_cookies(await world.handshake())
+        world.clock.advance(90)
+        answer = await holder.trade(
+            expired_token=cookies["__session"], refresh_token=cookies[f"__refresh_{holder.suffix}"]
+        )
+        assert answer.status_code == 200
+        assert await status_of(holder) == "active"
+
+    async def test_a_repetition_after_the_answer_was_used_is_theft(self, world, holder, read_cookies):
+        cookies = read_cookies((await holder.trade()).json()["cookies"])
+        world.clock.advance(90)
+        answer = await holder.trade(
+            expired_token=cookies["__session"], refresh_token=cookies[f"__refresh_{holder.suffix}"]
+        )
+        assert answer.status_code == 200
+        await refused(await holder.trade(), "refresh_token_not_found")
+        assert await status_of(holder) == "revoked"
+
+    async def test_two_tabs_may_each_get_a_successor_and_the_browser_keeps_any(self, world, holder, read_cookies):
+        name = f"__refresh_{holder.suffix}"
+        answers = [await holder.trade(), await holder.trade(expired_token=holder.forge(jti="another tab"))]
+        for kept in (read_cookies(answer.json()["cookies"]) for answer in answers[:1]):
+            world.clock.advance(90)
+            answer = await holder.trade(expired_token=kept["__session"], refresh_token=kept[name])
+            assert answer.status_code == 200
+
+    async def test_a_handshake_makes_no_thief_of_a_tab_that_still_sends_the_earlier_token(self, world, holder):
+        await world.handshake()
+        assert (await holder.trade()).status_code == 200
+        assert await status_of(holder) == "active"
+
+    @pytest.mark.parametrize("is_late", [False, True])
+    async def test_an_answer_that_comes_after_a_handshake_is_as_good_as_it(self, world, holder, read_cookies, is_late):
+        """The upstream took long, so the answer of the refresh reached the browser after the other tab's handshake."""
+        late = read_cookies((await holder.trade()).json()["cookies"])
+        world.clock.advance(12)
+        early = read_cookies(await world.handshake())
+        name, kept = f"__refresh_{holder.suffix}", late if is_late else early
+        for _ in range(3):
+            world.clock.advance(90)
+            answer = await holder.trade(expired_token=kept["__session"], refresh_token=kept[name])
+            assert answer.status_code == 200
+            kept = read_cookies(answer.json()["cookies"])
+
+    async def test_gateways_of_several_hosts_do_not_retire_each_others_tokens(self, world, holder, read_cookies):
+        other = read_cookies(await world.handshake(redirect_url="http://other.test/page"))
+        world.clock.advance(90)
+        name = f"__refresh_{holder.suffix}"
+        for _ in range(3):
+            answer = await holder.trade()
+            assert answer.status_code == 200
+            cookies = read_cookies(answer.json()["cookies"])
+            holder.token, holder.refresh_token = cookies["__session"], cookies[name]
+            world.clock.advance(90)
+        answer = await holder.trade(
+            expired_token=other["__session"], refresh_token=other[name], request_origin="http://other.test"
+        )
+        assert answer.status_code == 200
+        assert await status_of(holder) == "active"
 
 
 @pytest.mark.parametrize(

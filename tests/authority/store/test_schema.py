@@ -5,6 +5,10 @@ import sqlite3
 import pytest
 
 from gateway.authority.store.database import Database
+from gateway.authority.store.identifiers import digest
+from gateway.authority.store.ledger import Ledger, SessionFilter
+from gateway.authority.store.models import Status
+from gateway.authority.store.refresh_tokens import RefreshTokens
 from gateway.authority.store.schema import STEPS
 from gateway.errors import ConfigurationError
 
@@ -51,3 +55,33 @@ def test_a_file_of_a_later_release_is_refused(tmp_path):
     connection.close()
     with pytest.raises(ConfigurationError, match="a later release wrote it"):
         Database.open(str(path))
+
+
+def test_the_sessions_and_refresh_tokens_of_the_first_release_are_still_good(tmp_path):
+    path = tmp_path / "authority.db"
+    at_step(path, 1)
+    now_ms = 1_800_000_000_000
+    with sqlite3.connect(path) as connection:
+        for number, status in enumerate(["active", "revoked", "active"]):
+            later_ms = now_ms + 1000
+            connection.execute(
+                "INSERT INTO sessions VALUES (?, ?, 'user_1', 'client_1', ?, NULL, NULL, ?, ?, ?, ?, ?, ?)",
+                (number, f"sess_{number}", status, now_ms, now_ms, later_ms, later_ms, now_ms, now_ms),
+            )
+        for name, superseded_at in (("old", now_ms), ("new", None)):
+            values = (digest(name), "sess_0", now_ms, superseded_at)
+            connection.execute("INSERT INTO refresh_tokens VALUES (?, ?, ?, ?)", values)
+    connection.close()
+    database = Database.open(str(path))
+    sessions, tokens = Ledger(database), RefreshTokens(database, grace_ms=10_000)
+    try:
+        assert sessions.count(SessionFilter(), now_ms) == 3
+        assert sessions.count(SessionFilter(status=Status.REVOKED), now_ms) == 1
+        assert sessions.count(SessionFilter(status=Status.ACTIVE), now_ms) == 2
+        assert tokens.find("old", "sess_0").retired_at_ms == now_ms
+        held = tokens.find("new", "sess_0")
+        assert held.retired_at_ms is None
+        tokens.use(held, now_ms)
+        assert tokens.rotate(held, now_ms)
+    finally:
+        database.close()
