@@ -60,6 +60,7 @@ class Authority:
         except BaseException:
             database.close()
             raise
+        database.hurry()
         realm = Realm(
             config=config,
             instance_id=identity.instance_id,

@@ -164,6 +164,7 @@ def options(**changes: object) -> AuthorityOptions:
         "db": None,
         "instance": "development",
         "token_lifetime_s": 60,
+        "inactive_retention_s": 60,
         "is_remote_allowed": False,
         **changes,
     }

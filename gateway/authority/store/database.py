@@ -6,9 +6,10 @@ whole; waiting for the disk at each commit would cost more than everything else 
 for writers, several processes may share the file, and the log is cut to 64 MiB once nobody reads from it any more.
 
 Statements are short and synchronous on purpose: an event loop that waits 30 microseconds for SQLite is faster than one
-that changes threads. It must not wait long either, for it waits for everybody. So one statement waits a quarter of a
-second for a file that another process has locked, and during the next second the others do not wait at all. Who cannot
-have the file gets ``sqlite3.OperationalError`` (the application answers 503), and reads go on.
+that changes threads. It must not wait long either, for it waits for everybody. So while requests are served one
+statement waits a quarter of a second for a file that another process has locked, and during the next second the others
+do not wait at all. Who cannot have the file gets ``sqlite3.OperationalError`` (the application answers 503), and reads
+go on. Commands, and the start of a server, wait for ten seconds: another process may be bringing the file up to date.
 """
 
 import os
@@ -24,8 +25,8 @@ from gateway.authority.store.schema import STEPS
 from gateway.errors import ConfigurationError, Fault
 
 _APPLICATION_ID = 0x53474157  # "SGAW", in the file's header: says whose file this is
-_OPEN_TIMEOUT_MS = 10_000  # another process may be bringing a large file up to date
-_BUSY_TIMEOUT_MS = 250
+_OPENING_TIMEOUT_MS = 10_000
+_SERVING_TIMEOUT_MS = 250
 _LOCKED_PAUSE_S = 1.0
 _LOG_LIMIT_BYTES = 64 * 1024 * 1024
 
@@ -39,6 +40,7 @@ class Database:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._lock = threading.RLock()
+        self._timeout_ms = _OPENING_TIMEOUT_MS
         self._patient_at_s = 0.0  # before that time nothing waits for a lock
 
     @classmethod
@@ -63,6 +65,11 @@ class Database:
             raise ConfigurationError([Fault("--db", path, f"it cannot be opened ({error})", fix)]) from error
         return database
 
+    def hurry(self) -> None:
+        """From now on wait for locks no longer than an event loop may."""
+        self._timeout_ms = _SERVING_TIMEOUT_MS
+        self._wait_for_locks(self._timeout_ms)
+
     def close(self) -> None:
         """Close the connection; the database must not be used after that."""
         self._connection.close()
@@ -77,7 +84,7 @@ class Database:
             self._execute("BEGIN IMMEDIATE")
             try:
                 if self._patient_at_s:  # it was locked, and is free again
-                    self._wait_for_locks(_BUSY_TIMEOUT_MS)
+                    self._wait_for_locks(self._timeout_ms)
                 yield
                 # a full disk is noticed here at the latest, and then nothing of it may stay open
                 self._connection.execute("COMMIT")
@@ -108,7 +115,7 @@ class Database:
 
     def _execute(self, sql: str, values: Values | None = None) -> sqlite3.Cursor:
         if self._patient_at_s and time.monotonic() >= self._patient_at_s:
-            self._wait_for_locks(_BUSY_TIMEOUT_MS)
+            self._wait_for_locks(self._timeout_ms)
         try:
             return self._connection.execute(sql, values or {})
         except sqlite3.OperationalError as error:
@@ -136,7 +143,6 @@ class Database:
                     self._connection.execute(statement)
             self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             self._connection.execute(f"PRAGMA user_version = {len(STEPS)}")
-        self._wait_for_locks(_BUSY_TIMEOUT_MS)
 
     def _require_own(self, path: str) -> int:
         """How many steps of the schema are there; 0 for an empty database."""
@@ -170,5 +176,5 @@ def _connect(path: str) -> sqlite3.Connection:
     # autocommit mode: BEGIN and COMMIT are written out in transaction()
     connection = sqlite3.connect(target, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
-    connection.execute(f"PRAGMA busy_timeout = {_OPEN_TIMEOUT_MS}")
+    connection.execute(f"PRAGMA busy_timeout = {_OPENING_TIMEOUT_MS}")
     return connection

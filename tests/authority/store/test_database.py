@@ -19,6 +19,7 @@ def path(tmp_path):
 @pytest.fixture
 def database(path):
     database = Database.open(str(path))
+    database.hurry()
     yield database
     database.close()
 
