@@ -4,7 +4,6 @@ Decides where it may listen, which is on this machine and nowhere else, and of w
 of production. The authority is then served by the process itself, because the control API changes its memory.
 """
 
-import ipaddress
 import re
 from collections.abc import Callable, Collection
 
@@ -14,6 +13,7 @@ import uvloop
 from gateway.authority import Authority
 from gateway.authority.control import Clock
 from gateway.authority.control.api import Control
+from gateway.cli.authority_start import is_loopback
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.serving import reserve, serve_embedded, stop_on_signal
 from gateway.core.instance import InstanceKind
@@ -99,11 +99,3 @@ def warn(listen: Address) -> None:
     click.echo(
         f"warning: {url_of(listen)} turns the clock and the answers of this authority; it is for tests", err=True
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a listener there."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -51,6 +51,13 @@ def print_warnings(warnings: Iterable[Fault]) -> None:
         errors().print(Text.assemble(("warning: ", "yellow"), _fault_text(warning, "bold yellow")))
 
 
+def print_alarm(heading: str, *lines: str) -> None:
+    """Warn of what must not be overlooked: a marked heading, and lines under it."""
+    errors().print(Text.assemble(("warning: ", "bold red"), (_clean(heading), "bold reverse red")))
+    for line in lines:
+        errors().print(Text.assemble(("  ! ", "bold red"), _clean(line)))
+
+
 def _fault_text(fault: Fault, style: str) -> Text:
     seen = f" = {fault.seen}" if fault.seen else ""
     first = Text.assemble((_clean(fault.setting), style), _clean(seen))

@@ -3,8 +3,10 @@
 Three servers on three ports of one process: the embedded authority, the demo upstream and the gateway in front.
 """
 
+import os
 import shutil
 import sys
+import time
 import webbrowser
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
@@ -23,6 +25,7 @@ from gateway.authority.config import MEMORY
 from gateway.authority.control import Clock
 from gateway.authority.control.api import Control
 from gateway.cli.authority_control import control_address, control_option, warn
+from gateway.cli.authority_start import judge_keys, warn_anybody
 from gateway.cli.serving import CannotListenError, reserve, serve_embedded, stop_on_signal
 from gateway.core.settings_addresses import upstream as read_upstream
 from gateway.core.settings_model import (
@@ -109,15 +112,7 @@ def command(
         token_lifetime_s=token_lifetime_s,
         allowed_origins=places.origins,  # any page may send a browser to the handshake; what it brings is for us alone
     )
-    turned = None
-    if control is not None:
-        listen = control_address(control, config.kind, {port, authority_port, upstream_port})
-        warn(listen)
-        clock = Clock()
-        authority = Authority.open(config, clock)
-        turned = Control(authority, clock, listen)
-    else:
-        authority = Authority.open(config)
+    authority, turned = open_authority(config, control, {port, authority_port, upstream_port})
     stage = Stage(authority, places, token_lifetime_s, runs_whoami=upstream is None, control=turned)
 
     def ready() -> None:
@@ -126,6 +121,34 @@ def command(
             webbrowser.open(places.gateway)
 
     uvloop.run(stage.run(ready))
+
+
+def open_authority(
+    config: AuthorityConfig, control: str | None, taken: Collection[int]
+) -> tuple[Authority, Control | None]:
+    """Open the authority, and what turns it if that is asked for; judge the environment, and warn.
+
+    Args:
+        config: of the authority.
+        control: what ``--control`` says.
+        taken: ports that are in use here.
+
+    Raises:
+        ConfigurationError: the database or the control port cannot be used, or a live key of others is exported.
+    """
+    listen = None if control is None else control_address(control, config.kind, taken)
+    clock = Clock()
+    authority = Authority.open(config, clock if listen else time.time)
+    try:
+        judge_keys(os.environ, authority.secret_key, authority.publishable_key.value)
+    except ConfigurationError:
+        authority.close()
+        raise
+    warn_anybody(f"{authority.frontend_api_url}/sign-in")
+    if listen is None:
+        return authority, None
+    warn(listen)
+    return authority, Control(authority, clock, listen)
 
 
 def judged_upstream(value: str | None) -> str | None:
