@@ -7,6 +7,8 @@ from starlette.applications import Starlette
 
 from gateway.authority.app import build_app
 from gateway.authority.config import AuthorityConfig
+from gateway.authority.credentials import PASSWORD
+from gateway.authority.frontend.checking import Attempts, Checking
 from gateway.authority.frontend.cookies import Cookies
 from gateway.authority.realm import Realm
 from gateway.authority.store.database import Database
@@ -15,6 +17,7 @@ from gateway.authority.store.founding import Founding, settle
 from gateway.authority.store.grants import Grants
 from gateway.authority.store.keychain import Keychain
 from gateway.authority.store.ledger import Ledger
+from gateway.authority.store.passwords import PasswordCheck, Passwords
 from gateway.authority.store.refresh_tokens import RefreshTokens
 from gateway.authority.store.signing_keys import SigningKeys
 from gateway.authority.webhooks.delivery import Courier
@@ -61,6 +64,7 @@ class Authority:
             database.close()
             raise
         database.hurry()
+        directory, passwords = Directory(database), Passwords(database)
         realm = Realm(
             config=config,
             instance_id=identity.instance_id,
@@ -69,11 +73,13 @@ class Authority:
             signing_keys=signing_keys,
             cookies=Cookies(config.publishable_key()),
             database=database,
-            directory=Directory(database),
             ledger=Ledger(database, config.inactive_retention_s * 1000),
             grants=Grants(database),
             outbox=Outbox(database),
             refresh_tokens=RefreshTokens(database, config.refresh_grace_s * 1000),
+            directory=directory,
+            passwords=passwords,
+            checking=_checking(config, directory, passwords),
             clock=clock,
         )
         return cls(realm)
@@ -142,3 +148,12 @@ class Authority:
     def close(self) -> None:
         """Close the database; the application must not be used after that."""
         self.realm.database.close()
+
+
+def _checking(config: AuthorityConfig, directory: Directory, passwords: Passwords) -> Checking | None:
+    if config.sign_in_check is None:
+        return None
+    own = config.sign_in_check
+    check = PasswordCheck(directory, passwords) if own == PASSWORD else own
+    # counted by the real time: a clock that a test or an operator sets back must lock nobody out
+    return Checking(check, directory, Attempts(time.monotonic), config.trusted_proxies)

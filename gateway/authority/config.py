@@ -5,8 +5,10 @@ how long a rotated refresh token stays good, how long a handshake nonce waits.
 """
 
 from dataclasses import dataclass
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
+from gateway.authority.credentials import PASSWORD, SignIn
 from gateway.authority.return_urls import origin_of
 from gateway.core.instance import InstanceKind, KeyFormatError, PublishableKey
 from gateway.core.secret import Secret
@@ -34,8 +36,13 @@ class AuthorityConfig:
         inactive_retention_s: how long a session that is over is still listed, and a client without sessions is known;
             afterwards it is purged, a few with each new one.
         nonce_lifetime_s: how long a handshake payload waits to be fetched.
-        allowed_origins: origins that a browser may be sent back to. Empty: any http(s) origin for development, any
-            port of the authority's own host for production.
+        allowed_origins: origins that a browser may be sent back to, and whose pages may call the Frontend API. Empty:
+            any http(s) origin for development, only the authority's own for production.
+        sign_in_check: judges who signs in; ``"password"`` is the built-in check of email address and password. None
+            lets anybody be anybody, which production does not allow.
+        trusted_proxies: networks of the proxies in front, whose ``X-Forwarded-For`` names the browser's address; only
+            the limit of sign-in attempts looks at it.
+        requires_organization: a session without an organization is ``pending`` until its user chooses one.
         secret_key: the Backend API key of a new database; None makes one.
 
     Raises:
@@ -53,10 +60,13 @@ class AuthorityConfig:
     inactive_retention_s: int = 30 * _DAY_S
     nonce_lifetime_s: int = 60
     allowed_origins: tuple[str, ...] = ()
+    sign_in_check: SignIn = None
+    trusted_proxies: tuple[str, ...] = ()
+    requires_organization: bool = False
     secret_key: Secret | None = None
 
     def __post_init__(self) -> None:
-        faults = [*self._origin_faults(), *self._number_faults(), *self._secret_faults()]
+        faults = [*self._origin_faults(), *self._number_faults(), *self._secret_faults(), *self._sign_in_faults()]
         if faults:
             raise ConfigurationError(faults)
 
@@ -64,6 +74,16 @@ class AuthorityConfig:
     def host(self) -> str:
         """Host, and port where it is not the default: what the publishable key names."""
         return urlsplit(self.origin).netloc
+
+    def serves(self, origin: str) -> bool:
+        """Whether a browser may be sent back to this origin, and its pages may call the Frontend API.
+
+        Args:
+            origin: as :func:`gateway.authority.return_urls.origin_of` writes it.
+        """
+        if self.allowed_origins:
+            return origin in self.allowed_origins
+        return self.kind is InstanceKind.DEVELOPMENT or origin == self.origin
 
     @property
     def secret_prefix(self) -> str:
@@ -111,3 +131,17 @@ class AuthorityConfig:
             return []
         problem = f"a {self.kind} authority's secret key starts with {self.secret_prefix}"
         return [Fault("secret_key", self.secret_key.hint(), problem, "use a key of that kind, or leave it out")]
+
+    def _sign_in_faults(self) -> list[Fault]:
+        faults = []
+        if self.sign_in_check is None and self.kind is InstanceKind.PRODUCTION:
+            problem = "a production instance cannot let anybody be anybody, and nothing checks who signs in"
+            fix = f'use "{PASSWORD}" (email address and password), or a function of your own as module:function'
+            faults.append(Fault("sign_in_check", "none", problem, fix))
+        for network in self.trusted_proxies:
+            try:
+                ip_network(network)
+            except ValueError:
+                fix = "write an address or a network like 10.0.0.0/8"
+                faults.append(Fault("trusted_proxies", network, "it is not a network", fix))
+        return faults

@@ -41,6 +41,18 @@ class Problem(Enum):
         "Unknown browser",
         "A development instance must know the browser: send a dev browser token in __clerk_db_jwt.",
     )
+    CREDENTIALS_WRONG = Row(
+        422,
+        "form_password_incorrect",
+        "Wrong email address or password",
+        "The email address or the password is wrong.",
+    )
+    TOO_MANY_ATTEMPTS = Row(
+        429,
+        "too_many_requests",
+        "Too many attempts",
+        "There were too many attempts to sign in. Try again in {retry_after_s} seconds.",
+    )
     CROSS_SITE = Row(403, "authorization_invalid", "Not allowed", "This request must come from the same site.")
     HOST_UNKNOWN = Row(400, "host_invalid", "Unknown host", "The request names another host than {expected}.")
     # how it is asked
@@ -185,8 +197,9 @@ class Refusal(Exception):
     ) -> None:
         self.problem = problem
         self.status = status or problem.value.status
-        self.headers: Mapping[str, str] = {"Allow": allow} if allow else {}
         self.long_message = problem.value.long_message.format(param=param, **values)
+        told = (("Allow", allow), ("Retry-After", str(values.get("retry_after_s", ""))))
+        self.headers: Mapping[str, str] = {name: value for name, value in told if value}
         self.meta: Mapping[str, str] = {
             name: value for name, value in (("param_name", param), ("session_id", session_id)) if value
         }

@@ -13,6 +13,8 @@ from gateway.authority.store.models import Client, SessionRecord, Status
 from gateway.authority.webhooks.events import Cause
 from gateway.authority.webhooks.recording import record_session
 
+_AT_ONCE = 500
+
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
@@ -70,12 +72,13 @@ def start_session(
     if realm.directory.user(user_id) is None:
         raise Refusal(Problem.USER_NOT_FOUND, param="user_id", id=user_id)
     now_ms = realm.now_ms()
+    active_organization_id = organization_id(realm, user_id, organization)
     session = SessionRecord(
         id=new_id("sess"),
         user_id=user_id,
         client_id=client.id,
-        status=Status.ACTIVE,
-        last_active_organization_id=organization_id(realm, user_id, organization),
+        status=_owed_status(realm, active_organization_id),
+        last_active_organization_id=active_organization_id,
         actor=None,
         first_factor_at_ms=now_ms,
         last_active_at_ms=now_ms,
@@ -123,6 +126,7 @@ def see(realm: Realm, session: SessionRecord) -> SessionRecord:
 def switch_organization(realm: Realm, session: SessionRecord, organization: str) -> SessionRecord:
     """Make another organization the active one.
 
+    Where an organization is required, choosing one makes a pending session active, and leaving all makes it pending.
     The client counts as changed, so a gateway that sees its ``__client_uat`` fetches a token for the new organization.
 
     Args:
@@ -138,9 +142,33 @@ def switch_organization(realm: Realm, session: SessionRecord, organization: str)
         return session
     now_ms = realm.now_ms()
     with realm.database.transaction():
-        realm.ledger.switch_organization(session.id, wanted, now_ms)
+        realm.ledger.switch_organization(session.id, wanted, now_ms, _owed_status(realm, wanted))
         realm.ledger.mark_client(session.client_id, now_ms)
         return realm.ledger.session(session.id, now_ms) or session
+
+
+def remove_user(realm: Realm, user_id: str) -> int:
+    """Forget a user; the live sessions become ``removed``. Returns how many there were.
+
+    Raises:
+        Refusal: no such user.
+    """
+    if realm.directory.user(user_id) is None:
+        raise Refusal(Problem.USER_NOT_FOUND, id=user_id)
+    count = 0
+    with realm.database.transaction():
+        while live := realm.ledger.live_sessions_of(user_id, _AT_ONCE, realm.now_ms()):
+            for session in live:
+                finish(realm, session, Status.REMOVED)
+            count += len(live)
+        realm.directory.remove_user(user_id)
+    return count
+
+
+def _owed_status(realm: Realm, active_organization_id: str | None) -> Status:
+    """Pending while the session owes the choice of an organization."""
+    owes = realm.config.requires_organization and active_organization_id is None
+    return Status.PENDING if owes else Status.ACTIVE
 
 
 def organization_id(realm: Realm, user_id: str, organization: str) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gateway.authority.config import AuthorityConfig
 from gateway.authority.errors import Problem, Refusal
+from gateway.authority.frontend.checking import Checking
 from gateway.authority.frontend.cookies import Cookies
 from gateway.authority.signing.keyring import Category
 from gateway.authority.signing.token_claims import TokenFacts, session_claims, template_claims
@@ -15,6 +16,7 @@ from gateway.authority.store.grants import Grants
 from gateway.authority.store.keychain import Keychain
 from gateway.authority.store.ledger import Ledger
 from gateway.authority.store.models import JwtTemplate, SessionRecord
+from gateway.authority.store.passwords import Passwords
 from gateway.authority.store.refresh_tokens import RefreshTokens
 from gateway.authority.store.signing_keys import SigningKeys
 from gateway.authority.versions import ApiVersion
@@ -53,6 +55,8 @@ class Realm:
     grants: Grants
     outbox: Outbox
     refresh_tokens: RefreshTokens
+    passwords: Passwords
+    checking: Checking | None
     clock: Callable[[], float]
 
     def now_ms(self) -> int:

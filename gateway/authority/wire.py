@@ -26,7 +26,7 @@ def backend_session(session: SessionRecord, version: ApiVersion) -> dict[str, ob
         "created_at": session.created_at_ms,
         "updated_at": session.updated_at_ms,
     }
-    return shown | ({"tasks": None} if version.has_tasks else {})
+    return shown | ({"tasks": _tasks(session)} if version.has_tasks else {})
 
 
 def frontend_session(session: SessionRecord, user: User | None, now_ms: int) -> dict[str, object]:
@@ -41,7 +41,7 @@ def frontend_session(session: SessionRecord, user: User | None, now_ms: int) -> 
         "last_active_token": None,
         "last_active_organization_id": session.last_active_organization_id,
         "actor": session.actor,
-        "tasks": None,
+        "tasks": _tasks(session),
         "factor_verification_age": [max(0, now_ms - session.first_factor_at_ms) // 60_000, -1],
         "public_user_data": None if user is None else _public_user(user),
         "created_at": session.created_at_ms,
@@ -66,6 +66,11 @@ def frontend_client(
         "created_at": client.created_at_ms,
         "updated_at": client.updated_at_ms,
     }
+
+
+def _tasks(session: SessionRecord) -> list[dict[str, str]] | None:
+    # choosing an organization is the one thing that a session can owe here
+    return [{"key": "choose-organization"}] if session.status is Status.PENDING else None
 
 
 def _status(session: SessionRecord, version: ApiVersion) -> str:

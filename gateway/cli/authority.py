@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 from click.core import ParameterSource
@@ -24,16 +24,23 @@ from gateway.cli import authority_keys
 from gateway.cli.authority_control import control_address, control_option, serve_controlled, url_of, warn
 from gateway.cli.exit_codes import EPILOG, ExitCode
 from gateway.cli.serving import reachable, reserve, run
+from gateway.cli.sign_in_check import load_check
 from gateway.core.instance import InstanceKind
 from gateway.core.secret import Secret
 from gateway.core.settings_model import Address
 from gateway.errors import ConfigurationError, Fault
 
 _DRAIN_S = 5.0
+_MOST_LISTED = 20
 _KEY_VARIABLES = ("CLERK_SECRET_KEY", "CLERK_PUBLISHABLE_KEY")
 _LIVE_PREFIXES = ("sk_live_", "pk_live_")
 _LISTEN = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _WARNING = "the sign-in page lets anybody be anybody: it asks for no password"
+_OPTION_OF = {
+    "allowed_origins": "--allow-origin",
+    "sign_in_check": "--sign-in-check",
+    "trusted_proxies": "--trust-proxy",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +55,10 @@ class AuthorityOptions:
     inactive_retention_s: int
     is_remote_allowed: bool
     control: str | None = None
+    allowed_origins: tuple[str, ...] = ()
+    sign_in_check: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    requires_organization: bool = False
 
 
 @click.group("authority", epilog=EPILOG, invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]")
@@ -81,21 +92,52 @@ class AuthorityOptions:
     metavar="SECONDS",
     help="How long sessions that are over are still listed; then they are purged.",
 )
+@click.option(
+    "--allow-origin",
+    "allowed_origins",
+    multiple=True,
+    metavar="URL",
+    help="An origin that browsers may return to, and whose pages may call the Frontend API; repeat it for more. Without"
+    " it: any for development, only the authority's own for production.",
+)
+@click.option(
+    "--sign-in-check",
+    metavar="password|MODULE:FUNCTION",
+    help="Ask for email address and password, and check them: 'password' against the hashes in the database, or with"
+    " an async function of your own that returns a user id or None. Production needs one; without it anybody can be"
+    " anybody.",
+)
+@click.option(
+    "--trust-proxy",
+    "trusted_proxies",
+    multiple=True,
+    metavar="NETWORK",
+    help="A proxy in front whose X-Forwarded-For names the browser, where sign-in attempts are counted.",
+)
+@click.option(
+    "--require-organization",
+    "requires_organization",
+    is_flag=True,
+    help="A session stays pending until its user chooses an organization.",
+)
 @click.option("--allow-remote", "is_remote_allowed", is_flag=True, help="Listen beyond this machine. Read the warning.")
 @control_option
 @click.option("--json", "is_json", is_flag=True, help="Print one line of JSON once it accepts connections.")
 @click.pass_context
-def command(ctx: click.Context, /, *, is_json: bool, **options: str | int | bool | None) -> int:
+def command(ctx: click.Context, /, *, is_json: bool, **options: str | int | bool | tuple[str, ...] | None) -> int:
     """Run a session authority: Backend API, Frontend API and a sign-in page for development.
 
-    It has users, organizations and keys of its own and needs no network. Anybody who can reach it can sign in as
-    anybody, so it listens on this machine only. The commands below look after its database, also while it runs.
+    It has users, organizations and keys of its own and needs no network. Without --sign-in-check anybody who can
+    reach it can sign in as anybody, so it listens on this machine only. The commands below look after its database,
+    also while it runs.
 
     \b
     Examples:
       gateway authority
       gateway authority --db authority.db --listen 127.0.0.1:9001
       gateway authority --listen 127.0.0.1:0 --json | jq -r .publishable_key
+      gateway authority --db authority.db --instance production --sign-in-check password \\
+        --origin https://auth.example.com --allow-origin https://app.example.com
       gateway authority keys list --db authority.db
     """
     if ctx.invoked_subcommand is not None:
@@ -124,13 +166,7 @@ def refuse_options_of_serving(ctx: click.Context) -> None:
 
 def _serve(options: AuthorityOptions, *, is_json: bool) -> int:
     listen = resolve_listen(options)
-    config = AuthorityConfig(
-        origin=options.origin or f"http://{Address(reachable(listen.host), listen.port)}",
-        database=options.db or MEMORY,
-        kind=InstanceKind(options.instance),
-        token_lifetime_s=options.token_lifetime_s,
-        inactive_retention_s=options.inactive_retention_s,
-    )
+    config = read_config(options, listen)
     reserve(listen, "--listen")
     # The worker is another process. Without a file it gets the identity as data.
     founding = Founding.generate(config, int(time.time() * 1000))
@@ -138,7 +174,8 @@ def _serve(options: AuthorityOptions, *, is_json: bool) -> int:
     description = announced.describe()
     announced.close()
     refuse_live_keys(os.environ, announced.secret_key, announced.publishable_key.value)
-    click.echo(f"warning: {_WARNING}", err=True)
+    if config.sign_in_check is None:
+        click.echo(f"warning: {_WARNING}", err=True)
     if options.is_remote_allowed:
         click.echo(f"warning: {listen} may be reached from other machines; use it in closed networks only", err=True)
 
@@ -161,6 +198,30 @@ def _serve(options: AuthorityOptions, *, is_json: bool) -> int:
     return run(load_app, listen, drain_s=_DRAIN_S, on_ready=on_ready)
 
 
+def read_config(options: AuthorityOptions, listen: Address) -> AuthorityConfig:
+    """The settings that the options amount to.
+
+    Raises:
+        ConfigurationError: every option that cannot be used.
+    """
+    check = load_check(options.sign_in_check)
+    try:
+        return AuthorityConfig(
+            origin=options.origin or f"http://{Address(reachable(listen.host), listen.port)}",
+            database=options.db or MEMORY,
+            kind=InstanceKind(options.instance),
+            token_lifetime_s=options.token_lifetime_s,
+            inactive_retention_s=options.inactive_retention_s,
+            allowed_origins=options.allowed_origins,
+            sign_in_check=check,
+            trusted_proxies=options.trusted_proxies,
+            requires_organization=options.requires_organization,
+        )
+    except ConfigurationError as error:
+        faults = [replace(fault, setting=_OPTION_OF.get(fault.setting, fault.setting)) for fault in error.faults]
+        raise ConfigurationError(faults) from None
+
+
 def resolve_listen(options: AuthorityOptions) -> Address:
     """The address to listen on; port 0 becomes a free one, because the publishable key names the port.
 
@@ -174,7 +235,8 @@ def resolve_listen(options: AuthorityOptions) -> Address:
         raise ConfigurationError([Fault("--listen", options.listen, "it is no host and port", fix)])
     listen = Address(match["host"].strip("[]").lower(), int(match["port"]))
     if not _is_loopback(listen.host) and not options.is_remote_allowed:
-        problem = f"other machines could reach it, and {_WARNING}"
+        danger = _WARNING if options.sign_in_check is None else "it speaks http without encryption"
+        problem = f"other machines could reach it, and {danger}"
         fix = "listen on 127.0.0.1, or add --allow-remote if the network is closed"
         raise ConfigurationError([Fault("--listen", options.listen, problem, fix)])
     return listen if listen.port else reserve(listen, "--listen")
@@ -200,6 +262,7 @@ def refuse_live_keys(environment: Mapping[str, str], secret_key: Secret, publish
 def describe_for_people(description: Mapping[str, object], kind: InstanceKind) -> str:
     """What to know about a running authority, as text."""
     users = description["users"]
+    listed = users if isinstance(users, list) else []
     lines = [
         f"Session authority ({kind}) on {description['api_url']}",
         "",
@@ -221,8 +284,10 @@ def describe_for_people(description: Mapping[str, object], kind: InstanceKind) -
             else []
         ),
         f"Sign in at {description['frontend_api_url']}/sign-in as",
-        *(_user_line(user) for user in (users if isinstance(users, list) else [])),
+        *(_user_line(user) for user in listed[:_MOST_LISTED]),
     ]
+    if len(listed) > _MOST_LISTED:
+        lines.append(f"  and {len(listed) - _MOST_LISTED} more")
     return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from gateway.pages.rendering import render_page
 
+MOST_SHOWN = 50
 _TONES = 6
 
 
@@ -60,15 +61,36 @@ class SignInUser:
         return sum(self.id.encode("utf-8", "replace")) % _TONES
 
 
-def render(*, title: str, users: Sequence[SignInUser], redirect_url: str, message: str = "") -> str:
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What was looked for among the users.
+
+    Attributes:
+        query: the words; empty shows everybody.
+        count: how many there are in all, of whom a page shows :data:`MOST_SHOWN`.
+    """
+
+    query: str
+    count: int
+
+
+def render(
+    *, title: str, users: Sequence[SignInUser], redirect_url: str, message: str = "", search: Search | None = None
+) -> str:
     """The page as HTML text.
 
     Args:
         title: title of the window and the page, e.g. the name of the application.
-        users: everybody who may be picked, in the order to show.
+        users: who may be picked, in the order to show.
         redirect_url: where the sign-in returns to; goes through the form unchanged.
         message: what went wrong at the last attempt, if anything.
+        search: None where all users stand on the page.
     """
-    return render_page(
-        "sign_in.html", {"title": title, "users": users, "redirect_url": redirect_url, "message": message}
-    )
+    values: dict[str, object] = {
+        "title": title,
+        "users": users,
+        "redirect_url": redirect_url,
+        "message": message,
+        "search": search,
+    }
+    return render_page("sign_in.html", values)

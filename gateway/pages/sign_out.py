@@ -3,11 +3,13 @@
 from gateway.pages.rendering import render_page
 
 
-def render(*, name: str, redirect_url: str) -> str:
+def render(*, name: str, redirect_url: str, is_development: bool = True) -> str:
     """The page as HTML text; its form posts ``redirect_url`` to ``/sign-out``.
 
     Args:
         name: who is signed in; empty when nobody is.
         redirect_url: where the form returns to; goes through it unchanged and may be empty.
+        is_development: whether the page says so in its head.
     """
-    return render_page("sign_out.html", {"name": name, "redirect_url": redirect_url})
+    context = "development" if is_development else ""
+    return render_page("sign_out.html", {"name": name, "redirect_url": redirect_url, "context": context})

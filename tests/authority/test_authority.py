@@ -48,7 +48,7 @@ def test_the_secret_key_is_not_in_any_repr(authority):
 
 
 def test_a_production_authority_has_live_keys():
-    authority = Authority.open(AuthorityConfig(origin=ORIGIN, kind=InstanceKind.PRODUCTION))
+    authority = Authority.open(AuthorityConfig(origin=ORIGIN, kind=InstanceKind.PRODUCTION, sign_in_check="password"))
     assert authority.publishable_key.value.startswith("pk_live_")
     assert authority.secret_key.reveal().startswith("sk_live_")
     authority.close()
@@ -112,7 +112,7 @@ def test_nobody_else_can_read_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "setting"),
     [
-        ({"kind": InstanceKind.PRODUCTION}, "--instance"),
+        ({"kind": InstanceKind.PRODUCTION, "sign_in_check": "password"}, "--instance"),
         ({"origin": "http://127.0.0.1:8002"}, "--listen"),
         ({"secret_key": Secret("sk_test_other")}, "secret_key"),
     ],

@@ -70,7 +70,9 @@ def test_it_prints_one_line_of_json_when_it_accepts_connections_and_stops_on_a_s
 
 @pytest.mark.e2e
 def test_without_a_file_the_announced_keys_are_those_of_the_worker():
-    with running("--listen", "127.0.0.1:0", "--json", "--instance", "production") as process:
+    with running(
+        "--listen", "127.0.0.1:0", "--json", "--instance", "production", "--sign-in-check", "password"
+    ) as process:
         assert process.stdout is not None
         told = json.loads(process.stdout.readline())
         assert told["publishable_key"].startswith("pk_live_")
@@ -151,7 +153,9 @@ def test_what_cannot_be_used_is_exit_code_2_and_named(invoke, arguments, said):
 def test_a_file_of_another_kind_names_the_option(invoke, tmp_path):
     path = str(tmp_path / "authority.db")
     Authority.open(AuthorityConfig(origin="http://127.0.0.1:8001", database=path)).close()
-    code, _, err = invoke("--db", path, "--instance", "production", "--listen", "127.0.0.1:0")
+    code, _, err = invoke(
+        "--db", path, "--instance", "production", "--sign-in-check", "password", "--listen", "127.0.0.1:0"
+    )
     assert code == 2
     assert "--instance = production" in err
     assert "start with --instance development" in err

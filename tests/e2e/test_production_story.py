@@ -14,6 +14,17 @@ from tests.e2e.test_serve import Upstream, config_of
 
 pytestmark = pytest.mark.e2e
 
+CHECK = """
+import sqlite3
+
+async def check(credentials):
+    if credentials.password.reveal() != "right":
+        return None
+    with sqlite3.connect("authority.db") as connection:
+        row = connection.execute("SELECT id FROM users WHERE email_address = ?", (credentials.identifier,)).fetchone()
+    return row[0] if row else None
+"""
+
 
 def test_a_production_session_is_made_refreshed_revoked_and_ended(
     page: Page, context: BrowserContext, tmp_path: Path
@@ -21,8 +32,10 @@ def test_a_production_session_is_made_refreshed_revoked_and_ended(
     upstream = Upstream()
     port = free_port()
     base = f"http://127.0.0.1:{port}"
+    (tmp_path / "first_user.py").write_text(CHECK)
     started = ("authority", "--listen", "127.0.0.1:0", "--json", "--instance", "production", "--token-lifetime", "2")
-    with Command(*started) as authority:
+    options = ("--sign-in-check", "first_user:check", "--allow-origin", base, "--db", str(tmp_path / "authority.db"))
+    with Command(*started, *options, cwd=tmp_path) as authority:
         described = json.loads(authority.wait_for(r"^\{.*\}$")[0])
         config = tmp_path / "config.toml"
         text = config_of(described, upstream.url, f"127.0.0.1:{port}")
@@ -32,7 +45,12 @@ def test_a_production_session_is_made_refreshed_revoked_and_ended(
             page.goto(f"{base}/reports")
             expect(page).to_have_url(re.compile(r"/sign-in\?"))
             gateway.wait_for("307 +GET +/reports .*session-token-and-uat-missing")
-            page.get_by_role("button", name=re.compile(r"Sign in as Ada Lovelace, .*admin")).click()
+            page.get_by_label("Email address").fill("ada@example.com")
+            page.get_by_label("Password").fill("wrong")
+            page.get_by_role("button", name="Sign in").click()
+            expect(page.get_by_role("alert")).to_have_text("The email address or the password is wrong.")
+            page.get_by_label("Password").fill("right")
+            page.get_by_role("button", name="Sign in").click()
             expect(page).to_have_url(f"{base}/reports")
             gateway.wait_for("307 +GET +/reports .*signed-in .*handshake")
             first = session_cookie(context, base)

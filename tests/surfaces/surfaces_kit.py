@@ -206,10 +206,15 @@ class Browser:
     async def sign_in(self, page: httpx.Response, user_id: str, organization_id: str = "") -> httpx.Response:
         """Fill in the sign-in page that was reached, and follow."""
         assert page.status_code == 200
-        assert user_id in page.text
+        assert user_id in page.text or 'type="password"' in page.text
         redirect_url = parse_qs(urlsplit(str(page.request.url)).query)["redirect_url"][0]
         assert redirect_url in unescape(page.text)
-        form = {"user_id": user_id, "organization_id": organization_id, "redirect_url": redirect_url}
+        form = {
+            "user_id": user_id,
+            "identifier": user_id,
+            "organization_id": organization_id,
+            "redirect_url": redirect_url,
+        }
         headers = PAGE | {"origin": AUTHORITY, "sec-fetch-site": "same-origin"}
         self.hops = []
         return await self.follow(await self.send("POST", f"{AUTHORITY}/sign-in", headers, form))

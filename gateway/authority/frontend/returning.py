@@ -19,13 +19,7 @@ def allowed_return_url(realm: Realm, text: str) -> ReturnUrl:
     url = parse_return_url(text)
     if url is None:
         raise Refusal(Problem.REDIRECT_INVALID, param="redirect_url")
-    config = realm.config
-    if config.allowed_origins:
-        is_served = url.origin in config.allowed_origins
-    else:
-        own = parse_return_url(config.origin)
-        is_served = config.kind is InstanceKind.DEVELOPMENT or (own is not None and own.hostname == url.hostname)
-    if not is_served:
+    if not realm.config.serves(url.origin):
         raise Refusal(Problem.REDIRECT_FOREIGN, param="redirect_url")
     return url
 

@@ -1,8 +1,11 @@
-"""The pages for people: sign in as a seeded user, sign out.
+"""The pages for people: sign in, sign out.
 
-There is no password: whoever reaches these pages may be anybody, which is why the authority listens on loopback only.
-Signing in and out is done by POST from the own origin alone; a GET changes nothing (attacks, item 44).
+Without a check there is no password, and whoever reaches the pages may be anybody: a development instance shows its
+users to pick one. With a check (:mod:`gateway.authority.credentials`) the page is a form that names nobody. Signing in
+and out is done by POST from the own origin alone; a GET changes nothing (attacks, item 44).
 """
+
+from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,18 +18,17 @@ from gateway.authority.realm import Realm
 from gateway.authority.requests import cause_of, is_cross_origin, read_form
 from gateway.authority.return_urls import ReturnUrl
 from gateway.authority.store.models import Status
-from gateway.pages import notice, sign_in, sign_out
+from gateway.pages import notice, sign_in, sign_in_form, sign_out
 from gateway.pages.rendering import page_headers
 
 _TITLE = "Sign in"
 
 
 async def sign_in_page(realm: Realm, request: Request) -> Response:
-    """Show who can sign in."""
+    """Show who can sign in, or ask for email address and password."""
     redirect_url = request.query_params.get("redirect_url", "")
     _return_url(realm, redirect_url)
-    page = sign_in.render(title=_TITLE, users=_sign_in_users(realm), redirect_url=redirect_url)
-    return _page(page, has_form=True)
+    return _page(_sign_in_form(realm, redirect_url, query=request.query_params.get("query", "")), has_form=True)
 
 
 async def sign_in_action(realm: Realm, request: Request) -> Response:
@@ -36,16 +38,16 @@ async def sign_in_action(realm: Realm, request: Request) -> Response:
     form = await read_form(request)
     url = _return_url(realm, form.get("redirect_url", ""))
     try:
+        user_id = await _who(realm, request, form)
         with realm.database.transaction():
             previous = identify(realm, request).client
-            signed_in = lifecycle.sign_in(
-                realm, form.get("user_id", ""), form.get("organization_id", ""), previous, cause_of(request)
-            )
+            signed_in = lifecycle.sign_in(realm, user_id, form.get("organization_id", ""), previous, cause_of(request))
             location = return_after_change(realm, url, signed_in.client) if url else ""
     except Refusal as refusal:
-        users, redirect_url = _sign_in_users(realm), form.get("redirect_url", "")
-        page = sign_in.render(title=_TITLE, users=users, redirect_url=redirect_url, message=refusal.long_message)
-        return _page(page, status=422, has_form=True)
+        identifier, redirect_url = form.get("identifier", ""), form.get("redirect_url", "")
+        page = _sign_in_form(realm, redirect_url, message=refusal.long_message, identifier=identifier)
+        status = refusal.status if refusal.problem is Problem.TOO_MANY_ATTEMPTS else 422
+        return _page(page, status=status, has_form=True, headers=refusal.headers)
     own_cookies = [
         realm.cookies.client(signed_in.client_token),
         *realm.cookies.client_uat(signed_in.client.updated_at_ms // 1000),
@@ -72,7 +74,9 @@ async def sign_out_page(realm: Realm, request: Request) -> Response:
     client = identify(realm, request).client
     session = realm.ledger.live_session(client.id, realm.now_ms()) if client else None
     user = realm.directory.user(session.user_id) if session else None
-    page = sign_out.render(name=user.full_name if user else "", redirect_url=redirect_url)
+    page = sign_out.render(
+        name=user.full_name if user else "", redirect_url=redirect_url, is_development=realm.checking is None
+    )
     return _page(page, has_form=True)
 
 
@@ -113,7 +117,21 @@ def _return_url(realm: Realm, text: str) -> ReturnUrl | None:
     return allowed_return_url(realm, text) if text else None
 
 
-def _sign_in_users(realm: Realm) -> list[sign_in.SignInUser]:
+async def _who(realm: Realm, request: Request, form: Mapping[str, str]) -> str:
+    if realm.checking is None:
+        return form.get("user_id", "")
+    return await realm.checking.user_id(request, form.get("identifier", ""), form.get("password", ""))
+
+
+def _sign_in_form(realm: Realm, redirect_url: str, *, query: str = "", message: str = "", identifier: str = "") -> str:
+    if realm.checking is not None:
+        return sign_in_form.render(redirect_url=redirect_url, message=message, identifier=identifier[:254])
+    users, count = _sign_in_users(realm, query), realm.directory.count_users(query)
+    search = sign_in.Search(query, count) if query or count > len(users) else None
+    return sign_in.render(title=_TITLE, users=users, redirect_url=redirect_url, message=message, search=search)
+
+
+def _sign_in_users(realm: Realm, query: str) -> list[sign_in.SignInUser]:
     return [
         sign_in.SignInUser(
             user.id,
@@ -126,9 +144,11 @@ def _sign_in_users(realm: Realm) -> list[sign_in.SignInUser]:
                 for member in realm.directory.memberships(user.id)
             ],
         )
-        for user in realm.directory.users()
+        for user in realm.directory.found_users(query, sign_in.MOST_SHOWN)
     ]
 
 
-def _page(html: str, *, status: int = 200, has_form: bool = False) -> Response:
-    return Response(html, status, headers=dict(page_headers(has_form=has_form)))
+def _page(
+    html: str, *, status: int = 200, has_form: bool = False, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(html, status, headers={**dict(page_headers(has_form=has_form)), **(headers or {})})

@@ -15,6 +15,8 @@ JOIN organizations ON organizations.id = memberships.organization_id
 JOIN roles ON roles.key = memberships.role_key
 WHERE memberships.user_id = :user_id
 """
+# ASCII letters of either case are the same to SQLite
+_FOUND = "instr(lower(id || ' ' || first_name || ' ' || last_name || ' ' || email_address), lower(:words)) > 0"
 
 
 class Directory:
@@ -45,12 +47,43 @@ class Directory:
         """Forget a user and the memberships; sessions stay, but no token can be made from them any more."""
         with self._database.transaction():
             self._database.write("DELETE FROM memberships WHERE user_id = :id", {"id": user_id})
+            self._database.write("DELETE FROM passwords WHERE user_id = :id", {"id": user_id})
             self._database.write("DELETE FROM users WHERE id = :id", {"id": user_id})
 
     def user(self, user_id: str) -> User | None:
         """The user with this id."""
         row = self._database.row("SELECT * FROM users WHERE id = :id", {"id": user_id})
         return _user(row) if row else None
+
+    def user_by_email(self, email_address: str) -> User | None:
+        """The user with this email address, in whatever case it is written."""
+        row = self._database.row(
+            "SELECT * FROM users WHERE email_address = :email COLLATE NOCASE ORDER BY rowid LIMIT 1",
+            {"email": _storable(email_address)},
+        )
+        return _user(row) if row else None
+
+    def found_users(self, words: str, limit: int, offset: int = 0) -> list[User]:
+        """Users whose id, name or email address holds the words, in the order in which they were added.
+
+        Args:
+            words: empty for everybody; compared without case.
+            limit: at most so many.
+            offset: skip so many first.
+        """
+        rows = self._database.rows(
+            f"SELECT * FROM users WHERE {_FOUND} ORDER BY rowid LIMIT :limit OFFSET :offset",  # noqa: S608 - a constant
+            {"words": _storable(words), "limit": limit, "offset": offset},
+        )
+        return [_user(row) for row in rows]
+
+    def count_users(self, words: str = "") -> int:
+        """How many users :meth:`found_users` finds in all."""
+        row = self._database.row(
+            f"SELECT COUNT(*) AS matches FROM users WHERE {_FOUND}",  # noqa: S608 - a constant
+            {"words": _storable(words)},
+        )
+        return int(row["matches"]) if row else 0
 
     def users(self) -> list[User]:
         """All users, in the order in which they were added."""
@@ -141,6 +174,10 @@ class Directory:
     def template_names(self) -> list[str]:
         """The names of all JWT templates."""
         return [row["name"] for row in self._database.rows("SELECT name FROM jwt_templates ORDER BY name")]
+
+
+def _storable(words: str) -> str:
+    return words.strip().encode("utf-8", "replace").decode()
 
 
 def _user(row: sqlite3.Row) -> User:

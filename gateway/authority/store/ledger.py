@@ -138,6 +138,14 @@ class Ledger:
         )
         return _session(row) if row else None
 
+    def live_sessions_of(self, user_id: str, limit: int, now_ms: int) -> list[SessionRecord]:
+        """Sessions of a user that are still good, at most so many, the newest first."""
+        rows = self._database.rows(
+            f"{_SESSION} WHERE user_id = :user_id AND {_LIVE} ORDER BY created_at DESC, seq DESC LIMIT :limit",
+            {"user_id": user_id, "limit": limit, "now": now_ms},
+        )
+        return [_session(row) for row in rows]
+
     def finish(self, session_id: str, status: Status, now_ms: int) -> bool:
         """End a session that is live; False when it was not, and then nothing changes."""
         return bool(
@@ -172,11 +180,21 @@ class Ledger:
             {"id": session_id, "now": now_ms, "abandon_at": abandon_at_ms},
         )
 
-    def switch_organization(self, session_id: str, organization_id: str | None, now_ms: int) -> None:
-        """Make an organization the active one of a session; None is the personal account."""
+    def switch_organization(
+        self, session_id: str, organization_id: str | None, now_ms: int, status: Status = Status.ACTIVE
+    ) -> None:
+        """Make an organization the active one of a session, and the session active or pending if it is live.
+
+        Args:
+            session_id: which one.
+            organization_id: None is the personal account.
+            now_ms: the time.
+            status: active or pending.
+        """
         self._database.write(
-            "UPDATE sessions SET last_active_organization_id = :organization_id, updated_at = :now WHERE id = :id",
-            {"id": session_id, "organization_id": organization_id, "now": now_ms},
+            f"UPDATE sessions SET last_active_organization_id = :organization_id, updated_at = :now,"  # noqa: S608
+            f" status = CASE WHEN {_LIVE} THEN :status ELSE status END WHERE id = :id",
+            {"id": session_id, "organization_id": organization_id, "status": status, "now": now_ms},
         )
 
     def _condition(self, narrowed: SessionFilter, now_ms: int) -> tuple[str, dict[str, str | int | None]]:

@@ -131,4 +131,10 @@ CREATE TRIGGER client_gone AFTER DELETE ON clients BEGIN
 END;
 CREATE INDEX dev_browsers_by_client ON dev_browsers (client_id, created_at);
 """,
+    """
+CREATE TABLE passwords (
+    user_id TEXT PRIMARY KEY, kept TEXT NOT NULL, changed_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX users_by_email ON users (email_address COLLATE NOCASE);
+""",
 )

@@ -133,7 +133,10 @@ async def test_the_draft_version_begins_no_session_in_an_organization(world):
     assert (answer.status_code, code(answer)) == (422, "form_param_unknown")
 
 
-@pytest.mark.parametrize("config", [AuthorityConfig(origin="http://127.0.0.1:8001", kind=InstanceKind.PRODUCTION)])
+@pytest.mark.parametrize(
+    "config",
+    [AuthorityConfig(origin="http://127.0.0.1:8001", kind=InstanceKind.PRODUCTION, sign_in_check="password")],
+)
 async def test_production_begins_no_sessions_from_outside(world):
     answer = await world.api.post("/v1/sessions", json={"user_id": world.users["Ada"]})
     assert (answer.status_code, code(answer)) == (400, "request_invalid_for_environment")

@@ -5,7 +5,7 @@ import pytest
 from gateway.authority import AuthorityConfig
 from gateway.core.instance import InstanceKind
 
-PRODUCTION = AuthorityConfig(origin="http://127.0.0.1:8001", kind=InstanceKind.PRODUCTION)
+PRODUCTION = AuthorityConfig(origin="http://127.0.0.1:8001", kind=InstanceKind.PRODUCTION, sign_in_check="password")
 CLIENT_FIELDS = {
     "object", "id", "sessions", "sign_in", "sign_up", "last_active_session_id", "last_authentication_strategy",
     "cookie_expires_at", "captcha_bypass", "created_at", "updated_at",

@@ -6,11 +6,22 @@ import jwt
 import pytest
 
 from gateway.authority import AuthorityConfig
+from gateway.authority.credentials import Credentials
 from gateway.core.instance import InstanceKind
 
 ORIGIN = "http://127.0.0.1:8001"
 APP = "http://127.0.0.1:8000"
-PRODUCTION = AuthorityConfig(origin=ORIGIN, kind=InstanceKind.PRODUCTION)
+
+
+async def believe(credentials: Credentials) -> str:
+    """Everybody is who they say."""
+    return credentials.identifier
+
+
+PRODUCTION = AuthorityConfig(
+    origin=ORIGIN, kind=InstanceKind.PRODUCTION, sign_in_check=believe, allowed_origins=(APP, "https://app.example")
+)
+ALONE = AuthorityConfig(origin=ORIGIN, kind=InstanceKind.PRODUCTION, sign_in_check=believe)
 
 
 def query_of(location: str) -> dict[str, str]:
@@ -206,7 +217,7 @@ async def test_signing_in_leaves_nothing_of_before(world, read_cookies):
 
 @pytest.mark.parametrize("config", [PRODUCTION])
 async def test_production_returns_in_a_cookie_and_asks_for_no_dev_browser(world, read_cookies):
-    form = {"user_id": world.users["Ada"], "redirect_url": f"{APP}/x"}
+    form = {"identifier": world.users["Ada"], "password": "x", "redirect_url": f"{APP}/x"}
     signed_in = await world.browser.post("/sign-in", data=form)
     assert signed_in.headers["location"] == f"{APP}/x"
     set_by_sign_in = read_cookies(signed_in.headers.get_list("set-cookie"))
@@ -233,10 +244,14 @@ async def test_production_returns_in_a_cookie_and_asks_for_no_dev_browser(world,
 @pytest.mark.parametrize(
     ("config", "url", "status"),
     [
-        (PRODUCTION, "http://127.0.0.1:9999/x", 307),
-        (PRODUCTION, "https://127.0.0.1/x", 307),
-        (PRODUCTION, "http://127.0.0.1.evil.example/", 422),
-        (PRODUCTION, "http://localhost:8000/", 422),
+        (PRODUCTION, f"{APP}/x", 307),
+        (PRODUCTION, "https://app.example/x", 307),
+        (PRODUCTION, "http://127.0.0.1:9999/x", 422),
+        (ALONE, f"{ORIGIN}/x", 307),
+        (ALONE, f"{APP}/x", 422),
+        (ALONE, "https://127.0.0.1/x", 422),
+        (ALONE, "http://127.0.0.1.evil.example/", 422),
+        (ALONE, "http://localhost:8001/", 422),
         (AuthorityConfig(origin=ORIGIN, allowed_origins=(APP,)), f"{APP}/x", 307),
         (AuthorityConfig(origin=ORIGIN, allowed_origins=(APP,)), "http://127.0.0.1:9999/", 422),
         (AuthorityConfig(origin=ORIGIN), "http://app.internal:3000/", 307),

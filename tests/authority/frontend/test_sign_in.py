@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from gateway.authority.store.models import User
+
 APP = "http://127.0.0.1:8000"
 BAD_RETURNS = [
     "javascript:alert(1)", "data:text/html,x", "//evil.example", "/\\evil.example", "\\\\evil.example", "https:evil",
@@ -128,3 +130,24 @@ async def test_forms_that_are_none_are_refused(world, content, content_type, sta
     answer = await world.browser.post("/sign-in", content=content, headers={"Content-Type": content_type})
     assert answer.status_code == status
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
+
+
+async def test_many_users_are_searched_and_not_all_shown(world):
+    directory = world.authority.realm.directory
+    for number in range(200):
+        directory.add_user(
+            User(
+                id=f"user_{number}", first_name="Robin", last_name=f"N{number}", email_address=f"r{number}@example.com"
+            )
+        )
+    everybody = await world.browser.get("/sign-in", params={"redirect_url": f"{APP}/a"})
+    assert everybody.text.count('name="user_id"') == 50
+    assert "The first 50 of 204 users" in everybody.text
+    for query, found in (("LOVELACE", 1), ("n19@", 0), ("r19@ex", 1), ("robin n1", 111), ("user_7", 11), ("%", 0)):
+        answer = await world.browser.get("/sign-in", params={"redirect_url": f"{APP}/a", "query": query})
+        assert answer.text.count('name="user_id"') == min(found, 50), query
+        assert f'value="{query}"' in answer.text
+        assert f"of {found} users" in answer.text or f"{found} user" in answer.text
+        assert f"{APP}/a" in answer.text
+    nobody = await world.browser.get("/sign-in", params={"query": "'; DROP TABLE users; --"})
+    assert "Nobody is found." in nobody.text
