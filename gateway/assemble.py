@@ -126,7 +126,9 @@ def build(
     # A browser waits for these calls: an API that is not there is told at once, and the handshake is the second try.
     once = Backoff(attempts=1)
     trader = (
-        SessionsClient(secret_key, api_url=instance.api_url, transport=transport, backoff=once) if secret_key else None
+        SessionsClient(secret_key, api_url=instance.api_url, transport=transport, backoff=once, exact_type=True)
+        if secret_key
+        else None
     )
     keys = _keys(settings, load, verified.clear, timer, key_file(settings, clock, writes=writes))
     api = _sessions_api(settings, trader, timer, folder)

@@ -47,6 +47,17 @@ class Backoff:
         return None if asked_s > self.longest_wait_s else max(wait_s, asked_s)
 
 
+def has_not_acted(error: SessionsApiError) -> bool:
+    """Say whether the API has certainly done nothing of what was asked, so that even a POST may be sent again.
+
+    So it is where nothing of the request can have reached it, and where it puts off a caller that asks too often
+    (RFC 6585 section 4) until a stated time.
+    """
+    if isinstance(error, ApiUnreachable):
+        return error.is_unsent
+    return isinstance(error, ApiAnswered) and error.status == 429 and error.retry_after_s is not None
+
+
 def is_passing(error: SessionsApiError) -> bool:
     """Say whether the same call may succeed a moment later."""
     if isinstance(error, ApiUnreachable):

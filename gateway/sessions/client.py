@@ -14,10 +14,10 @@ import httpx
 
 from gateway.core.instance import API_URL, API_VERSION
 from gateway.core.secret import Secret
-from gateway.errors import ApiUnreachable, ConfigurationError, Fault, SessionsApiError
+from gateway.errors import ConfigurationError, Fault, SessionsApiError
 from gateway.sessions import wire
 from gateway.sessions.answers import read_answer
-from gateway.sessions.backoff import Backoff
+from gateway.sessions.backoff import Backoff, has_not_acted
 from gateway.sessions.models import RefreshedCookies, Session, SessionList, Token
 from gateway.sessions.transfer import exchange
 from gateway.version import __version__
@@ -40,11 +40,12 @@ class SessionsClient:
 
     Every method raises :class:`~gateway.errors.ApiRefused`, :class:`~gateway.errors.ApiFailed` or
     :class:`~gateway.errors.ApiUnreachable`, and :class:`~gateway.sessions.wire.BadArgument` (also a ValueError) before
-    anything is sent. GETs are tried again as ``backoff`` says; what could act twice only where nothing of it was sent,
-    because the name did not resolve or the connection was refused. Safe to share between the tasks of one event loop.
+    anything is sent. GETs are tried again as ``backoff`` says; what could act twice only where it has not acted: the
+    name did not resolve, the connection was refused, or the API answered 429 with the time after which to come again.
+    Safe to share between the tasks of one event loop.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the settings of a client
         self,
         secret_key: Secret | str,
         *,
@@ -53,6 +54,7 @@ class SessionsClient:
         timeout_s: float = 10.0,
         transport: httpx.AsyncBaseTransport | None = None,
         backoff: Backoff | None = None,
+        exact_type: bool = False,
     ) -> None:
         """Check the settings; nothing is connected yet.
 
@@ -66,6 +68,8 @@ class SessionsClient:
             transport: what carries the requests, closed with the client; the default verifies certificates with
                 certifi's roots, pools connections and ignores the environment.
             backoff: how failed calls are tried again.
+            exact_type: take refreshed cookies only from an answer whose Content-Type has no parameters, as the
+                JavaScript SDK does; for whoever has to decide about browsers as it does.
 
         Raises:
             ConfigurationError: the key, the URL, the version or the time-out cannot be used.
@@ -76,6 +80,7 @@ class SessionsClient:
         self._timeout_s = _checked_timeout(timeout_s)
         self._transport = transport or httpx.AsyncHTTPTransport(trust_env=False)
         self._backoff = backoff or Backoff()
+        self._refresh_cookies = wire.REFRESH_COOKIES_EXACT if exact_type else wire.REFRESH_COOKIES
         self._user_agent = f"session-gateway/{__version__}"
 
     def __repr__(self) -> str:
@@ -105,7 +110,7 @@ class SessionsClient:
         """Return one page of sessions, newest first.
 
         Args:
-            user_id, client_id: whose; the API wants at least one of the two.
+            user_id, client_id: whose; the API wants at least one of the two. An empty text is refused.
             status: only this status; the API does not filter by ``pending``.
             limit: 1 to 500.
             offset: how many to skip.
@@ -227,7 +232,7 @@ class SessionsClient:
         query = {"suffixed_cookies": "true" if suffixed_cookies else None}
         if format == "token":
             return await self._run(wire.prepare(wire.REFRESH_TOKEN, segments, query=query, body=body), timeout_s)
-        return await self._run(wire.prepare(wire.REFRESH_COOKIES, segments, query=query, body=body), timeout_s)
+        return await self._run(wire.prepare(self._refresh_cookies, segments, query=query, body=body), timeout_s)
 
     async def revoke(self, session_id: str) -> Session:
         """Revoke a session: the user must sign in again. Tokens that were minted live on until they expire."""
@@ -276,8 +281,6 @@ class SessionsClient:
             nonce: what the handshake gave the browser.
             timeout_s: seconds for this call instead of the client's own.
         """
-        if not nonce:
-            raise wire.BadArgument("nonce is empty")
         return await self._run(wire.prepare(wire.HANDSHAKE_PAYLOAD, query={"nonce": nonce}), timeout_s)
 
     async def jwks(self) -> dict[str, object]:
@@ -292,7 +295,7 @@ class SessionsClient:
                 answer = await exchange(self._transport, self._request(call), operation.name, bound_s)
                 return read_answer(operation, answer, backoff.now())
             except SessionsApiError as error:
-                may_repeat = operation.repeatable or (isinstance(error, ApiUnreachable) and error.is_unsent)
+                may_repeat = operation.repeatable or has_not_acted(error)
                 wait_s = backoff.wait_s(error, attempt) if may_repeat else None
                 if wait_s is None:
                     raise

@@ -7,7 +7,7 @@ SDKs fetch by nonce.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 from urllib.parse import quote, unquote, urlencode
 
@@ -66,11 +66,12 @@ REVOKE: Operation[Session] = Operation("revoke", "POST", "/sessions/{session_id}
 VERIFY: Operation[Session] = Operation(
     "verify", "POST", "/sessions/{session_id}/verify", read_session, last_version="2024-10-01"
 )
+REFRESH_COOKIES: Operation[RefreshedCookies] = Operation(
+    "refresh", "POST", "/sessions/{session_id}/refresh", read_refreshed_cookies
+)
 # Whoever decides about a browser's request by this answer has to decide as the JavaScript SDK does, to which a
 # Content-Type with parameters is not JSON; what that costs is a handshake.
-REFRESH_COOKIES: Operation[RefreshedCookies] = Operation(
-    "refresh", "POST", "/sessions/{session_id}/refresh", read_refreshed_cookies, exact_type=True
-)
+REFRESH_COOKIES_EXACT = replace(REFRESH_COOKIES, exact_type=True)
 REFRESH_TOKEN: Operation[Token] = Operation("refresh", "POST", "/sessions/{session_id}/refresh", read_token)
 CREATE_TOKEN: Operation[Token] = Operation("create_token", "POST", "/sessions/{session_id}/tokens", read_token)
 CREATE_TOKEN_FROM_TEMPLATE: Operation[Token] = Operation(
@@ -129,6 +130,10 @@ def prepare(
     """
     path = operation.path.format_map({name: path_segment(name, text) for name, text in (segments or {}).items()})
     pairs = [(name, str(value)) for name, value in (query or {}).items() if value is not None]
+    for name, value in pairs:
+        # A service may take an empty filter for none, and list everybody's sessions to whoever means to revoke one's.
+        if not value:
+            raise BadArgument(f"{name} is empty")
     try:
         target = f"{path}?{urlencode(pairs)}" if pairs else path
     except UnicodeEncodeError:

@@ -20,6 +20,7 @@ from tests.cli.sessions_api import TOKEN, Terminal, refusal, run, session
         ["list", "--status", "pending"],
         ["token", "sess_1", "--expires-in", "29"],
         ["get"],
+        ["list", "--user", ""],
         ["get", "sess_1", "--timeout", "0"],
         ["verify", "sess_1"],
         ["refresh", "sess_1", "--origin", "https://a.example", "--header", "nocolon"],
@@ -28,7 +29,7 @@ from tests.cli.sessions_api import TOKEN, Terminal, refusal, run, session
 def test_wrong_usage_is_2_and_nothing_is_sent(api, args):
     result = run(*args, api=api)
     assert result.exit_code == 2
-    assert "Error: " in result.stderr
+    assert result.stderr.lower().count("error: ") == 1
     assert api.requests == []
 
 

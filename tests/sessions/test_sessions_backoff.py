@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import ApiErrorItem, ApiFailed, ApiRefused, ApiUnreachable, SessionsApiError
 from gateway.sessions import Backoff
+from gateway.sessions.backoff import has_not_acted
 
 STEADY = Backoff(attempts=5, first_wait_s=0.25, longest_wait_s=1.0, chance=lambda: 1.0)
 FAILED = ApiFailed(503, "busy")
@@ -41,6 +42,24 @@ def test_the_last_attempt_is_the_last():
 )
 def test_only_passing_failures_are_repeated(error, is_repeated):
     assert (STEADY.wait_s(error, 1) is not None) == is_repeated
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ApiUnreachable("dns", ""), True),
+        (ApiUnreachable("connect", ""), True),
+        (ApiUnreachable("tls", ""), False),
+        (ApiUnreachable("timeout", ""), False),
+        (ApiUnreachable("protocol", ""), False),
+        (ApiFailed(429, "", "", 1.0), True),
+        (ApiFailed(429, ""), False),
+        (ApiFailed(503, "", "", 1.0), False),
+        (SessionsApiError(), False),
+    ],
+)
+def test_only_what_certainly_did_nothing_may_be_sent_again_whatever_it_is(error, expected):
+    assert has_not_acted(error) is expected
 
 
 def test_retry_after_is_waited_for_when_it_is_longer_and_bearable():

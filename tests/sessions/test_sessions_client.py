@@ -85,6 +85,18 @@ async def test_refresh_without_suffix_says_nothing_about_it_and_may_return_the_t
     assert tape.sent["format"] == "token"
 
 
+async def test_a_charset_makes_refreshed_cookies_no_worse_unless_somebody_is_exact():
+    answer = {"object": "cookies", "cookies": ["__session=ey"]}
+    for is_exact in (False, True):
+        tape = Tape(json_answer(answer, content_type="application/json; charset=utf-8"))
+        client = client_of(tape, exact_type=is_exact)
+        if is_exact:
+            with pytest.raises(ApiFailed, match="not JSON"):
+                await client.refresh(SESSION_ID, **TRADE)
+        else:
+            assert (await client.refresh(SESSION_ID, **TRADE)).cookies == ("__session=ey",)
+
+
 async def test_a_token_instead_of_cookies_is_a_failure():
     with pytest.raises(ApiFailed) as caught:
         await client_of(Tape(json_answer(TOKEN))).refresh(SESSION_ID, **TRADE)
@@ -140,6 +152,9 @@ async def test_handshake_payload_and_keys_are_fetched():
         lambda client: client.revoke("%2e%2e"),
         lambda client: client.create_token_from_template(SESSION_ID, ".."),
         lambda client: client.handshake_payload(""),
+        lambda client: client.list(user_id=""),
+        lambda client: client.list(user_id=USER_ID, client_id=""),
+        lambda client: anext(client.iterate(user_id="")),
     ],
 )
 async def test_bad_arguments_are_refused_before_anything_is_sent(call):
@@ -240,7 +255,7 @@ ACTING = [
     [
         httpx.ConnectTimeout("slow"),
         httpx.ReadError("reset"),
-        httpx.Response(429, headers={"Retry-After": "0"}),
+        httpx.Response(429),
         httpx.Response(503, headers={"Retry-After": "0"}),
     ],
     ids=["connect-timeout", "reset", "429", "503"],
@@ -339,12 +354,13 @@ async def test_an_array_in_the_place_of_a_page_is_gone_through_to_its_end():
 
 
 @pytest.mark.parametrize("call", ACTING)
-async def test_even_what_may_act_twice_is_tried_again_where_nothing_was_sent(call):
+async def test_even_what_may_act_twice_is_tried_again_where_it_has_not_acted(call):
     naps = Naps()
-    tape = Tape(httpx.ConnectError("refused"), httpx.ConnectError("refused"), json_answer(error_body("no"), 404))
+    limited = json_answer(error_body("too_many_requests"), 429, Retry_After="7")
+    tape = Tape(httpx.ConnectError("refused"), limited, json_answer(error_body("no"), 404))
     with pytest.raises(ApiRefused):
         await call(client_of(tape, backoff=naps.backoff))
-    assert naps.waits_s == [0.25, 0.5]
+    assert naps.waits_s == [0.25, 7.0]
 
 
 async def test_every_operation_names_one_version_and_verify_the_last_one_that_has_it():
