@@ -1,11 +1,10 @@
 """``gateway authority``: run the embedded session authority on its own, or look after its database.
 
-Without a subcommand it serves. Decides what is refused before anything listens: addresses beyond this machine, and live
-keys in the environment, which mean that somebody took this for the real service. Standard output gets the description,
+Without a subcommand it serves. What is refused before anything listens, and warned of, is decided in
+:mod:`gateway.cli.authority_start` and, for addresses beyond this machine, here. Standard output gets the description,
 standard error everything else. The subcommands live in modules of their own (``authority_keys`` and so on).
 """
 
-import ipaddress
 import json
 import os
 import re
@@ -22,20 +21,17 @@ from gateway.authority.config import MEMORY
 from gateway.authority.control import Clock
 from gateway.cli import authority_keys
 from gateway.cli.authority_control import control_address, control_option, serve_controlled, url_of, warn
+from gateway.cli.authority_start import ANYBODY, is_loopback, judge_keys, judge_origin, warn_anybody
 from gateway.cli.exit_codes import EPILOG, ExitCode
 from gateway.cli.serving import reachable, reserve, run
 from gateway.cli.sign_in_check import load_check
 from gateway.core.instance import InstanceKind
-from gateway.core.secret import Secret
 from gateway.core.settings_model import Address
 from gateway.errors import ConfigurationError, Fault
 
 _DRAIN_S = 5.0
 _MOST_LISTED = 20
-_KEY_VARIABLES = ("CLERK_SECRET_KEY", "CLERK_PUBLISHABLE_KEY")
-_LIVE_PREFIXES = ("sk_live_", "pk_live_")
 _LISTEN = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
-_WARNING = "the sign-in page lets anybody be anybody: it asks for no password"
 _OPTION_OF = {
     "allowed_origins": "--allow-origin",
     "sign_in_check": "--sign-in-check",
@@ -167,16 +163,19 @@ def refuse_options_of_serving(ctx: click.Context) -> None:
 def _serve(options: AuthorityOptions, *, is_json: bool) -> int:
     listen = resolve_listen(options)
     config = read_config(options, listen)
+    has_check = config.sign_in_check is not None
+    judge_origin(options.origin, is_remote_allowed=options.is_remote_allowed, has_check=has_check)
     reserve(listen, "--listen")
     # The worker is another process. Without a file it gets the identity as data.
     founding = Founding.generate(config, int(time.time() * 1000))
     announced = Authority.open(config, founding=founding)
     description = announced.describe()
     announced.close()
-    refuse_live_keys(os.environ, announced.secret_key, announced.publishable_key.value)
-    if config.sign_in_check is None:
-        click.echo(f"warning: {_WARNING}", err=True)
-    if options.is_remote_allowed:
+    judge_keys(os.environ, announced.secret_key, announced.publishable_key.value)
+    if not has_check:
+        remote = "" if is_loopback(listen.host) else str(listen)
+        warn_anybody(f"{announced.frontend_api_url}/sign-in", remote=remote)
+    elif options.is_remote_allowed:
         click.echo(f"warning: {listen} may be reached from other machines; use it in closed networks only", err=True)
 
     control = None
@@ -234,29 +233,12 @@ def resolve_listen(options: AuthorityOptions) -> Address:
         fix = "write for example 127.0.0.1:8001, or port 0 for any free one"
         raise ConfigurationError([Fault("--listen", options.listen, "it is no host and port", fix)])
     listen = Address(match["host"].strip("[]").lower(), int(match["port"]))
-    if not _is_loopback(listen.host) and not options.is_remote_allowed:
-        danger = _WARNING if options.sign_in_check is None else "it speaks http without encryption"
+    if not is_loopback(listen.host) and not options.is_remote_allowed:
+        danger = ANYBODY if options.sign_in_check is None else "it speaks http without encryption"
         problem = f"other machines could reach it, and {danger}"
         fix = "listen on 127.0.0.1, or add --allow-remote if the network is closed"
         raise ConfigurationError([Fault("--listen", options.listen, problem, fix)])
     return listen if listen.port else reserve(listen, "--listen")
-
-
-def refuse_live_keys(environment: Mapping[str, str], secret_key: Secret, publishable_key: str) -> None:
-    """Refuse to start beside the keys of a live instance that is not this one.
-
-    Raises:
-        ConfigurationError: naming the variable, never the key.
-    """
-    own = {"CLERK_SECRET_KEY": secret_key.reveal(), "CLERK_PUBLISHABLE_KEY": publishable_key}
-    problem = "it is a live key of another instance, and this authority is not the service behind it"
-    raised = [
-        Fault(name, f"{value[:8]}…", problem, f"unset {name}, or set it to the key that this authority prints")
-        for name in _KEY_VARIABLES
-        if (value := environment.get(name, "").strip()).startswith(_LIVE_PREFIXES) and value != own[name]
-    ]
-    if raised:
-        raise ConfigurationError(raised)
 
 
 def describe_for_people(description: Mapping[str, object], kind: InstanceKind) -> str:
@@ -297,10 +279,3 @@ def _user_line(user: Mapping[str, object]) -> str:
         [f"{item['slug']} ({item['role']})" for item in organizations] if isinstance(organizations, list) else []
     )
     return f"  {user['first_name']} {user['last_name']}, {', '.join(member_of) or 'no organization'}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
