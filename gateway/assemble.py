@@ -214,12 +214,13 @@ def _machines(settings: Settings, transport: httpx.AsyncBaseTransport, clock: Cl
     return Machines(BackendMachines(client), wanted, clock, timer)
 
 
-def proxy_app(
+def proxy_app(  # noqa: PLR0913 - what an engine and a door can be given
     settings: Settings,
     journal: Journal | None = None,
     clock: Clock = time.time,
     transport: httpx.AsyncBaseTransport | None = None,
     *,
+    timer: Clock = time.monotonic,
     asks_at_start: bool = False,
     folder: Path | None = None,
 ) -> "Proxy":
@@ -230,6 +231,7 @@ def proxy_app(
         journal: the access log; by default what the settings ask for.
         clock: Unix seconds.
         transport: carries the calls to the Backend API and the Frontend API.
+        timer: seconds; only differences count.
         asks_at_start: the keys are asked for when the server starts, not when the first request comes.
         folder: what the workers of one gateway share.
     """
@@ -238,7 +240,7 @@ def proxy_app(
     from gateway.upstream.origin import Origin  # noqa: PLC0415
     from gateway.upstream.pool import Pool  # noqa: PLC0415
 
-    engine = build(settings, clock, transport, folder=folder)
+    engine = build(settings, clock, transport, timer, folder=folder)
     private_cookies = frozenset(name.encode() for name in engine.names.private)
     pools = {text: Pool(Origin.parse(text)) for route in settings.routes if (text := route.upstream)}
     destinations = {
@@ -277,6 +279,10 @@ class SessionMiddleware(GateMiddleware):
         settings: from :func:`gateway.core.settings.parse` with ``needs_upstream=False``.
         clock: Unix seconds.
         transport: carries the calls to the Backend API and the Frontend API; for tests.
+        timer: seconds; only differences count.
+
+    Attributes:
+        settings: as they were given.
     """
 
     def __init__(
@@ -286,6 +292,8 @@ class SessionMiddleware(GateMiddleware):
         settings: Settings,
         clock: Clock = time.time,
         transport: httpx.AsyncBaseTransport | None = None,
+        timer: Clock = time.monotonic,
     ) -> None:
-        engine = build(settings, clock, transport)
+        engine = build(settings, clock, transport, timer)
+        self.settings = settings
         super().__init__(app, engine.gate, engine.namespace, journal_of(settings), engine.close)

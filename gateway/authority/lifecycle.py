@@ -4,6 +4,7 @@ The event of a change is recorded in its transaction: none is acknowledged witho
 back is told of.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.authority.errors import Problem, Refusal
@@ -29,6 +30,24 @@ class SignedIn:
     client: Client
     client_token: str
     session: SessionRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How a session begins that is not the user's own, fresh and complete sign-in.
+
+    Attributes:
+        actor: who impersonates the user; None for the user in person.
+        is_pending: signed in with tasks open.
+        proven_ago_ms: how long ago the user proved who they are.
+    """
+
+    actor: Mapping[str, object] | None = None
+    is_pending: bool = False
+    proven_ago_ms: int = 0
+
+
+_USUAL = Opening()
 
 
 def sign_in(
@@ -62,7 +81,12 @@ def sign_in(
 
 
 def start_session(
-    realm: Realm, user_id: str, organization: str, client: Client, cause: Cause | None = None
+    realm: Realm,
+    user_id: str,
+    organization: str,
+    client: Client,
+    cause: Cause | None = None,
+    opening: Opening = _USUAL,
 ) -> SessionRecord:
     """Begin a session on a client.
 
@@ -77,10 +101,10 @@ def start_session(
         id=new_id("sess"),
         user_id=user_id,
         client_id=client.id,
-        status=_owed_status(realm, active_organization_id),
+        status=Status.PENDING if opening.is_pending else _owed_status(realm, active_organization_id),
         last_active_organization_id=active_organization_id,
-        actor=None,
-        first_factor_at_ms=now_ms,
+        actor=opening.actor,
+        first_factor_at_ms=now_ms - opening.proven_ago_ms,
         last_active_at_ms=now_ms,
         expire_at_ms=now_ms + realm.config.session_lifetime_s * 1000,
         abandon_at_ms=now_ms + realm.config.abandon_after_s * 1000,

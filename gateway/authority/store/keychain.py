@@ -139,7 +139,8 @@ class Keychain:
             if record.kid in self._keys:
                 continue
             try:
-                self._keys[record.kid] = SigningKey.from_pem(record.kid, self._table.private_key(record.kid).reveal())
+                pem = self._table.private_key(record.kid).reveal()
+                self._keys[record.kid] = SigningKey.from_pem(record.kid, pem, is_proven=True)
             except UnusableKey as error:
                 problem = f"its signing key {record.kid} cannot be used: {error}"
                 faults.append(Fault("--db", self._name, problem, f"{_REPAIR} {self._name}"))
