@@ -132,7 +132,8 @@ class Database:
         self._patient_at_s = 0.0 if timeout_ms else time.monotonic() + _LOCKED_PAUSE_S
 
     def _prepare(self, path: str) -> None:
-        self._require_own(path)  # before anything is written: changing the journal mode writes
+        with self._snapshot():  # before anything is written: changing the journal mode writes
+            self._require_own(path)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT_BYTES}")
@@ -143,6 +144,15 @@ class Database:
                     self._connection.execute(statement)
             self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             self._connection.execute(f"PRAGMA user_version = {len(STEPS)}")
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """All that is read inside is of one moment; another process may be founding the file meanwhile."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
 
     def _require_own(self, path: str) -> int:
         """How many steps of the schema are there; 0 for an empty database."""
