@@ -1,5 +1,7 @@
 """An application of every kind that the world is to take, and its users."""
 
+from importlib.metadata import entry_points
+
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -10,6 +12,9 @@ from starlette.routing import Route
 from gateway import SessionMiddleware, parse_settings
 from gateway.core.settings import Settings
 from gateway.testing import User, World
+
+if "session-gateway" not in entry_points(group="pytest11").names:
+    pytest.exit("the package is installed without its pytest plugin: run pip install -e '.[test]' again", 3)
 
 FOREIGN = {"publishable_key": "pk_test_Y2xlcmsuZXhhbXBsZS5jb20k", "secret_key": "sk_test_foreign"}
 
