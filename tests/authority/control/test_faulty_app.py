@@ -52,6 +52,7 @@ async def test_a_status_is_answered_with_the_apis_error_body(controlled, status,
         (Rule(status=200, body=[]), "[]", "application/json"),
         (Rule(status=500, code="odd"), None, "application/json"),
         (Rule(status=204), "", None),
+        (Rule(status=304, body="never sent"), "", None),
     ],
 )  # fmt: skip
 async def test_a_status_may_have_any_body(controlled, rule, text, kind):
