@@ -104,25 +104,28 @@ def _is_required(fields: Mapping[str, Field]) -> bool:
 
 
 def _operation(operation: Operation, version: ApiVersion) -> dict[str, Any]:
-    is_gone = operation.is_gone(version)
     shown: dict[str, Any] = {
         "operationId": operation.name,
         "tags": [_TAGS[operation.door]],
         "description": operation.about,
         "security": _SECURITY[operation.door] if _asks_who(operation) else [],
         "parameters": [*_path_parameters(operation), *_query_parameters(operation), _version_header(version)],
-        "responses": {} if is_gone else _success(operation),
+        "responses": {**_success(operation), **_refusals(operation, version)},
     }
     if operation.until is not None:
         shown["deprecated"] = True
+    if operation.is_gone(version):  # whatever else is sent is not looked at
+        return shown | {"responses": _refusals(operation, version)}
     if operation.body is not None:
         shown["requestBody"] = _body(known_in(operation.body, version))
     elif operation.form is not None:
         members = {name: _schema(field) for name, field in operation.form.items()}
         shown["requestBody"] = {"content": {_FORM: {"schema": {"type": "object", "properties": members}}}}
-    for status, problems in problems_of(operation, version).items():
-        shown["responses"][str(status)] = _refusal(problems)
     return shown
+
+
+def _refusals(operation: Operation, version: ApiVersion) -> dict[str, Any]:
+    return {str(status): _refusal(problems) for status, problems in problems_of(operation, version).items()}
 
 
 def _asks_who(operation: Operation) -> bool:

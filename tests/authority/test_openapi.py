@@ -94,7 +94,7 @@ def test_query_parameters_are_those_of_the_specification(name, version):
 @pytest.mark.parametrize(("name", "version"), ONE_OF_EACH)
 def test_bodies_are_those_of_the_specification(name, version):
     fact, shown = FACTS[name], operation(name, version)
-    if fact.body is None:
+    if fact.body is None or version not in fact.versions:
         assert "requestBody" not in shown
         return
     schema = body_schema(shown)

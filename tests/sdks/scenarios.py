@@ -115,7 +115,7 @@ def _in_python(outcome: Outcome | None) -> dict[str, Outcome | None]:
 NOT_FOUND = Refuses(404, "resource_not_found")
 BAD_LIFETIME = Refuses(422, "form_param_value_invalid", "expires_in_seconds", untyped=True)
 TOO_MANY = Refuses(429, "too_many_requests", untyped=True, retry_after=RETRY_AFTER_S)
-DOWN = Refuses(503, "service_unavailable", untyped=True)
+DOWN = Refuses(503, "service_unavailable", untyped=True, retry_after=1)
 INVALID = Throws("ValidationError")
 
 LIST = (
