@@ -175,8 +175,8 @@ def staged() -> Iterator[Stage]:
     origins = [f"http://127.0.0.1:{place.port}" for place in places]
     kinds = (InstanceKind.DEVELOPMENT, InstanceKind.PRODUCTION, InstanceKind.DEVELOPMENT)
     authorities = [
-        Authority.open(AuthorityConfig(origin=origin, kind=kind), clock)
-        for origin, kind in zip(origins, kinds, strict=True)
+        Authority.open(AuthorityConfig(origin=origin, kind=kind, sign_in_check=check), clock)
+        for origin, kind, check in zip(origins, kinds, (None, "password", None), strict=True)
     ]
     stage = Stage(authorities[0], clock, *authorities[1:])
     stage.broken.realm.database.write("DROP TABLE sessions", {})
