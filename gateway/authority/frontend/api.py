@@ -83,7 +83,8 @@ async def touch(realm: Realm, request: Request) -> Response:
         found = lifecycle.see(realm, found)
     response = _wrapped(realm, holder, found)
     changed = realm.ledger.client(holder.id) or holder
-    add_cookies(response, realm.cookies.client_uat(changed.updated_at_ms // 1000))
+    # never later than the next token's "issued at", also when the clock was set back: that would start a handshake
+    add_cookies(response, realm.cookies.client_uat(min(changed.updated_at_ms, realm.now_ms()) // 1000))
     return response
 
 
