@@ -26,6 +26,7 @@ from gateway.errors import ConfigurationError, Fault
 
 _APPLICATION_ID = 0x53474157  # "SGAW", in the file's header: says whose file this is
 _OPENING_TIMEOUT_MS = 10_000
+_OPENING_PAUSE_S = 0.01
 _SERVING_TIMEOUT_MS = 250
 _LOCKED_PAUSE_S = 1.0
 _LOG_LIMIT_BYTES = 64 * 1024 * 1024
@@ -134,7 +135,7 @@ class Database:
     def _prepare(self, path: str) -> None:
         with self._snapshot():  # before anything is written: changing the journal mode writes
             self._require_own(path)
-        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._switch_to_log()
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT_BYTES}")
         with self.transaction():
@@ -153,6 +154,18 @@ class Database:
             yield
         finally:
             self._connection.execute("ROLLBACK")
+
+    def _switch_to_log(self) -> None:
+        until_s = time.monotonic() + self._timeout_ms / 1000
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                # SQLite does not wait for this lock while another process opens the same new file
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until_s:
+                    raise
+            time.sleep(_OPENING_PAUSE_S)
 
     def _require_own(self, path: str) -> int:
         """How many steps of the schema are there; 0 for an empty database."""

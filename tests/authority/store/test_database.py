@@ -132,3 +132,21 @@ def test_the_log_is_cut_once_nobody_reads_from_it(database, path, other):
     for number in range(3):
         database.write(INSERT, {"key": f"small {number}"})
     assert log.stat().st_size <= 64 * 1024 * 1024
+
+
+def test_many_that_open_a_new_file_at_the_same_moment_all_get_it(tmp_path):
+    for number in range(25):
+        path, opened, ready = tmp_path / f"{number}.db", [], threading.Barrier(4)
+
+        def open_it(path=path, opened=opened, ready=ready) -> None:
+            ready.wait()
+            opened.append(Database.open(str(path)))
+
+        threads = [threading.Thread(target=open_it) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(opened) == 4
+        for database in opened:
+            database.close()
