@@ -19,7 +19,8 @@ from starlette.types import ASGIApp
 from gateway.authority import Authority, AuthorityConfig, Founding
 from gateway.authority.config import MEMORY
 from gateway.authority.control import Clock
-from gateway.cli import authority_keys
+from gateway.authority.store.seed_file import read_seed
+from gateway.cli import authority_keys, authority_people
 from gateway.cli.authority_control import control_address, control_option, serve_controlled, url_of, warn
 from gateway.cli.authority_start import ANYBODY, is_loopback, judge_keys, judge_origin, warn_anybody
 from gateway.cli.exit_codes import EPILOG, ExitCode
@@ -51,6 +52,7 @@ class AuthorityOptions:
     inactive_retention_s: int
     is_remote_allowed: bool
     control: str | None = None
+    seed: str | None = None
     allowed_origins: tuple[str, ...] = ()
     sign_in_check: str | None = None
     trusted_proxies: tuple[str, ...] = ()
@@ -62,6 +64,7 @@ class AuthorityOptions:
     "--listen", default="127.0.0.1:8001", show_default=True, metavar="HOST:PORT", help="Port 0: any free one."
 )
 @click.option("--origin", metavar="URL", help="How browsers reach it, if not at the address it listens on.")
+@click.option("--seed", metavar="FILE", help="TOML file that says who is in a new database (docs/authority.md).")
 @click.option("--db", metavar="PATH", help="SQLite file that keeps keys and sessions; without it they end with it.")
 @click.option(
     "--instance",
@@ -143,6 +146,9 @@ def command(ctx: click.Context, /, *, is_json: bool, **options: str | int | bool
 
 
 # one line for each group of subcommands
+command.add_command(authority_people.users)
+command.add_command(authority_people.organizations)
+command.add_command(authority_people.roles)
 command.add_command(authority_keys.command)
 
 
@@ -167,7 +173,7 @@ def _serve(options: AuthorityOptions, *, is_json: bool) -> int:
     judge_origin(options.origin, is_remote_allowed=options.is_remote_allowed, has_check=has_check)
     reserve(listen, "--listen")
     # The worker is another process. Without a file it gets the identity as data.
-    founding = Founding.generate(config, int(time.time() * 1000))
+    founding = found(config, options.seed)
     announced = Authority.open(config, founding=founding)
     description = announced.describe()
     announced.close()
@@ -195,6 +201,16 @@ def _serve(options: AuthorityOptions, *, is_json: bool) -> int:
         authority = Authority.open(config, clock, founding)
         return serve_controlled(authority, clock, (listen, control), on_ready)
     return run(load_app, listen, drain_s=_DRAIN_S, on_ready=on_ready)
+
+
+def found(config: AuthorityConfig, seed: str | None) -> Founding:
+    """The identity for an empty database, with whom the seed file names.
+
+    Raises:
+        ConfigurationError: the seed file cannot be used.
+    """
+    now_ms = int(time.time() * 1000)
+    return Founding.generate(config, now_ms, read_seed(seed, now_ms) if seed else None)
 
 
 def read_config(options: AuthorityOptions, listen: Address) -> AuthorityConfig:

@@ -5,10 +5,11 @@ settings is taken for markup.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from gateway.errors import Fault
@@ -56,6 +57,18 @@ def print_alarm(heading: str, *lines: str) -> None:
     errors().print(Text.assemble(("warning: ", "bold red"), (_clean(heading), "bold reverse red")))
     for line in lines:
         errors().print(Text.assemble(("  ! ", "bold red"), _clean(line)))
+
+
+def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table of plain texts, as wide as its content and never cut: an identifier is there to be copied."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(_clean(text)) for text in row))
+    console = output()
+    console.width = max(console.width, Console(width=10_000).measure(table).maximum)
+    console.print(table)
 
 
 def _fault_text(fault: Fault, style: str) -> Text:

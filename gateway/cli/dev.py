@@ -24,6 +24,7 @@ from gateway.authority import Authority, AuthorityConfig
 from gateway.authority.config import MEMORY
 from gateway.authority.control import Clock
 from gateway.authority.control.api import Control
+from gateway.cli.authority import found
 from gateway.cli.authority_control import control_address, control_option, warn
 from gateway.cli.authority_start import judge_keys, warn_anybody
 from gateway.cli.serving import CannotListenError, reserve, serve_embedded, stop_on_signal
@@ -76,15 +77,17 @@ class Places:
     help="Put the gateway before your own application instead of whoami.",
 )
 @click.option("--open", "opens_browser", is_flag=True, help="Open the address in a browser.")
+@click.option("--seed", metavar="FILE", help="TOML file that says who is in a new database (docs/authority.md).")
 @click.option("--db", metavar="PATH", help="Keep the authority's users, sessions and keys in this file.")
 @control_option
-def command(
+def command(  # noqa: PLR0913 - one for each option
     *,
     port: int,
     token_lifetime_s: int,
     upstream: str | None,
     opens_browser: bool,
     db: str | None,
+    seed: str | None,
     control: str | None,
 ) -> None:
     """Run everything on this machine: sign-in, gateway and a demo service behind it.
@@ -112,7 +115,7 @@ def command(
         token_lifetime_s=token_lifetime_s,
         allowed_origins=places.origins,  # any page may send a browser to the handshake; what it brings is for us alone
     )
-    authority, turned = open_authority(config, control, {port, authority_port, upstream_port})
+    authority, turned = open_authority(config, seed, control, {port, authority_port, upstream_port})
     stage = Stage(authority, places, token_lifetime_s, runs_whoami=upstream is None, control=turned)
 
     def ready() -> None:
@@ -124,12 +127,13 @@ def command(
 
 
 def open_authority(
-    config: AuthorityConfig, control: str | None, taken: Collection[int]
+    config: AuthorityConfig, seed: str | None, control: str | None, taken: Collection[int]
 ) -> tuple[Authority, Control | None]:
     """Open the authority, and what turns it if that is asked for; judge the environment, and warn.
 
     Args:
         config: of the authority.
+        seed: what ``--seed`` says.
         control: what ``--control`` says.
         taken: ports that are in use here.
 
@@ -138,7 +142,7 @@ def open_authority(
     """
     listen = None if control is None else control_address(control, config.kind, taken)
     clock = Clock()
-    authority = Authority.open(config, clock if listen else time.time)
+    authority = Authority.open(config, clock if listen else time.time, found(config, seed) if seed else None)
     try:
         judge_keys(os.environ, authority.secret_key, authority.publishable_key.value)
     except ConfigurationError:

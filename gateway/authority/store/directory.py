@@ -104,6 +104,43 @@ class Directory:
             },
         )
 
+    def organization(self, organization: str) -> Organization | None:
+        """The organization with this id or slug."""
+        row = self._database.row(
+            "SELECT * FROM organizations WHERE id = :organization OR slug = :organization",
+            {"organization": _storable(organization)},
+        )
+        return _organization(row) if row else None
+
+    def organizations(self) -> list[tuple[Organization, int]]:
+        """All organizations, in the order in which they were added, each with the number of its members."""
+        rows = self._database.rows(
+            "SELECT organizations.*,"
+            " (SELECT COUNT(*) FROM memberships WHERE organization_id = organizations.id) AS members"
+            " FROM organizations ORDER BY organizations.rowid"
+        )
+        return [(_organization(row), int(row["members"])) for row in rows]
+
+    def remove_organization(self, organization_id: str) -> None:
+        """Forget an organization and its memberships; the next token of a member no longer has it."""
+        with self._database.transaction():
+            self._database.write("DELETE FROM memberships WHERE organization_id = :id", {"id": organization_id})
+            self._database.write("DELETE FROM organizations WHERE id = :id", {"id": organization_id})
+
+    def members(self, organization_id: str) -> list[tuple[User, str]]:
+        """The users of an organization with their role keys, in the order in which they were added."""
+        rows = self._database.rows(
+            "SELECT users.*, memberships.role_key FROM memberships JOIN users ON users.id = memberships.user_id"
+            " WHERE memberships.organization_id = :id ORDER BY users.rowid",
+            {"id": organization_id},
+        )
+        return [(_user(row), str(row["role_key"])) for row in rows]
+
+    def roles(self) -> list[Role]:
+        """All roles, in the order in which they were added."""
+        rows = self._database.rows("SELECT * FROM roles ORDER BY rowid")
+        return [Role(row["key"], row["name"], tuple(json.loads(row["permissions"]))) for row in rows]
+
     def add_role(self, role: Role) -> None:
         """Keep a new role."""
         self._database.write(
@@ -194,18 +231,22 @@ def _user(row: sqlite3.Row) -> User:
     )
 
 
+def _organization(row: sqlite3.Row) -> Organization:
+    return Organization(
+        id=row["id"],
+        name=row["name"],
+        slug=row["slug"],
+        plan=row["plan"],
+        features=tuple(json.loads(row["features"])),
+        public_metadata=json.loads(row["public_metadata"]),
+        created_at_ms=row["created_at"],
+    )
+
+
 def _membership(row: sqlite3.Row) -> Membership:
     return Membership(
         user_id=row["user_id"],
-        organization=Organization(
-            id=row["id"],
-            name=row["name"],
-            slug=row["slug"],
-            plan=row["plan"],
-            features=tuple(json.loads(row["features"])),
-            public_metadata=json.loads(row["public_metadata"]),
-            created_at_ms=row["created_at"],
-        ),
+        organization=_organization(row),
         role=Role(row["role_key"], row["role_name"], tuple(json.loads(row["permissions"]))),
         public_metadata=json.loads(row["membership_metadata"]),
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from gateway.authority.config import AuthorityConfig
 from gateway.authority.signing.keyring import SigningKey
 from gateway.authority.store.database import Database
-from gateway.authority.store.directory import Directory
 from gateway.authority.store.identifiers import new_id, new_secret
 from gateway.authority.store.seed import Seed, default_seed
 from gateway.authority.store.signing_keys import SigningKeys
@@ -94,7 +93,7 @@ def _found(database: Database, config: AuthorityConfig, founding: Founding) -> N
     )
     keys = SigningKeys(database, lambda: founding.founded_at_ms / 1000)
     keys.add_first(founding.instance_id, founding.signing_key, founding.founded_at_ms)
-    founding.seed.plant(Directory(database))
+    founding.seed.plant(database)
 
 
 def _disagreements(config: AuthorityConfig, row: sqlite3.Row) -> list[Fault]:

@@ -3,25 +3,39 @@
 Identifiers are random, because that is what applications meet; names, slugs and roles are always the same.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.authority.store.database import Database
 from gateway.authority.store.directory import Directory
 from gateway.authority.store.identifiers import new_id
 from gateway.authority.store.models import JwtTemplate, Organization, Role, User
+from gateway.authority.store.passwords import Passwords
 
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """What a new database is filled with. Memberships name user, organization and role by id, id and key."""
+    """What a new database is filled with.
+
+    Attributes:
+        users: in the order in which they are shown.
+        organizations: likewise.
+        roles: likewise.
+        memberships: user, organization and role, by id, id and key.
+        passwords: user id to the hash of the password.
+        templates: JWT templates.
+    """
 
     users: tuple[User, ...] = ()
     organizations: tuple[Organization, ...] = ()
     roles: tuple[Role, ...] = ()
     memberships: tuple[tuple[str, str, str], ...] = ()
+    passwords: Mapping[str, str] = field(default_factory=dict)
     templates: tuple[JwtTemplate, ...] = field(default=())
 
-    def plant(self, directory: Directory) -> None:
-        """Write it all to the directory; the caller holds the transaction."""
+    def plant(self, database: Database) -> None:
+        """Write it all to the database; the caller holds the transaction."""
+        directory, passwords = Directory(database), Passwords(database)
         for user in self.users:
             directory.add_user(user)
         for organization in self.organizations:
@@ -30,6 +44,9 @@ class Seed:
             directory.add_role(role)
         for user_id, organization_id, role_key in self.memberships:
             directory.add_member(user_id, organization_id, role_key)
+        for user in self.users:
+            if user.id in self.passwords:
+                passwords.keep(user.id, self.passwords[user.id], user.created_at_ms)
         for template in self.templates:
             directory.add_template(template)
 
