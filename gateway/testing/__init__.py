@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gateway.authority.control import Clock
+    from gateway.authority.control import BadRule, Clock, Faults, PlacedRule, Rule
     from gateway.authority.store.models import Organization, Role, User
     from gateway.testing.clients import AsyncSessionClient, SessionClient
     from gateway.testing.forging import signed_by_stranger, tampered, unsigned
@@ -26,10 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncSessionClient",
+    "BadRule",
     "Clock",
+    "Faults",
     "MachineToken",
     "Organization",
+    "PlacedRule",
     "Role",
+    "Rule",
     "RunningGateway",
     "Session",
     "SessionClient",
@@ -42,6 +46,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Rule": "gateway.authority.control",
+    "PlacedRule": "gateway.authority.control",
+    "Faults": "gateway.authority.control",
+    "BadRule": "gateway.authority.control",
     "AsyncSessionClient": "gateway.testing.clients",
     "Clock": "gateway.authority.control",
     "MachineToken": "gateway.testing.machines",

@@ -3,17 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from typing import Any
 
 from gateway.authority import lifecycle
 from gateway.authority.authority import Authority
-from gateway.authority.control import Clock
+from gateway.authority.control import Clock, Faults, PlacedRule, Rule
+from gateway.authority.control.faulty_app import FaultyApp
 from gateway.authority.store.models import Organization, Role, User
 from gateway.testing.adopting import APP_ORIGIN
 from gateway.testing.forging import Signer
 from gateway.testing.machines import Machines, MachineToken
 from gateway.testing.people import People
 from gateway.testing.session import Session, membership_told
+from gateway.testing.wrong_use import unknown
 
 
 class Instance:
@@ -23,12 +26,18 @@ class Instance:
         authority: the authority, for what has no word here.
         clock: stands still (``freeze``), moves on (``advance``), and runs with the system's otherwise.
         machines: makes tokens of programs.
+        faults: the rules by which the authority answers badly; :meth:`fail` adds one.
+        api: the authority as an ASGI application, with its faults.
     """
 
     def __init__(self, authority: Authority, clock: Clock, signer: Signer) -> None:
         self.authority = authority
         self.clock = clock
         self.machines = Machines(authority.realm, signer)
+        # Operations of this authority as long as it lasts, so that faults meet them too.
+        authority.app.router.routes.extend(self.machines.routes())
+        self.faults = Faults()
+        self.api = FaultyApp(authority, self.faults)
         self._realm = authority.realm
         self._signer = signer
         self._people = People(authority.realm)
@@ -125,6 +134,27 @@ class Instance:
     def advance(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0, days: float = 0) -> None:
         """Let time pass, for everybody in this world."""
         self.clock.advance(timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds).total_seconds())
+
+    def fail(self, operation: str = "*", **how: Any) -> PlacedRule:
+        """Have the authority answer badly from now on, until :meth:`recover`.
+
+        Args:
+            operation: of the API, e.g. ``RefreshSession``; ``*`` stands for any text.
+            how: the fields of :class:`Rule <gateway.authority.control.rules.Rule>`, e.g. ``status=503``, ``times=1``,
+                ``effect="reset"`` or ``latency_ms=50``.
+
+        Raises:
+            WrongUse: there is no such operation.
+            BadRule: a field has no meaning.
+        """
+        known = self.api.operations
+        if not any(fnmatchcase(name, operation) for name in known):
+            raise unknown("operation", operation, known, "Wildcards are * and ?.")
+        return self.faults.add(Rule.read({"operation": operation, **how}))
+
+    def recover(self) -> None:
+        """Have the authority answer well again."""
+        self.faults.clear()
 
     # Sessions and tokens
 

@@ -23,15 +23,16 @@ from gateway.core.token_class import MACHINE_SUBJECT, TokenType
 from gateway.testing.forging import Signer, claims_of
 from gateway.testing.wrong_use import WrongUse
 
-# type: prefix of opaque tokens, object in the API's answer, path and field of the question
+# type: prefix of opaque tokens, object in the API's answer, path and field of the question, name of the operation
 _KINDS = {
-    TokenType.API_KEY: ("ak_", "api_key", "/api_keys/verify", "secret"),
-    TokenType.M2M_TOKEN: ("mt_", "machine_to_machine_token", "/m2m_tokens/verify", "token"),
+    TokenType.API_KEY: ("ak_", "api_key", "/api_keys/verify", "secret", "verifyAPIKey"),
+    TokenType.M2M_TOKEN: ("mt_", "machine_to_machine_token", "/m2m_tokens/verify", "token", "verifyM2MToken"),
     TokenType.OAUTH_TOKEN: (
         "oat_",
         "clerk_idp_oauth_access_token",
         "/oauth_applications/access_tokens/verify",
         "access_token",
+        "verifyOAuthAccessToken",
     ),
 }
 _LIFETIME_S = 3600.0
@@ -168,8 +169,8 @@ class Machines:
     def routes(self) -> list[Route]:
         """Return the operations that verify opaque tokens."""
         return [
-            Route(path, self._verification(kind, asked), methods=["POST"])
-            for kind, (_, _, path, asked) in _KINDS.items()
+            Route(path, self._verification(kind, asked), methods=["POST"], name=name)
+            for kind, (_, _, path, asked, name) in _KINDS.items()
         ]
 
     def _opaque(self, claims: MachineClaims) -> MachineToken:

@@ -34,6 +34,39 @@ class Crossroads:
         await self._places.get(host, self._default)(scope, receive, send)
 
 
+def in_process(app: ASGIApp) -> ASGIApp:
+    """Return an application that is asked without a socket and breaks off all the same.
+
+    What waits for the client to go sees it go at once; an answer that is not complete is an ``httpx.ReadError``.
+    """
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        is_read = is_answered = False
+
+        async def read() -> Message:
+            nonlocal is_read
+            if is_read:
+                return {"type": "http.disconnect"}
+            message = await receive()
+            is_read = not message.get("more_body", False)
+            return message
+
+        async def answer(message: Message) -> None:
+            nonlocal is_answered
+            is_answered = message["type"] == "http.response.body" and not message.get("more_body", False)
+            await send(message)
+
+        try:
+            # The peer is nobody's socket.
+            await app({**scope, "client": None}, read, answer)
+        except ConnectionResetError as broken:
+            raise httpx.ReadError(str(broken)) from broken
+        if not is_answered:
+            raise httpx.ReadError("the answer broke off")
+
+    return serve
+
+
 class Lifespan:
     """Starts and stops an application as a server does (ASGI, lifespan protocol).
 

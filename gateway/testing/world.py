@@ -5,8 +5,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 import httpx
-from starlette.applications import Starlette
-from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from gateway.assemble import SessionMiddleware
@@ -29,7 +27,7 @@ from gateway.testing.machines import MachineToken
 from gateway.testing.people import NOBODY
 from gateway.testing.running import RunningGateway, free_address, running_gateway, serving
 from gateway.testing.session import Session
-from gateway.testing.transports import Crossroads
+from gateway.testing.transports import Crossroads, in_process
 
 _AUTHORITY_ORIGIN = "https://clerk.world.test"
 # More than any gateway and the authority grant each other: what expired is expired for all of them afterwards.
@@ -45,7 +43,6 @@ class World(Instance):
     believe each other's tokens. Any thread may use it.
 
     Attributes:
-        api: the authority as an ASGI application.
         tolerance_s: seconds beyond its end for which a token may still be taken.
     """
 
@@ -53,8 +50,7 @@ class World(Instance):
 
     def __init__(self, authority: Authority, clock: Clock, signer: Signer) -> None:
         super().__init__(authority, clock, signer)
-        self.api: ASGIApp = Starlette(routes=[*self.machines.routes(), Mount("/", authority.app)])
-        self._adoption = Adoption(authority, clock, lambda: httpx.ASGITransport(self.api))
+        self._adoption = Adoption(authority, clock, self.transport)
         self._stack = ExitStack()
 
     @classmethod
@@ -92,6 +88,10 @@ class World(Instance):
     def session_cookie(self) -> str:
         """The name of the cookie that carries the session token."""
         return CookieNames.of(self.authority.publishable_key.cookie_suffix).session
+
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """Return what carries requests to the authority without a socket, for a client of the Sessions API, say."""
+        return httpx.ASGITransport(in_process(self.api))
 
     def settings(self, given: Settings | Mapping[str, object] | None = None, *, origin: str = APP_ORIGIN) -> Settings:
         """Return settings of this instance.
@@ -221,4 +221,4 @@ class World(Instance):
         return self._stack.enter_context(running_gateway(self, self._adoption, upstream, settings))
 
     def _crossroads(self, app: ASGIApp, origin: str) -> ASGIApp:
-        return Crossroads(self.adopt(app, origin=origin), {self._realm.config.host: self.api})
+        return Crossroads(self.adopt(app, origin=origin), {self._realm.config.host: in_process(self.api)})
