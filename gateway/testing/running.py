@@ -1,9 +1,10 @@
 """A real gateway on real ports, in threads of the test's process: clock, faults and sessions are the world's."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import anyio.abc
@@ -115,7 +116,7 @@ def free_address() -> Address:
     Raises:
         WrongUse: the package's extra "serve" is not installed.
     """
-    return _serving().reserve(Address(HOST, 0))  # type: ignore[no-any-return]
+    return server().reserve(Address(HOST, 0))  # type: ignore[no-any-return]
 
 
 @contextmanager
@@ -126,7 +127,7 @@ def serving(apps: Sequence[tuple[ASGIApp, Address]]) -> Iterator[None]:
         WrongUse: the package's extra "serve" is not installed.
         GatewayError: an application does not start.
     """
-    serve_embedded = _serving().serve_embedded
+    serve_embedded = server().serve_embedded
 
     async def serve(*, task_status: anyio.abc.TaskStatus[asyncio.Event]) -> None:
         stop = asyncio.Event()
@@ -141,11 +142,17 @@ def serving(apps: Sequence[tuple[ASGIApp, Address]]) -> Iterator[None]:
             running.result()
 
 
-def _serving() -> Any:
+def server(load: Callable[[str], Any] = import_module) -> Any:
+    """Return the module that runs servers.
+
+    Args:
+        load: imports a module by its name.
+
+    Raises:
+        WrongUse: the package's extra "serve" is not installed, and tests without sockets do without it.
+    """
     try:
-        # What listens comes with the extra "serve"; tests without sockets do without it.
-        from gateway.cli import serving as module  # noqa: PLC0415
+        return load("gateway.cli.serving")
     except ModuleNotFoundError as missing:
         fix = "pip install 'session-gateway[serve]'"
         raise WrongUse(f"a gateway on a port needs the package {missing.name}: {fix}") from None
-    return module

@@ -1,5 +1,6 @@
 """Applications and settings believe in a world, keep what is their own, and stay as they were."""
 
+import warnings
 from dataclasses import replace
 
 import httpx
@@ -8,6 +9,8 @@ from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
 
 from gateway import ConfigurationError, SessionMiddleware, require
 from gateway.core.secret import Secret
@@ -107,6 +110,24 @@ async def test_any_other_client_takes_an_adopted_application(session_world: Worl
     transport = httpx.ASGITransport(session_world.adopt(app))
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
         assert (await client.get("/", headers=session_world.bearer(ada))).status_code == 200
+
+
+def test_starlettes_own_client_takes_it_with_websockets(session_world: World, foreign, ada):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it would rather have another HTTP library
+        from starlette.testclient import TestClient
+
+    async def greet(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.send_text(socket.state.session.user_id)
+        await socket.close()
+
+    app = Starlette(routes=[WebSocketRoute("/", greet)], middleware=[Middleware(SessionMiddleware, settings=foreign)])
+    with (
+        TestClient(session_world.adopt(app)) as client,
+        client.websocket_connect("/", headers=session_world.bearer(ada)) as socket,
+    ):
+        assert socket.receive_text() == ada.id
 
 
 def test_settings_are_a_document_that_names_no_instance(session_world: World):

@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from gateway.testing import World, WrongUse
+from gateway.testing.running import server
 
 ROUTES = {
     "routes": [{"path": "/"}, {"path": "/anybody", "access": "optional"}, {"path": "/machines", "accepts": "any"}]
@@ -96,3 +97,11 @@ def test_nothing_listens_after_the_world():
     for url in (gateway.url, world.authority_url):
         with pytest.raises(httpx.ConnectError):
             httpx.get(url, trust_env=False)
+
+
+def test_without_the_extra_it_is_said_what_to_install():
+    def load(name: str) -> object:
+        raise ModuleNotFoundError(f"No module named 'granian', wanted by {name}", name="granian")
+
+    with pytest.raises(WrongUse, match=r"needs the package granian: pip install 'session-gateway\[serve\]'"):
+        server(load)
