@@ -71,7 +71,7 @@ async def read_json(request: Request) -> Mapping[str, object]:
     if media_type not in ("", "application/json"):
         raise Refusal(Problem.MEDIA_TYPE, expected="application/json")
     try:
-        parsed = json.loads(body)
+        parsed = json.loads(body.decode())  # UTF-8 alone (RFC 8259 section 8.1)
     except (ValueError, RecursionError):
         raise Refusal(Problem.BODY_INVALID) from None
     if not isinstance(parsed, dict):

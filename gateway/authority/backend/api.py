@@ -35,6 +35,7 @@ async def list_sessions(realm: Realm, call: Call) -> Response:
         user_id=None if user_id is None else str(user_id),
         client_id=None if client_id is None else str(client_id),
         status=Status(str(status)) if status else None,
+        pending_is_active=not call.version.has_tasks,
     )
     found = realm.ledger.sessions(narrowed, int(str(query["limit"])), int(str(query["offset"])), now_ms)
     data = [backend_session(session, call.version) for session in found]

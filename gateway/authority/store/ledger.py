@@ -26,11 +26,19 @@ _SESSION = f"SELECT *, {_STATUS_NOW} AS status_now FROM sessions"  # noqa: S608 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionFilter:
-    """What a list of sessions is narrowed to; None does not narrow."""
+    """What a list of sessions is narrowed to; None does not narrow.
+
+    Attributes:
+        user_id: whose.
+        client_id: of which client.
+        status: as of now.
+        pending_is_active: pending sessions are found as active ones, for versions of the API without that status.
+    """
 
     user_id: str | None = None
     client_id: str | None = None
     status: Status | None = None
+    pending_is_active: bool = False
 
 
 class Ledger:
@@ -200,15 +208,17 @@ class Ledger:
     def _condition(self, narrowed: SessionFilter, now_ms: int) -> tuple[str, dict[str, str | int | None]]:
         wanted: Values = {"user_id": narrowed.user_id, "client_id": narrowed.client_id, "status": narrowed.status}
         asked: dict[str, str | int | None] = {name: value for name, value in wanted.items() if value is not None}
+        is_either = narrowed.pending_is_active and narrowed.status is Status.ACTIVE
+        is_status = "IN (:status, 'pending')" if is_either else "= :status"
         terms = {
             "user_id": "user_id = :user_id",
             "client_id": "client_id = :client_id",
-            "status": f"{_STATUS_NOW} = :status",
+            "status": f"{_STATUS_NOW} {is_status}",
         }
         if list(asked) == ["status"]:
             while write_down_the_over(self._database, now_ms, most=1000):
                 pass
-            terms["status"] = "status = :status"
+            terms["status"] = f"status {is_status}"
         return " AND ".join(terms[name] for name in asked) or "TRUE", asked
 
     def _client(self, condition: str, value: str) -> Client | None:

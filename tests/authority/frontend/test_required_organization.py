@@ -27,6 +27,19 @@ async def test_a_session_without_an_organization_owes_the_choice_of_one(world):
     assert (shown["status"], shown["tasks"]) == ("pending", TASKS)
 
 
+@pytest.mark.parametrize("whose", [{}, {"user_id": "Ada"}])
+@pytest.mark.parametrize(
+    ("version", "found"), [("2021-02-05", 2), ("2024-10-01", 2), ("2025-03-12", 1), ("2026-05-12", 1)]
+)
+async def test_versions_that_know_no_pending_sessions_find_them_among_the_active_ones(world, whose, version, found):
+    await world.create("Ada", active_organization_id="acme")
+    await world.create("Ada")
+    query = {"status": "active", "paginated": "true", **{name: world.users[user] for name, user in whose.items()}}
+    listed = (await world.api.get("/v1/sessions", params=query, headers={"Clerk-API-Version": version})).json()
+    assert [session["status"] for session in listed["data"]] == ["active"] * found
+    assert listed["total_count"] == found
+
+
 async def test_touching_with_an_organization_makes_it_active_and_leaving_it_pending_again(world):
     cookies = await world.signed_in_cookies("Ada")
     path = f"/v1/client/sessions/{world.claims(cookies['__session'])['sid']}"
