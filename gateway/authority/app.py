@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from gateway.authority import openapi
 from gateway.authority.backend import api as backend_api
+from gateway.authority.backend import jwt_templates
 from gateway.authority.errors import Problem, Refusal, answer
 from gateway.authority.frontend import operations as frontend_operations
 from gateway.authority.frontend import sign_in
@@ -29,7 +30,11 @@ _RETRY_AFTER_S = "1"
 
 _Handler = Callable[[Realm, Request], Awaitable[Response]]
 
-OPERATIONS: tuple[Operation, ...] = (*backend_api.OPERATIONS, *frontend_operations.OPERATIONS)
+OPERATIONS: tuple[Operation, ...] = (
+    *backend_api.OPERATIONS,
+    *jwt_templates.OPERATIONS,
+    *frontend_operations.OPERATIONS,
+)
 """Every operation of the API, in the order of the OpenAPI document."""
 
 _PAGES: tuple[tuple[str, str, _Handler], ...] = (

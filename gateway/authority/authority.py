@@ -20,6 +20,7 @@ from gateway.authority.store.ledger import Ledger
 from gateway.authority.store.passwords import PasswordCheck, Passwords
 from gateway.authority.store.refresh_tokens import RefreshTokens
 from gateway.authority.store.signing_keys import SigningKeys
+from gateway.authority.store.templates import Templates
 from gateway.authority.webhooks.delivery import Courier
 from gateway.authority.webhooks.outbox import Outbox
 from gateway.core.instance import PublishableKey
@@ -75,6 +76,7 @@ class Authority:
             database=database,
             ledger=Ledger(database, config.inactive_retention_s * 1000),
             grants=Grants(database),
+            templates=Templates(database),
             outbox=Outbox(database),
             refresh_tokens=RefreshTokens(database, config.refresh_grace_s * 1000),
             directory=directory,
@@ -136,7 +138,7 @@ class Authority:
                 }
                 for user in directory.users()
             ],
-            "jwt_templates": directory.template_names(),
+            "jwt_templates": self.realm.templates.names(),
         }
 
     async def deliver_webhooks(self) -> None:

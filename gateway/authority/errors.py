@@ -96,6 +96,12 @@ class Problem(Enum):
     TEMPLATE_NOT_FOUND = Row(
         404, "resource_not_found", "Template not found", "No JWT template exists with name: {name}"
     )
+    TEMPLATE_ID_NOT_FOUND = Row(
+        404, "resource_not_found", "Template not found", "No JWT template was found with id {id}."
+    )
+    TEMPLATE_RESERVED_CLAIM = Row(
+        400, "jwt_template_reserved_claim", "Reserved claim", "{param} is invalid: {expected}."
+    )
     ORGANIZATION_NOT_FOUND = Row(
         404,
         "organization_not_found_or_unauthorized",

@@ -8,6 +8,7 @@ from gateway.authority.config import AuthorityConfig
 from gateway.authority.errors import Problem, Refusal
 from gateway.authority.frontend.checking import Checking
 from gateway.authority.frontend.cookies import Cookies
+from gateway.authority.signing import template_keys
 from gateway.authority.signing.keyring import Category
 from gateway.authority.signing.token_claims import TokenFacts, session_claims, template_claims
 from gateway.authority.store.database import Database
@@ -19,6 +20,7 @@ from gateway.authority.store.models import JwtTemplate, SessionRecord
 from gateway.authority.store.passwords import Passwords
 from gateway.authority.store.refresh_tokens import RefreshTokens
 from gateway.authority.store.signing_keys import SigningKeys
+from gateway.authority.store.templates import Templates
 from gateway.authority.versions import ApiVersion
 from gateway.authority.webhooks.outbox import Outbox
 from gateway.core.secret import Secret
@@ -53,6 +55,7 @@ class Realm:
     directory: Directory
     ledger: Ledger
     grants: Grants
+    templates: Templates
     outbox: Outbox
     refresh_tokens: RefreshTokens
     passwords: Passwords
@@ -73,12 +76,15 @@ class Realm:
         return self.keys.sign(claims, Category.SESSION)
 
     def template_token(self, session: SessionRecord, order: TokenOrder, template: JwtTemplate) -> str:
-        """Make a token from a JWT template, with the instance's key.
+        """Make a token from a JWT template, with the template's key or else the instance's.
 
         Raises:
             Refusal: the user is gone.
         """
-        return self.keys.sign(template_claims(self._facts(session, order), template), Category.TEMPLATE)
+        claims = template_claims(self._facts(session, order), template)
+        if template.signing_algorithm is not None and template.signing_key is not None:
+            return template_keys.sign(claims, template.signing_algorithm, template.signing_key)
+        return self.keys.sign(claims, Category.TEMPLATE)
 
     def _facts(self, session: SessionRecord, order: TokenOrder) -> TokenFacts:
         user = self.directory.user(session.user_id)

@@ -30,6 +30,9 @@ def schemas(version: ApiVersion) -> dict[str, Schema]:
         "HandshakePayload": closed({"directives": {"type": "array", "items": _TEXT}}),
         "JWKS": closed({"keys": {"type": "array", "items": ref("PublicKey")}}),
         "PublicKey": _PUBLIC_KEY,
+        "JWTTemplate": _JWT_TEMPLATE,
+        "JWTTemplateList": {"anyOf": [_list_of("JWTTemplate"), _page_of("JWTTemplate")]},
+        "DeletedObject": closed({"object": _TEXT, "id": _TEXT, "deleted": {"const": True}}),
         "ClerkErrors": _CLERK_ERRORS,
         "ClerkError": _CLERK_ERROR,
         "WrappedClient": _wrapped({"anyOf": [ref("Client"), {"type": "null"}]}),
@@ -102,6 +105,20 @@ _SESSION_ACTIVITY: Schema = {
 }
 _PUBLIC_KEY: Schema = closed(
     {"use": {"const": "sig"}, "kty": {"const": "RSA"}} | dict.fromkeys(["kid", "alg", "n", "e"], _TEXT)
+)
+_JWT_TEMPLATE: Schema = closed(
+    {
+        "object": {"const": "jwt_template"},
+        "id": _TEXT,
+        "name": _TEXT,
+        "claims": {"type": "object"},
+        "lifetime": {"type": "integer"},
+        "allowed_clock_skew": {"type": "integer"},
+        "custom_signing_key": {"type": "boolean"},
+        "signing_algorithm": _TEXT,
+        "created_at": _MILLISECONDS,
+        "updated_at": _MILLISECONDS,
+    }
 )
 _CLERK_ERROR: Schema = {
     "type": "object",

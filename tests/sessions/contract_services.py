@@ -85,7 +85,7 @@ def living(authority: Authority, now: list[float], story: str) -> Service:
         authority.secret_key.reveal(),
         ada,
         directory.memberships(ada)[0].organization.id,
-        directory.template_names()[0],
+        authority.realm.templates.names()[0],
         ORIGIN,
         browser.handshake,
         browser.sign_in,

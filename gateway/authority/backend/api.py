@@ -99,7 +99,7 @@ async def create_token_from_template(realm: Realm, call: Call) -> Response:
     """Make a token from a JWT template."""
     session, order = _token_order(realm, call)
     name = path_id(call.request, "template_name")
-    template = realm.directory.template(name)
+    template = realm.templates.named(name)
     if template is None:
         raise Refusal(Problem.TEMPLATE_NOT_FOUND, name=name)
     return answer({"object": "token", "jwt": realm.template_token(session, order, template)})

@@ -115,7 +115,7 @@ async def template_token(realm: Realm, request: Request) -> Response:
     """A token from a JWT template for the page that asks."""
     _holder, found = _token_session(realm, request)
     name = path_id(request, "template_name")
-    template = realm.directory.template(name)
+    template = realm.templates.named(name)
     if template is None:
         raise Refusal(Problem.TEMPLATE_NOT_FOUND, name=name)
     order = TokenOrder(azp=origin_header(request), now_ms=realm.now_ms())

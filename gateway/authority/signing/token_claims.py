@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from gateway.authority.signing.shortcodes import fill
 from gateway.authority.store.models import JwtTemplate, Membership, SessionRecord, Status, User
 
+AUTOMATIC_CLAIMS = frozenset({"azp", "exp", "iat", "iss", "jti", "nbf", "sub"})
+"""Claims of every token; no template can set them."""
+
 # how far "not before" lies before "issued at"; as in the tokens of the real service
 _SESSION_SKEW_S = 10
 
@@ -58,7 +61,8 @@ def template_claims(facts: TokenFacts, template: JwtTemplate) -> dict[str, objec
     """The claims of a template's token: its own, and the automatic ones, which it cannot change."""
     own = fill(template.claims, _shortcode_facts(facts))
     automatic = _common_claims(facts, facts.lifetime_s or template.lifetime_s, template.allowed_clock_skew_s)
-    return (own if isinstance(own, dict) else {}) | automatic
+    kept = own.items() if isinstance(own, dict) else ()
+    return {name: value for name, value in kept if name not in AUTOMATIC_CLAIMS} | automatic
 
 
 def _common_claims(facts: TokenFacts, lifetime_s: int, skew_s: int) -> dict[str, object]:

@@ -1,11 +1,11 @@
-"""Who there is: users, organizations, roles, memberships, and the JWT templates of the instance."""
+"""Who there is: users, organizations, roles, memberships."""
 
 import json
 import sqlite3
 from collections.abc import Mapping
 
 from gateway.authority.store.database import Database
-from gateway.authority.store.models import JwtTemplate, Membership, Organization, Role, User
+from gateway.authority.store.models import Membership, Organization, Role, User
 
 _MEMBERSHIP = """
 SELECT memberships.user_id, memberships.public_metadata AS membership_metadata,
@@ -181,36 +181,6 @@ class Directory:
             {"user_id": user_id, "organization": organization},
         )
         return _membership(row) if row else None
-
-    def add_template(self, template: JwtTemplate) -> None:
-        """Keep a new JWT template."""
-        self._database.write(
-            "INSERT INTO jwt_templates VALUES (:id, :name, :claims, :lifetime_s, :skew_s)",
-            {
-                "id": template.id,
-                "name": template.name,
-                "claims": json.dumps(template.claims),
-                "lifetime_s": template.lifetime_s,
-                "skew_s": template.allowed_clock_skew_s,
-            },
-        )
-
-    def template(self, name: str) -> JwtTemplate | None:
-        """The JWT template with this name."""
-        row = self._database.row("SELECT * FROM jwt_templates WHERE name = :name", {"name": name})
-        if row is None:
-            return None
-        return JwtTemplate(
-            id=row["id"],
-            name=row["name"],
-            claims=json.loads(row["claims"]),
-            lifetime_s=row["lifetime_s"],
-            allowed_clock_skew_s=row["allowed_clock_skew_s"],
-        )
-
-    def template_names(self) -> list[str]:
-        """The names of all JWT templates."""
-        return [row["name"] for row in self._database.rows("SELECT name FROM jwt_templates ORDER BY name")]
 
 
 def _storable(words: str) -> str:

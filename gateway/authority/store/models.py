@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.core.secret import Secret
+
 
 class Status(StrEnum):
     """What became of a session (Backend API, Session.status)."""
@@ -104,10 +106,14 @@ class SessionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JwtTemplate:
-    """A named shape of token (Backend API, JWT templates)."""
+    """A named shape of token (Backend API, JWT templates); algorithm and key only where it has a key of its own."""
 
     id: str
     name: str
     claims: Mapping[str, object]
     lifetime_s: int = 60
     allowed_clock_skew_s: int = 5
+    signing_algorithm: str | None = None
+    signing_key: Secret | None = None
+    created_at_ms: int = 0
+    updated_at_ms: int = 0

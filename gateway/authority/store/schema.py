@@ -137,4 +137,10 @@ CREATE TABLE passwords (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX users_by_email ON users (email_address COLLATE NOCASE);
 """,
+    """
+ALTER TABLE jwt_templates ADD COLUMN signing_algorithm TEXT;
+ALTER TABLE jwt_templates ADD COLUMN signing_key TEXT;
+ALTER TABLE jwt_templates ADD COLUMN created_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jwt_templates ADD COLUMN updated_at INTEGER NOT NULL DEFAULT 0;
+""",
 )

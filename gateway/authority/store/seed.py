@@ -11,6 +11,7 @@ from gateway.authority.store.directory import Directory
 from gateway.authority.store.identifiers import new_id
 from gateway.authority.store.models import JwtTemplate, Organization, Role, User
 from gateway.authority.store.passwords import Passwords
+from gateway.authority.store.templates import Templates
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Seed:
 
     def plant(self, database: Database) -> None:
         """Write it all to the database; the caller holds the transaction."""
-        directory, passwords = Directory(database), Passwords(database)
+        directory, passwords, templates = Directory(database), Passwords(database), Templates(database)
         for user in self.users:
             directory.add_user(user)
         for organization in self.organizations:
@@ -48,7 +49,7 @@ class Seed:
             if user.id in self.passwords:
                 passwords.keep(user.id, self.passwords[user.id], user.created_at_ms)
         for template in self.templates:
-            directory.add_template(template)
+            templates.add(template)
 
 
 def default_seed(now_ms: int) -> Seed:

@@ -36,6 +36,16 @@ class Fact:
 
 
 _SESSION = "/v1/sessions/{session_id}"
+_TEMPLATE = "/v1/jwt_templates/{template_id}"
+_TEMPLATE_BODY: dict[str, Any] = {
+    "name": TEXT,
+    "claims": {"type": "object"},
+    "lifetime": LIFETIME,
+    "allowed_clock_skew": {"type": "integer", "minimum": 0, "maximum": 300},
+    "custom_signing_key": {"type": "boolean"},
+    "signing_algorithm": TEXT,
+    "signing_key": TEXT,
+}
 
 FACTS: dict[str, Fact] = {
     "GetSessionList": Fact(
@@ -81,6 +91,15 @@ FACTS: dict[str, Fact] = {
         "post", f"{_SESSION}/tokens/{{template_name}}", (200, 401, 404), body={"expires_in_seconds": LIFETIME}
     ),
     "GetJWKS": Fact("get", "/v1/jwks", (200,)),
+    "ListJWTTemplates": Fact("get", "/v1/jwt_templates", (200,), query=PAGE),
+    "CreateJWTTemplate": Fact(
+        "post", "/v1/jwt_templates", (200, 400, 402, 422), body=_TEMPLATE_BODY, required=("name", "claims")
+    ),
+    "GetJWTTemplate": Fact("get", _TEMPLATE, (200, 404)),
+    "UpdateJWTTemplate": Fact(
+        "patch", _TEMPLATE, (200, 400, 402, 422), body=_TEMPLATE_BODY, required=("name", "claims")
+    ),
+    "DeleteJWTTemplate": Fact("delete", _TEMPLATE, (200, 403, 404)),
 }
 
 # members of a body that a version does not have
@@ -101,9 +120,16 @@ WITH_BODY = {
 BEYOND = {
     "CreateSessionToken": {422: "a lifetime out of range; the specification lists no status for it"},
     "CreateSessionTokenFromTemplate": {422: "as for a session token"},
+    "ListJWTTemplates": {422: "a page out of range; as for the list of sessions"},
+    "UpdateJWTTemplate": {404: "there is no such template; the specification lists it for the other two"},
 }
 # where the specification has a status that never happens here
-NEVER = {"VerifySession": {410: "told by the versions that no longer have the operation"}}
+NEVER = {
+    "VerifySession": {410: "told by the versions that no longer have the operation"},
+    "CreateJWTTemplate": {402: "nothing here is paid for"},
+    "UpdateJWTTemplate": {402: "nothing here is paid for"},
+    "DeleteJWTTemplate": {403: "the template of the session token is none of these"},
+}
 PARAMETERS_BEYOND = {
     "RefreshSession": {"suffixed_cookies": "sent by the JavaScript SDK, in no specification"},
 }
