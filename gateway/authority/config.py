@@ -4,12 +4,15 @@ What the public facts leave open is decided here, one field each: how old an exp
 how long a rotated refresh token stays good, how long a handshake nonce waits.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from gateway.authority.credentials import PASSWORD, SignIn
 from gateway.authority.return_urls import origin_of
+from gateway.authority.signing.template_form import TemplateFault, require_good_claims
+from gateway.authority.signing.token_claims import SESSION_CLAIMS
 from gateway.core.instance import InstanceKind, KeyFormatError, PublishableKey
 from gateway.core.secret import Secret
 from gateway.errors import ConfigurationError, Fault
@@ -43,6 +46,7 @@ class AuthorityConfig:
         trusted_proxies: networks of the proxies in front, whose ``X-Forwarded-For`` names the browser's address; only
             the limit of sign-in attempts looks at it.
         requires_organization: a session without an organization is ``pending`` until its user chooses one.
+        session_claims: claims that every session token gets besides its own, with shortcodes as in a JWT template.
         secret_key: the Backend API key of a new database; None makes one.
 
     Raises:
@@ -63,10 +67,12 @@ class AuthorityConfig:
     sign_in_check: SignIn = None
     trusted_proxies: tuple[str, ...] = ()
     requires_organization: bool = False
+    session_claims: Mapping[str, object] = field(default_factory=dict)
     secret_key: Secret | None = None
 
     def __post_init__(self) -> None:
         faults = [*self._origin_faults(), *self._number_faults(), *self._secret_faults(), *self._sign_in_faults()]
+        faults += self._claim_faults()
         if faults:
             raise ConfigurationError(faults)
 
@@ -131,6 +137,13 @@ class AuthorityConfig:
             return []
         problem = f"a {self.kind} authority's secret key starts with {self.secret_prefix}"
         return [Fault("secret_key", self.secret_key.hint(), problem, "use a key of that kind, or leave it out")]
+
+    def _claim_faults(self) -> list[Fault]:
+        try:
+            require_good_claims(self.session_claims, SESSION_CLAIMS)
+        except TemplateFault as fault:
+            return [Fault("session_claims", "", fault.problem, "name other claims, with JSON values")]
+        return []
 
     def _sign_in_faults(self) -> list[Fault]:
         faults = []

@@ -72,7 +72,12 @@ class Realm:
         Raises:
             Refusal: the user is gone.
         """
-        claims = session_claims(self._facts(session, order), version.token_version, self.config.token_lifetime_s)
+        claims = session_claims(
+            self._facts(session, order),
+            version.token_version,
+            self.config.token_lifetime_s,
+            self.config.session_claims,
+        )
         return self.keys.sign(claims, Category.SESSION)
 
     def template_token(self, session: SessionRecord, order: TokenOrder, template: JwtTemplate) -> str:

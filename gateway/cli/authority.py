@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import click
 from click.core import ParameterSource
@@ -37,6 +38,7 @@ _OPTION_OF = {
     "allowed_origins": "--allow-origin",
     "sign_in_check": "--sign-in-check",
     "trusted_proxies": "--trust-proxy",
+    "session_claims": "--session-claims",
 }
 
 
@@ -57,6 +59,7 @@ class AuthorityOptions:
     sign_in_check: str | None = None
     trusted_proxies: tuple[str, ...] = ()
     requires_organization: bool = False
+    session_claims: str | None = None
 
 
 @click.group("authority", epilog=EPILOG, invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]")
@@ -118,6 +121,11 @@ class AuthorityOptions:
     "requires_organization",
     is_flag=True,
     help="A session stays pending until its user chooses an organization.",
+)
+@click.option(
+    "--session-claims",
+    metavar="FILE",
+    help='Add the claims of this JSON file to session tokens, e.g. {"team": "{{org.slug}}"}, as in a JWT template.',
 )
 @click.option("--allow-remote", "is_remote_allowed", is_flag=True, help="Listen beyond this machine. Read the warning.")
 @control_option
@@ -220,6 +228,7 @@ def read_config(options: AuthorityOptions, listen: Address) -> AuthorityConfig:
         ConfigurationError: every option that cannot be used.
     """
     check = load_check(options.sign_in_check)
+    claims = read_claims(options.session_claims) if options.session_claims is not None else {}
     try:
         return AuthorityConfig(
             origin=options.origin or f"http://{Address(reachable(listen.host), listen.port)}",
@@ -231,10 +240,29 @@ def read_config(options: AuthorityOptions, listen: Address) -> AuthorityConfig:
             sign_in_check=check,
             trusted_proxies=options.trusted_proxies,
             requires_organization=options.requires_organization,
+            session_claims=claims,
         )
     except ConfigurationError as error:
         faults = [replace(fault, setting=_OPTION_OF.get(fault.setting, fault.setting)) for fault in error.faults]
         raise ConfigurationError(faults) from None
+
+
+def read_claims(path: str) -> dict[str, object]:
+    """The claims that a file adds to session tokens.
+
+    Raises:
+        ConfigurationError: it cannot be read, or holds no JSON object.
+    """
+    try:
+        claims = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError([Fault("--session-claims", path, str(error.strerror), "name a JSON file")]) from None
+    except (ValueError, RecursionError):
+        claims = None
+    if not isinstance(claims, dict):
+        fix = 'write for example {"team": "{{org.slug}}"}'
+        raise ConfigurationError([Fault("--session-claims", path, "it holds no JSON object", fix)])
+    return claims
 
 
 def resolve_listen(options: AuthorityOptions) -> Address:

@@ -154,6 +154,9 @@ def test_files_of_others_are_refused_and_not_touched(tmp_path):
         ({"allowed_origins": ("http://a.example/x",)}, "allowed_origins"),
         ({"token_lifetime_s": 0}, "token_lifetime_s"),
         ({"refresh_grace_s": -1}, "refresh_grace_s"),
+        ({"session_claims": {"sub": "x"}}, "session_claims"),
+        ({"session_claims": {"o": {}}}, "session_claims"),
+        ({"session_claims": {"a": float("nan")}}, "session_claims"),
         ({"secret_key": Secret("sk_live_secret")}, "secret_key"),
     ],
 )

@@ -140,6 +140,21 @@ def test_what_cannot_be_used_is_exit_code_2_and_named(invoke, arguments, said):
     assert said in err
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(None, "No such file"), ("[1]", "it holds no JSON object"), ("{", "it holds no JSON object"),
+     ('{"sid": "x"}', "every token has sid by itself")],
+)  # fmt: skip
+def test_claims_for_session_tokens_that_cannot_be_are_named(invoke, tmp_path, text, said):
+    path = tmp_path / "claims.json"
+    if text is not None:
+        path.write_text(text)
+    code, out, err = invoke("--listen", "127.0.0.1:0", "--session-claims", str(path))
+    assert (code, out) == (2, "")
+    assert "--session-claims" in err
+    assert said in err
+
+
 def test_a_file_of_another_kind_names_the_option(invoke, tmp_path):
     path = str(tmp_path / "authority.db")
     Authority.open(AuthorityConfig(origin="http://127.0.0.1:8001", database=path)).close()

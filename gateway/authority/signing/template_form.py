@@ -94,7 +94,7 @@ def build_template(fields: Mapping[str, object], now_ms: int, previous: JwtTempl
         updated_at_ms=now_ms,
     )
     _require_good_name(built.name)
-    _require_good_claims(built.claims)
+    require_good_claims(built.claims, AUTOMATIC_CLAIMS)
     return built
 
 
@@ -129,10 +129,19 @@ def _require_good_name(name: str) -> None:
         raise TemplateFault("name", "must be 1 to 128 letters, digits, '-', '_' or '.', and not begin with '.'")
 
 
-def _require_good_claims(claims: Mapping[str, object]) -> None:
-    reserved = sorted(AUTOMATIC_CLAIMS.intersection(claims))
-    if reserved:
-        raise TemplateFault("claims", f"every token has {', '.join(reserved)} by itself", is_reserved=True)
+def require_good_claims(claims: Mapping[str, object], reserved: frozenset[str]) -> None:
+    """Check claims that somebody adds to tokens.
+
+    Args:
+        claims: they may hold shortcodes.
+        reserved: the names that are not theirs.
+
+    Raises:
+        TemplateFault: for the first thing at fault.
+    """
+    taken = sorted(reserved.intersection(claims))
+    if taken:
+        raise TemplateFault("claims", f"every token has {', '.join(taken)} by itself", is_reserved=True)
     if _depth(claims) > _DEPTH:
         raise TemplateFault("claims", f"must not nest more than {_DEPTH} levels")
     try:

@@ -12,6 +12,10 @@ from gateway.authority.store.models import JwtTemplate, Membership, SessionRecor
 AUTOMATIC_CLAIMS = frozenset({"azp", "exp", "iat", "iss", "jti", "nbf", "sub"})
 """Claims of every token; no template can set them."""
 
+_V1_CLAIMS = {"org_id", "org_slug", "org_role", "org_permissions"}
+SESSION_CLAIMS = AUTOMATIC_CLAIMS | {"sid", "fva", "act", "v", "sts", "pla", "fea", "o"} | _V1_CLAIMS
+"""Claims of session tokens, of either version; nobody can set them, whether a token has them or not."""
+
 # how far "not before" lies before "issued at"; as in the tokens of the real service
 _SESSION_SKEW_S = 10
 
@@ -41,28 +45,35 @@ class TokenFacts:
     token_id: str
 
 
-def session_claims(facts: TokenFacts, version: int, default_lifetime_s: int) -> dict[str, object]:
+def session_claims(
+    facts: TokenFacts, version: int, default_lifetime_s: int, custom: Mapping[str, object] | None = None
+) -> dict[str, object]:
     """The claims of a session token.
 
     Args:
         facts: what is known.
         version: 1 or 2.
         default_lifetime_s: used when the facts do not name a lifetime.
+        custom: claims that are added, with shortcodes; those that session tokens have by themselves are left out.
     """
     claims = _common_claims(facts, facts.lifetime_s or default_lifetime_s, _SESSION_SKEW_S)
     claims["sid"] = facts.session.id
     claims["fva"] = [max(0, facts.issued_at_s - facts.session.first_factor_at_ms // 1000) // 60, -1]
     if facts.session.actor is not None:
         claims["act"] = dict(facts.session.actor)
-    return claims | (_version_1(facts) if version == 1 else _version_2(facts))
+    claims |= _version_1(facts) if version == 1 else _version_2(facts)
+    return _filled(custom, facts, SESSION_CLAIMS) | claims if custom else claims
 
 
 def template_claims(facts: TokenFacts, template: JwtTemplate) -> dict[str, object]:
     """The claims of a template's token: its own, and the automatic ones, which it cannot change."""
-    own = fill(template.claims, _shortcode_facts(facts))
     automatic = _common_claims(facts, facts.lifetime_s or template.lifetime_s, template.allowed_clock_skew_s)
-    kept = own.items() if isinstance(own, dict) else ()
-    return {name: value for name, value in kept if name not in AUTOMATIC_CLAIMS} | automatic
+    return _filled(template.claims, facts, AUTOMATIC_CLAIMS) | automatic
+
+
+def _filled(claims: Mapping[str, object], facts: TokenFacts, reserved: frozenset[str]) -> dict[str, object]:
+    filled = fill({name: value for name, value in claims.items() if name not in reserved}, _shortcode_facts(facts))
+    return filled if isinstance(filled, dict) else {}
 
 
 def _common_claims(facts: TokenFacts, lifetime_s: int, skew_s: int) -> dict[str, object]:

@@ -111,6 +111,15 @@ def test_packed_permissions_unpack_to_what_the_features_allow(granted, available
     assert unpacked == {f"org:{feature}:{name}" for feature, name in granted if feature in available}
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_custom_claims_are_added_to_session_tokens_and_replace_none(version):
+    plain = session_claims(facts(), version, 60)
+    custom = {"team": "{{org.slug}}", "sid": "sess_evil", "org_id": "org_evil", "act": {"sub": "x"}, "azp": "x"}
+    assert session_claims(facts(azp=None), version, 60, custom) == {
+        name: value for name, value in plain.items() if name != "azp"
+    } | {"team": "acme"}
+
+
 def test_a_template_cannot_change_the_automatic_claims():
     template = JwtTemplate(
         id="jtmp_1",
