@@ -117,14 +117,21 @@ class Keychain:
             raise Refusal(Problem.UNAVAILABLE) from error
 
     def _load(self) -> _Loaded:
-        with self._database.transaction():
-            records = [record for record in self._table.records() if record.stage is not Stage.RETIRED]
-            records.sort(key=lambda record: record.stage is not Stage.SIGNING)
-            faults = [*self._turn_faults(records), *self._key_faults(records)]
+        records = self._live()
+        faults = self._turn_faults(records)
+        if any(record.kid not in self._keys for record in records):
+            # together, or a key could go in between; alone, what other processes write costs no lock
+            with self._database.transaction():
+                records = self._live()
+                faults = [*self._turn_faults(records), *self._key_faults(records)]
         if faults:
             raise ConfigurationError(faults)
         self._keys = {record.kid: self._keys[record.kid] for record in records}
         return _Loaded(tuple(records), KeyRing(list(self._keys.values())))
+
+    def _live(self) -> list[KeyRecord]:
+        records = [record for record in self._table.records() if record.stage is not Stage.RETIRED]
+        return sorted(records, key=lambda record: record.stage is not Stage.SIGNING)
 
     def _turn_faults(self, records: list[KeyRecord]) -> list[Fault]:
         signing = [record.kid for record in records if record.stage is Stage.SIGNING]
