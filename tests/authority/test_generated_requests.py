@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.authority import Authority
 from gateway.authority.app import OPERATIONS
 from gateway.authority.openapi import document
+from gateway.authority.signing.template_form import parse_template
 from gateway.authority.versions import LATEST, ApiVersion
 from tests.authority.conftest import APP, ORIGIN
 
@@ -28,6 +29,8 @@ SESSIONS = 6
 ACCEPTED = ["2xx", "3xx", "401", "403", "404", "409"]
 # what the schema of the input cannot say, so that input which it allows is refused
 REFUSED: dict[str, tuple[list[str], str]] = {
+    "POST /v1/jwt_templates": (["400", "422"], "names are taken, claims reserved, keys unfit"),
+    "PATCH /v1/jwt_templates/{template_id}": (["400", "422"], "as when one is made"),
     "POST /v1/client": (["405"], "_method may name any method"),
     "POST /v1/client/sessions": (["405"], "_method may name any method"),
     "GET /v1/client/handshake": (["422"], "redirect_url may be any text"),
@@ -79,6 +82,8 @@ async def known_in(authority: Authority) -> Known:
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers=headers) as api:
         made = [(await api.post("/v1/sessions", json={"user_id": user})).json()["id"] for _ in range(SESSIONS)]
     now_ms = realm.now_ms()
+    for number in range(SESSIONS):
+        realm.templates.add(parse_template({"name": f"known-{number}", "claims": {}}, now_ms))
     with realm.database.transaction():
         client, cookie = realm.ledger.add_client(now_ms)
         dev_browser = realm.grants.issue_dev_browser(client.id, now_ms)
@@ -87,7 +92,9 @@ async def known_in(authority: Authority) -> Known:
         "body.user_id": [user],
         "query.user_id": [user],
         "path.session_id": made,
-        "path.template_name": realm.directory.template_names(),
+        "path.template_name": realm.templates.names(),
+        "path.template_id": [template.id for template in realm.templates.page(500, 0)],
+        "body.name": [f"made-{number}" for number in range(40)],
         "query.nonce": [realm.grants.store_handshake(["a=b"], now_ms, 60_000) for _ in range(4)],
         "query._method": ["DELETE"],
         "query.redirect_url": [f"{APP}/page"],
