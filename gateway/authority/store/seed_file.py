@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.authority.signing.template_form import FIELDS, TemplateFault, parse_template
 from gateway.authority.store.identifiers import new_id
 from gateway.authority.store.models import JwtTemplate, Organization, Role, User
 from gateway.authority.store.passwords import hash_password, password_problem
 from gateway.authority.store.seed import Seed
 from gateway.core.secret import Secret
-from gateway.core.settings_values import BadValueError, did_you_mean, integer, list_of, show, text
+from gateway.core.settings_values import BadValueError, did_you_mean, list_of, show, text
 from gateway.errors import ConfigurationError, Fault
 
 _Read = Callable[[object], object]
@@ -52,7 +53,7 @@ def parse_seed(document: Mapping[str, object], now_ms: int) -> Seed:
     roles = [_role(sheet, name, row) for name, row in sheet.rows(document, "roles")]
     organizations = [_organization(sheet, name, row, now_ms) for name, row in sheet.rows(document, "organizations")]
     people = [_person(sheet, name, row, now_ms) for name, row in sheet.rows(document, "users")]
-    templates = [_template(sheet, name, row) for name, row in sheet.rows(document, "jwt_templates")]
+    templates = [_template(sheet, name, row, now_ms) for name, row in sheet.rows(document, "jwt_templates")]
     sheet.once("roles", "key", [role.key for role in roles])
     sheet.once("organizations", "slug", [organization.slug for organization in organizations])
     sheet.once("organizations", "id", [organization.id for organization in organizations])
@@ -148,7 +149,7 @@ _USER = (
     "unsafe_metadata", "memberships",
 )  # fmt: skip
 _MEMBERSHIP = ("organization", "role")
-_TEMPLATE = ("name", "claims", "lifetime", "allowed_clock_skew")
+_TEMPLATE = tuple(FIELDS)
 
 
 def _role(sheet: _Sheet, name: str, row: Mapping[str, object]) -> Role:
@@ -211,17 +212,15 @@ def _memberships(
     return found
 
 
-def _template(sheet: _Sheet, name: str, row: Mapping[str, object]) -> JwtTemplate:
+def _template(sheet: _Sheet, name: str, row: Mapping[str, object], now_ms: int) -> JwtTemplate:
     sheet.known(name, row, _TEMPLATE)
-    lifetime = sheet.value(name, row, "lifetime", integer(30, 315_360_000), 60)
-    skew = sheet.value(name, row, "allowed_clock_skew", integer(0, 300), 5)
-    return JwtTemplate(
-        id=new_id("jtmp"),
-        name=sheet.word(name, row, "name"),
-        claims=sheet.table(name, row, "claims"),
-        lifetime_s=lifetime if isinstance(lifetime, int) else 60,
-        allowed_clock_skew_s=skew if isinstance(skew, int) else 5,
-    )
+    known = {key: value for key, value in row.items() if key in _TEMPLATE}
+    try:
+        return parse_template({"claims": {}, **known}, now_ms)
+    except TemplateFault as fault:
+        # its value may be a key, so none is shown
+        sheet.faults.append(Fault(f"{name}.{fault.param}", "", fault.problem, "see JWT templates in docs/authority.md"))
+        return JwtTemplate(id="", name="", claims={})
 
 
 def read_email_address(value: object) -> str:

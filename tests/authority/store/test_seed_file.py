@@ -119,6 +119,22 @@ def test_everything_that_is_wrong_is_said_at_once():
     assert "users[2] has the same" in found["users[3].email_address"]
 
 
+@pytest.mark.parametrize(
+    ("members", "member"),
+    [
+        ('name = "a"\nclaims = { sub = "x" }', "claims"),
+        ('name = "a"\nclaims = { since = 1979-05-27 }', "claims"),
+        ('name = "a/b"', "name"),
+        ('name = "a"\nlifetime = 3', "lifetime"),
+        ('name = "a"\ncustom_signing_key = true\nsigning_algorithm = "HS256"\nsigning_key = "tooshort"', "signing_key"),
+    ],
+)
+def test_a_template_that_the_backend_api_would_refuse_is_refused_here_too(members, member):
+    found = faults(f"[[jwt_templates]]\n{members}")
+    assert set(found) == {f"jwt_templates[1].{member}"}
+    assert "tooshort" not in str(found)
+
+
 @pytest.mark.parametrize("text", ["users = 3", "users = [1]", "[users]\nid = 'x'"])
 def test_tables_that_are_none_are_said(text):
     assert set(faults(text)) == {"users"}
