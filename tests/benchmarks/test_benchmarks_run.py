@@ -17,3 +17,17 @@ def test_the_decision_benchmark_prints_every_row():
         "memory of one remembered token",
     )
     assert [row for row in rows if row not in printed] == []
+
+
+def test_the_authority_benchmark_prints_every_row():
+    command = [sys.executable, "-m", "tests.benchmarks.authority", "--quick"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=110).stdout
+    rows = (
+        "OpenSSL, a bare RS256 signature",
+        "share of the signature in a mint",
+        "bytes of each",
+        "answers per second over HTTP",
+    )
+    assert [row for row in rows if row not in printed] == []
+    for name in ("mint", "get", "list by user", "list by client", "list all", "refresh", "create", "revoke"):
+        assert printed.count(f"\n{name}") == 2
