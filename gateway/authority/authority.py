@@ -26,6 +26,8 @@ from gateway.authority.webhooks.outbox import Outbox
 from gateway.core.instance import PublishableKey
 from gateway.core.secret import Secret
 
+_DESCRIBED_USERS = 100
+
 
 class Authority:
     """A session authority: Backend API, Frontend API and sign-in page of one instance.
@@ -117,7 +119,7 @@ class Authority:
         return f"{self.realm.config.origin}/.well-known/jwks.json"
 
     def describe(self) -> dict[str, object]:
-        """What somebody needs to use it, the secret key included."""
+        """What somebody needs to use it, the secret key included; of many users, the first hundred."""
         directory = self.realm.directory
         return {
             "api_url": self.api_url,
@@ -136,7 +138,7 @@ class Authority:
                         for member in directory.memberships(user.id)
                     ],
                 }
-                for user in directory.users()
+                for user in directory.users(_DESCRIBED_USERS)
             ],
             "jwt_templates": self.realm.templates.names(),
         }

@@ -98,6 +98,19 @@ class Database:
         """Whether what is written now may still be undone."""
         return self._connection.in_transaction
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that is read inside is of one moment, and nothing is written. It waits for no lock."""
+        with self._lock:
+            if self._connection.in_transaction:
+                yield
+                return
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._roll_back()
+
     def rows(self, sql: str, values: Values | None = None) -> list[sqlite3.Row]:
         """All rows of a query."""
         with self._lock:
@@ -133,7 +146,7 @@ class Database:
         self._patient_at_s = 0.0 if timeout_ms else time.monotonic() + _LOCKED_PAUSE_S
 
     def _prepare(self, path: str) -> None:
-        with self._snapshot():  # before anything is written: changing the journal mode writes
+        with self.snapshot():  # before anything is written: changing the journal mode writes
             self._require_own(path)
         self._switch_to_log()
         self._connection.execute("PRAGMA synchronous = NORMAL")
@@ -145,15 +158,6 @@ class Database:
                     self._connection.execute(statement)
             self._connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             self._connection.execute(f"PRAGMA user_version = {len(STEPS)}")
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[None]:
-        """All that is read inside is of one moment; another process may be founding the file meanwhile."""
-        self._connection.execute("BEGIN")
-        try:
-            yield
-        finally:
-            self._connection.execute("ROLLBACK")
 
     def _switch_to_log(self) -> None:
         until_s = time.monotonic() + self._timeout_ms / 1000

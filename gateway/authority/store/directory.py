@@ -85,9 +85,12 @@ class Directory:
         )
         return int(row["matches"]) if row else 0
 
-    def users(self) -> list[User]:
-        """All users, in the order in which they were added."""
-        return [_user(row) for row in self._database.rows("SELECT * FROM users ORDER BY rowid")]
+    def users(self, most: int | None = None) -> list[User]:
+        """All users, or so many of them, in the order in which they were added."""
+        rows = self._database.rows(
+            "SELECT * FROM users ORDER BY rowid LIMIT :most", {"most": -1 if most is None else most}
+        )
+        return [_user(row) for row in rows]
 
     def add_organization(self, organization: Organization) -> None:
         """Keep a new organization."""

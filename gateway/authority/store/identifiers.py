@@ -25,4 +25,9 @@ def digest(secret: str) -> str:
 
 
 def _characters(length: int) -> str:
-    return "".join(secrets.choice(_BASE62) for _ in range(length))
+    # one number for all of them: asking the system for each takes longer than storing the row that it names
+    number, characters = secrets.randbelow(62**length), []
+    for _ in range(length):
+        number, position = divmod(number, 62)
+        characters.append(_BASE62[position])
+    return "".join(characters)
