@@ -22,6 +22,7 @@ from gateway.authority.store.refresh_tokens import RefreshTokens
 from gateway.authority.store.signing_keys import SigningKeys
 from gateway.authority.store.templates import Templates
 from gateway.authority.webhooks.delivery import Courier
+from gateway.authority.webhooks.endpoints import Endpoint, read_url
 from gateway.authority.webhooks.outbox import Outbox
 from gateway.core.instance import PublishableKey
 from gateway.core.secret import Secret
@@ -142,6 +143,20 @@ class Authority:
             ],
             "jwt_templates": self.realm.templates.names(),
         }
+
+    def add_webhook(self, url: str, secret: Secret | None = None, setting: str = "url") -> Endpoint:
+        """Post every session event to this URL, from now on.
+
+        Args:
+            url: of the receiver; when it is known already, that endpoint stays.
+            secret: ``whsec_…``, signs the events; None makes one, or keeps the one that the URL has.
+            setting: how the user calls the URL, for the message.
+
+        Raises:
+            ConfigurationError: events cannot be posted there.
+        """
+        read_url(url, self.realm.config.kind, setting)
+        return self.realm.outbox.endpoints.ensure(url, secret, self.realm.now_ms())
 
     async def deliver_webhooks(self) -> None:
         """Make one attempt at every event that is due, for tests: a served application does so by itself."""

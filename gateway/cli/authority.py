@@ -9,7 +9,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,9 +21,10 @@ from gateway.authority import Authority, AuthorityConfig, Founding
 from gateway.authority.config import MEMORY
 from gateway.authority.control import Clock
 from gateway.authority.store.seed_file import read_seed
-from gateway.cli import authority_keys, authority_people
+from gateway.cli import authority_keys, authority_people, authority_webhooks
 from gateway.cli.authority_control import control_address, control_option, serve_controlled, url_of, warn
 from gateway.cli.authority_start import ANYBODY, is_loopback, judge_keys, judge_origin, warn_anybody
+from gateway.cli.authority_webhooks import add_webhooks, webhooks_of
 from gateway.cli.exit_codes import EPILOG, ExitCode
 from gateway.cli.serving import reachable, reserve, run
 from gateway.cli.sign_in_check import load_check
@@ -60,6 +61,8 @@ class AuthorityOptions:
     trusted_proxies: tuple[str, ...] = ()
     requires_organization: bool = False
     session_claims: str | None = None
+    webhooks: tuple[str, ...] = ()
+    webhook_secret_file: str | None = None
 
 
 @click.group("authority", epilog=EPILOG, invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]")
@@ -129,6 +132,14 @@ class AuthorityOptions:
 )
 @click.option("--allow-remote", "is_remote_allowed", is_flag=True, help="Listen beyond this machine. Read the warning.")
 @control_option
+@click.option(
+    "--webhook", "webhooks", metavar="URL", multiple=True, help="Post session events to this URL; may be repeated."
+)
+@click.option(
+    "--webhook-secret-file",
+    metavar="PATH",
+    help="File with the secret that signs them (whsec_...); without it one is made and printed.",
+)
 @click.option("--json", "is_json", is_flag=True, help="Print one line of JSON once it accepts connections.")
 @click.pass_context
 def command(ctx: click.Context, /, *, is_json: bool, **options: str | int | bool | tuple[str, ...] | None) -> int:
@@ -145,6 +156,7 @@ def command(ctx: click.Context, /, *, is_json: bool, **options: str | int | bool
       gateway authority --listen 127.0.0.1:0 --json | jq -r .publishable_key
       gateway authority --db authority.db --instance production --sign-in-check password \\
         --origin https://auth.example.com --allow-origin https://app.example.com
+      gateway authority --webhook http://127.0.0.1:3000/api/webhooks
       gateway authority keys list --db authority.db
     """
     if ctx.invoked_subcommand is not None:
@@ -158,6 +170,7 @@ command.add_command(authority_people.users)
 command.add_command(authority_people.organizations)
 command.add_command(authority_people.roles)
 command.add_command(authority_keys.command)
+command.add_command(authority_webhooks.command)
 
 
 def refuse_options_of_serving(ctx: click.Context) -> None:
@@ -182,8 +195,9 @@ def _serve(options: AuthorityOptions, *, is_json: bool) -> int:
     reserve(listen, "--listen")
     # The worker is another process. Without a file it gets the identity as data.
     founding = found(config, options.seed)
+    webhooks = webhooks_of(options.webhooks, options.webhook_secret_file, config)
     announced = Authority.open(config, founding=founding)
-    description = announced.describe()
+    description = announced.describe() | add_webhooks(announced, webhooks)
     announced.close()
     judge_keys(os.environ, announced.secret_key, announced.publishable_key.value)
     if not has_check:
@@ -198,16 +212,20 @@ def _serve(options: AuthorityOptions, *, is_json: bool) -> int:
         description["control_url"] = url_of(control)
         warn(control)
 
+    def opened(clock: Callable[[], float] = time.time) -> Authority:
+        authority = Authority.open(config, clock, founding)
+        add_webhooks(authority, webhooks)
+        return authority
+
     def load_app() -> ASGIApp:
-        return Authority.open(config, founding=founding).app
+        return opened().app
 
     def on_ready() -> None:
         click.echo(json.dumps(description) if is_json else describe_for_people(description, config.kind))
 
     if control is not None:
         clock = Clock()
-        authority = Authority.open(config, clock, founding)
-        return serve_controlled(authority, clock, (listen, control), on_ready)
+        return serve_controlled(opened(clock), clock, (listen, control), on_ready)
     return run(load_app, listen, drain_s=_DRAIN_S, on_ready=on_ready)
 
 
@@ -287,7 +305,7 @@ def resolve_listen(options: AuthorityOptions) -> Address:
 
 def describe_for_people(description: Mapping[str, object], kind: InstanceKind) -> str:
     """What to know about a running authority, as text."""
-    users = description["users"]
+    users, webhooks = description["users"], description.get("webhooks")
     listed = users if isinstance(users, list) else []
     lines = [
         f"Session authority ({kind}) on {description['api_url']}",
@@ -295,6 +313,7 @@ def describe_for_people(description: Mapping[str, object], kind: InstanceKind) -
         f"  CLERK_PUBLISHABLE_KEY={description['publishable_key']}",
         f"  CLERK_SECRET_KEY={description['secret_key']}",
         f"  CLERK_API_URL={description['api_url']}",
+        *(_webhook_line(webhook) for webhook in (webhooks if isinstance(webhooks, list) else [])),
         "",
         "A gateway in front of your service finds it with these in [instance] of its configuration:",
         "",
@@ -315,6 +334,10 @@ def describe_for_people(description: Mapping[str, object], kind: InstanceKind) -
     if len(listed) > _MOST_LISTED:
         lines.append(f"  and {len(listed) - _MOST_LISTED} more")
     return "\n".join(lines)
+
+
+def _webhook_line(webhook: Mapping[str, object]) -> str:
+    return f"  CLERK_WEBHOOK_SIGNING_SECRET={webhook['signing_secret']}    signs events for {webhook['url']}"
 
 
 def _user_line(user: Mapping[str, object]) -> str:

@@ -136,14 +136,14 @@ class Courier:
         wait_ms = next_wait_ms(claim.attempts + 1, self._roll(), outcome.retry_after_s)
         if outcome.is_gone or wait_ms is None:
             self._outbox.give_up(claim, outcome.text, now_ms)
-            _log.warning("webhook %s for %s is given up: %s", claim.message_id, endpoint.id, outcome.text)
+            _log.warning("webhook %s for %s is given up: %s", claim.message_id, endpoint.label, outcome.text)
         else:
             self._outbox.put_off(claim, outcome.text, now_ms, now_ms + wait_ms)
             wait_s = wait_ms // 1000
-            _log.info("webhook %s for %s: %s; again in %d s", claim.message_id, endpoint.id, outcome.text, wait_s)
+            _log.info("webhook %s for %s: %s; again in %d s", claim.message_id, endpoint.label, outcome.text, wait_s)
         if outcome.is_gone:
             self._outbox.endpoints.disable(endpoint.id, "it answered 410 Gone")
-            _log.warning("webhook endpoint %s is disabled: it answered 410 Gone", endpoint.id)
+            _log.warning("webhook endpoint %s is disabled: it answered 410 Gone", endpoint.label)
 
     def _now_ms(self) -> int:
         return int(self._clock() * 1000)

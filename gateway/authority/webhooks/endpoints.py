@@ -14,6 +14,7 @@ import secrets
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -49,6 +50,12 @@ class Endpoint:
     event_types: tuple[EventType, ...] = ()
     disabled_because: str | None = None
     created_at_ms: int
+
+    @property
+    def label(self) -> str:
+        """How it is called in the log: a path or a query may hold a secret of the receiver."""
+        parts = urlsplit(self.url)
+        return f"{self.id} ({parts.scheme}://{parts.netloc})"
 
     def wants(self, event_type: EventType) -> bool:
         """Whether the event is for this endpoint."""
@@ -87,6 +94,26 @@ class Endpoints:
                 },
             )
         )
+
+    def ensure(self, url: str, secret: Secret | None, now_ms: int) -> Endpoint:
+        """Find the endpoint with this URL, or add it for all events; one that was disabled gets messages again.
+
+        Args:
+            url: as :func:`read_url` returned it.
+            secret: replaces the one that it has; None keeps that one, or makes one.
+            now_ms: the time.
+        """
+        with self._database.transaction():
+            self.add(Endpoint.new(url, now_ms, secret))
+            self._database.write(
+                "UPDATE webhook_endpoints SET disabled_because = NULL, secret = COALESCE(:secret, secret)"
+                " WHERE url = :url",
+                {"url": url, "secret": secret.reveal() if secret else None},
+            )
+            found = self.find(url)
+        if found is None:
+            raise AssertionError("an endpoint was just written")
+        return found
 
     def all(self) -> list[Endpoint]:
         """Every endpoint, in the order in which they were added."""
@@ -169,6 +196,7 @@ def read_url(text: str, kind: InstanceKind, setting: str) -> str:
 def _url_problem(text: str, kind: InstanceKind) -> tuple[str, str]:
     try:
         url = httpx.URL(text)
+        urlsplit(text).port  # noqa: B018 - raises where it is out of range, which httpx lets pass
     except (httpx.InvalidURL, ValueError):
         return "it is no URL", _EXAMPLE
     if url.scheme not in ("http", "https") or not url.host or len(text) > _URL_LIMIT:

@@ -126,7 +126,7 @@ async def test_after_the_last_attempt_it_is_given_up_and_said_without_the_url(ca
                 post.clock.now_s += 36_000
         assert len(server.taken) == 8
         assert [(row["state"], row["attempts"]) for row in post.deliveries()] == [("failed", 8)]
-        assert f"webhook {message_id} for {post.endpoint.id} is given up" in caplog.text
+        assert f"webhook {message_id} for {post.endpoint.label} is given up" in caplog.text
         assert "secret_in_the_url" not in caplog.text
         assert post.endpoint.secret.reveal() not in caplog.text
 

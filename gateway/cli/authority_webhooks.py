@@ -1,0 +1,292 @@
+"""``gateway authority webhooks …``: who is told of sessions, and what became of it, in the file, also while it serves.
+
+Decides what is printed: a signing secret when it is made or asked for, to standard output and nowhere else. A secret
+that somebody else made comes from a file, because the command line is seen by everybody on the machine.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from gateway.authority import Authority, AuthorityConfig
+from gateway.authority.config import MEMORY
+from gateway.authority.store.database import Database
+from gateway.authority.webhooks.endpoints import Endpoint, new_signing_secret, read_signing_secret, read_url
+from gateway.authority.webhooks.events import EventType
+from gateway.authority.webhooks.history import Delivery, History
+from gateway.authority.webhooks.outbox import DeliveryState, Outbox
+from gateway.cli.authority_database import database_option, open_database
+from gateway.cli.exit_codes import EPILOG, ExitCode
+from gateway.core.instance import InstanceKind
+from gateway.core.secret import Secret
+from gateway.errors import ConfigurationError, Fault
+
+_STYLES = {DeliveryState.DELIVERED: "green", DeliveryState.WAITING: "yellow", DeliveryState.FAILED: "red"}
+_WEBHOOK, _SECRET_FILE = "--webhook", "--webhook-secret-file"
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+_endpoint_argument = click.argument("endpoint", metavar="ENDPOINT")
+
+
+@click.group("webhooks", epilog=EPILOG)
+def command() -> None:
+    """Tell applications of sessions that begin and end, signed as Svix signs.
+
+    An authority that serves the file takes every change up within a second. What fails is tried again for 28 hours:
+    after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h. ENDPOINT is an id (ep_...) or a URL.
+
+    \b
+    Examples:
+      gateway authority webhooks add http://127.0.0.1:3000/api/webhooks --db authority.db
+      gateway authority webhooks messages --db authority.db --state failed
+      gateway authority webhooks replay --failed --db authority.db
+    """
+
+
+@command.command("add", epilog=EPILOG)
+@click.argument("url")
+@database_option
+@click.option(
+    "--event",
+    "events",
+    multiple=True,
+    type=click.Choice([event_type.value for event_type in EventType]),
+    help="Only this event; may be repeated. Without it: every one.",
+)
+@click.option("--secret-file", metavar="PATH", help="File with a signing secret (whsec_...); without it one is made.")
+@_json_option
+def add(url: str, db: str, *, events: Sequence[str], secret_file: str | None, as_json: bool) -> None:
+    """Add an endpoint and print its signing secret.
+
+    \b
+    Example:
+      gateway authority webhooks add https://example.com/hook --event session.revoked --db authority.db
+    """
+    secret = read_secret_file(secret_file, "--secret-file") if secret_file else None
+    with _opened(db) as (outbox, database):
+        read_url(url, _kind(database), "URL")
+        made = Endpoint.new(url, int(time.time() * 1000), secret, [EventType(name) for name in events])
+        if not outbox.endpoints.add(made):
+            raise ConfigurationError([Fault("URL", url, "there is an endpoint with this URL", "remove that one first")])
+    if as_json:
+        click.echo(json.dumps(_as_json(made) | {"signing_secret": made.secret.reveal()}, indent=2))
+    else:
+        click.echo(f"{made.id}\nCLERK_WEBHOOK_SIGNING_SECRET={made.secret.reveal()}")
+
+
+@command.command("list", epilog=EPILOG)
+@database_option
+@_json_option
+def list_(db: str, *, as_json: bool) -> None:
+    """List the endpoints, and how many messages each waits for or did not get."""
+    with _opened(db) as (outbox, database):
+        history = History(database)
+        found = [(endpoint, history.counts(endpoint.id)) for endpoint in outbox.endpoints.all()]
+    if as_json:
+        data = [_as_json(endpoint) | {"deliveries": counts} for endpoint, counts in found]
+        click.echo(json.dumps({"data": data}, indent=2))
+        return
+    rows = [
+        (
+            endpoint.id,
+            endpoint.url,
+            ", ".join(endpoint.event_types) or "all",
+            f"disabled: {endpoint.disabled_because}" if endpoint.disabled_because else "enabled",
+            *(str(counts[state]) for state in DeliveryState),
+        )
+        for endpoint, counts in found
+    ]
+    _print_table(("ENDPOINT", "URL", "EVENTS", "STATE", "WAITING", "DELIVERED", "FAILED"), rows)
+
+
+@command.command("secret", epilog=EPILOG)
+@_endpoint_argument
+@database_option
+def secret_(endpoint: str, db: str) -> None:
+    """Print the signing secret of an endpoint."""
+    with _opened(db) as (outbox, _database):
+        click.echo(_found(outbox, endpoint).secret.reveal())
+
+
+@command.command("remove", epilog=EPILOG)
+@_endpoint_argument
+@database_option
+def remove(endpoint: str, db: str) -> None:
+    """Remove an endpoint, and every message for it."""
+    _change(db, endpoint, lambda outbox, found: outbox.endpoints.remove(found.id), "is removed")
+
+
+@command.command("disable", epilog=EPILOG)
+@_endpoint_argument
+@database_option
+def disable(endpoint: str, db: str) -> None:
+    """Send nothing to an endpoint any more; what waits for it counts as failed."""
+    _change(db, endpoint, lambda outbox, found: outbox.endpoints.disable(found.id, "by command"), "is disabled")
+
+
+@command.command("enable", epilog=EPILOG)
+@_endpoint_argument
+@database_option
+def enable(endpoint: str, db: str) -> None:
+    """Send to an endpoint again, from now on; 'replay' sends what failed before."""
+    _change(db, endpoint, lambda outbox, found: outbox.endpoints.enable(found.id), "is enabled")
+
+
+@command.command("messages", epilog=EPILOG)
+@database_option
+@click.option("--endpoint", metavar="ENDPOINT", help="Only for this endpoint.")
+@click.option("--state", type=click.Choice([state.value for state in DeliveryState]), help="Only these.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many at most.")
+@_json_option
+def messages(db: str, *, endpoint: str | None, state: str | None, limit: int, as_json: bool) -> None:
+    """List messages, the newest first. Delivered ones are kept for 3 days, failed ones for 30."""
+    with _opened(db) as (outbox, database):
+        endpoint_id = _found(outbox, endpoint).id if endpoint else None
+        found = History(database).page(limit, DeliveryState(state) if state else None, endpoint_id)
+    if as_json:
+        click.echo(json.dumps({"data": [delivery.as_json() for delivery in found]}, indent=2))
+    else:
+        headings = ("MESSAGE", "EVENT", "SESSION", "ENDPOINT", "STATE", "ATTEMPTS", "LAST", "CREATED")
+        _print_table(headings, [_row(delivery) for delivery in found], state_column=4)
+
+
+@command.command("replay", epilog=EPILOG)
+@click.argument("message_id", required=False)
+@database_option
+@click.option("--failed", is_flag=True, help="Everything that failed.")
+@click.option("--endpoint", metavar="ENDPOINT", help="Only for this endpoint.")
+def replay(message_id: str | None, db: str, *, failed: bool, endpoint: str | None) -> int:
+    """Send a message again under its id, or with --failed all that failed.
+
+    \b
+    Examples:
+      gateway authority webhooks replay msg_2x9... --db authority.db
+      gateway authority webhooks replay --failed --endpoint ep_2x9... --db authority.db
+    """
+    if (message_id is None) is not failed:
+        raise click.UsageError("name a MESSAGE_ID, or give --failed")
+    with _opened(db) as (outbox, database):
+        endpoint_id = _found(outbox, endpoint).id if endpoint else None
+        number = History(database).replay(message_id, endpoint_id)
+    click.echo(f"{number} to be sent again", err=True)
+    if not number and message_id:
+        click.echo("there is no such message any more, or its endpoint is disabled", err=True)
+        return ExitCode.FAILED
+    return ExitCode.OK
+
+
+def read_secret_file(path: str, setting: str) -> Secret:
+    """A signing secret from a file.
+
+    Raises:
+        ConfigurationError: it cannot be read, or holds none.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        problem = f"it cannot be read ({reason})"
+        raise ConfigurationError([Fault(setting, path, problem, "name a file that holds a whsec_... secret")]) from None
+    return read_signing_secret(text, setting)
+
+
+def webhooks_of(
+    urls: Sequence[str], secret_file: str | None, config: AuthorityConfig
+) -> dict[str, Secret | None]:
+    """What ``--webhook`` of a command that serves asks for: URLs with their secrets; None is left to the database.
+
+    Args:
+        urls: where to.
+        secret_file: path of the file with the secret for all of them, or None.
+        config: of the authority.
+
+    Raises:
+        ConfigurationError: a URL or the secret cannot be used, or there is nothing that the secret could sign.
+    """
+    for url in urls:
+        read_url(url, config.kind, _WEBHOOK)
+    secret: Secret | None = None
+    if secret_file is not None:
+        if not urls:
+            problem, fix = f"there is no {_WEBHOOK} to sign for", f"add {_WEBHOOK} URL, or leave it out"
+            raise ConfigurationError([Fault(_SECRET_FILE, secret_file, problem, fix)])
+        secret = read_secret_file(secret_file, _SECRET_FILE)
+    # without a file the worker must sign with what the first process prints
+    return {url: secret or (new_signing_secret() if config.database == MEMORY else None) for url in urls}
+
+
+def add_webhooks(authority: Authority, webhooks: Mapping[str, Secret | None]) -> dict[str, object]:
+    """Add the endpoints that are not there yet, and say what their receivers need; nothing without endpoints."""
+    added = [authority.add_webhook(url, secret, _WEBHOOK) for url, secret in webhooks.items()]
+    shown = [{"url": endpoint.url, "signing_secret": endpoint.secret.reveal()} for endpoint in added]
+    return {"webhooks": shown} if shown else {}
+
+
+@contextmanager
+def _opened(db: str) -> Iterator[tuple[Outbox, Database]]:
+    with open_database(db) as database:
+        yield Outbox(database), database
+
+
+def _kind(database: Database) -> InstanceKind:
+    row = database.row("SELECT kind FROM instance")
+    return InstanceKind(row["kind"]) if row else InstanceKind.PRODUCTION
+
+
+def _found(outbox: Outbox, name: str) -> Endpoint:
+    found = outbox.endpoints.find(name)
+    if found is None:
+        raise ConfigurationError([Fault("ENDPOINT", name, "there is no such endpoint", "see 'webhooks list'")])
+    return found
+
+
+def _change(db: str, name: str, change: Callable[[Outbox, Endpoint], None], what: str) -> None:
+    with _opened(db) as (outbox, _database):
+        found = _found(outbox, name)
+        change(outbox, found)
+    click.echo(f"{found.id} {what}", err=True)
+
+
+def _as_json(endpoint: Endpoint) -> dict[str, object]:
+    return {
+        "id": endpoint.id,
+        "url": endpoint.url,
+        "events": list(endpoint.event_types),
+        "disabled_because": endpoint.disabled_because,
+        "created_at": endpoint.created_at_ms,
+    }
+
+
+def _row(delivery: Delivery) -> tuple[str, ...]:
+    return (
+        delivery.message_id,
+        delivery.event_type.value,
+        delivery.subject,
+        delivery.endpoint_id,
+        delivery.state.value,
+        str(delivery.attempts),
+        delivery.outcome or "",
+        datetime.fromtimestamp(delivery.created_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ"),
+    )
+
+
+def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], state_column: int = -1) -> None:
+    from rich.table import Table  # noqa: PLC0415 - scripts that ask for JSON do not need it
+    from rich.text import Text  # noqa: PLC0415
+
+    from gateway.cli.console import output  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    for row in rows:
+        styles = [_STYLES[DeliveryState(text)] if place == state_column else "" for place, text in enumerate(row)]
+        table.add_row(*(Text(text, style=style) for text, style in zip(row, styles, strict=True)))
+    console = output()
+    # As wide as its content, never cut: an id is there to be copied.
+    console.width = max(console.width, console.measure(table).maximum)
+    console.print(table)
