@@ -194,9 +194,7 @@ def read_secret_file(path: str, setting: str) -> Secret:
     return read_signing_secret(text, setting)
 
 
-def webhooks_of(
-    urls: Sequence[str], secret_file: str | None, config: AuthorityConfig
-) -> dict[str, Secret | None]:
+def webhooks_of(urls: Sequence[str], secret_file: str | None, config: AuthorityConfig) -> dict[str, Secret | None]:
     """What ``--webhook`` of a command that serves asks for: URLs with their secrets; None is left to the database.
 
     Args:

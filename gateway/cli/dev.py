@@ -27,6 +27,7 @@ from gateway.authority.control.api import Control
 from gateway.cli.authority import found
 from gateway.cli.authority_control import control_address, control_option, warn
 from gateway.cli.authority_start import judge_keys, warn_anybody
+from gateway.cli.authority_webhooks import webhooks_of
 from gateway.cli.serving import CannotListenError, reserve, serve_embedded, stop_on_signal
 from gateway.core.settings_addresses import upstream as read_upstream
 from gateway.core.settings_model import (
@@ -80,6 +81,9 @@ class Places:
 @click.option("--seed", metavar="FILE", help="TOML file that says who is in a new database (docs/authority.md).")
 @click.option("--db", metavar="PATH", help="Keep the authority's users, sessions and keys in this file.")
 @control_option
+@click.option(
+    "--webhook", "webhooks", metavar="URL", multiple=True, help="Post session events to this URL; may be repeated."
+)
 def command(  # noqa: PLR0913 - one for each option
     *,
     port: int,
@@ -89,6 +93,7 @@ def command(  # noqa: PLR0913 - one for each option
     db: str | None,
     seed: str | None,
     control: str | None,
+    webhooks: tuple[str, ...],
 ) -> None:
     """Run everything on this machine: sign-in, gateway and a demo service behind it.
 
@@ -115,11 +120,17 @@ def command(  # noqa: PLR0913 - one for each option
         token_lifetime_s=token_lifetime_s,
         allowed_origins=places.origins,  # any page may send a browser to the handshake; what it brings is for us alone
     )
+    webhooks_of(webhooks, None, config)  # refused before anything is written
     authority, turned = open_authority(config, seed, control, {port, authority_port, upstream_port})
+    endpoints = [authority.add_webhook(url, setting="--webhook") for url in webhooks]
     stage = Stage(authority, places, token_lifetime_s, runs_whoami=upstream is None, control=turned)
 
     def ready() -> None:
         click.echo(describe(places, authority, token_lifetime_s, shows_whoami=upstream is None))
+        for endpoint in endpoints:
+            click.echo(
+                f"  CLERK_WEBHOOK_SIGNING_SECRET={endpoint.secret.reveal()}    signs events for {endpoint.url}\n"
+            )
         if opens_browser:
             webbrowser.open(places.gateway)
 

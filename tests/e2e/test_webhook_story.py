@@ -123,9 +123,13 @@ def test_nothing_is_lost_when_the_authority_is_killed_and_its_receiver_is_down(t
 def test_an_endpoint_that_is_added_while_everything_runs_in_one_process_is_told(tmp_path: Path) -> None:
     db = str(tmp_path / "authority.db")
     port = free_ports(3)[0]
-    with receiving(free_port()) as receiver, Command("dev", "--port", str(port), "--db", db) as dev:
+    with (
+        receiving(free_port()) as receiver,
+        receiving(free_port()) as first,
+        Command("dev", "--port", str(port), "--db", db, "--webhook", first.url) as dev,
+    ):
         api_url = dev.wait_for(r"CLERK_API_URL=(\S+)")[1]
-        dev.wait_for("Ctrl-C ends it")
+        first_secret = dev.wait_for(r"CLERK_WEBHOOK_SIGNING_SECRET=(\S+)")[1]
         with Command("authority", "webhooks", "add", receiver.url, "--db", db, "--json") as add:
             assert add.wait() == 0
         secret = json.loads(add.output)["signing_secret"]
@@ -135,3 +139,4 @@ def test_an_endpoint_that_is_added_while_everything_runs_in_one_process_is_told(
             assert browser.post("/sign-in", data={"user_id": f"user_{user_id}"}).status_code == 200
         _, event = receiver.next(secret)
         assert (event["type"], event["data"]["user_id"]) == ("session.created", f"user_{user_id}")
+        assert first.next(first_secret)[1] == event
