@@ -143,4 +143,8 @@ ALTER TABLE jwt_templates ADD COLUMN signing_key TEXT;
 ALTER TABLE jwt_templates ADD COLUMN created_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jwt_templates ADD COLUMN updated_at INTEGER NOT NULL DEFAULT 0;
 """,
+    # messages are found by what is over of their deliveries
+    """
+DROP INDEX webhook_messages_by_age;
+""",
 )

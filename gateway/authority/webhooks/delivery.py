@@ -30,6 +30,8 @@ _LOOK_EVERY_S = 1.0
 _TIDY_EVERY_S = 60.0
 _AT_ONCE = 8
 _DRAIN_S = 2.0
+# within the lease, and longer than the database refuses to wait after it met a lock
+_NOTE_ATTEMPTS, _NOTE_PAUSE_S = 4, 1.1
 
 
 class Courier:
@@ -126,7 +128,18 @@ class Courier:
                 # somebody else may have it by now, or the endpoint may be gone
                 if not self._is_stopping and self._outbox.renew(claim, self._now_ms()):
                     outcome = await self._sender.send(endpoint, claim, self._now_ms() // 1000)
-                    self._note(endpoint, claim, outcome)
+                    await self._note_surely(endpoint, claim, outcome)
+
+    async def _note_surely(self, endpoint: Endpoint, claim: Claim, outcome: Outcome) -> None:
+        """Note what became of it; a file that is locked for a moment shall not make it come again."""
+        for _ in range(_NOTE_ATTEMPTS - 1):
+            try:
+                self._note(endpoint, claim, outcome)
+            except sqlite3.OperationalError:
+                await asyncio.sleep(_NOTE_PAUSE_S)
+            else:
+                return
+        self._note(endpoint, claim, outcome)
 
     def _note(self, endpoint: Endpoint, claim: Claim, outcome: Outcome) -> None:
         now_ms = self._now_ms()

@@ -129,6 +129,11 @@ class Endpoints:
         with self._database.transaction():
             self._database.write("DELETE FROM webhook_deliveries WHERE endpoint_id = :id", {"id": endpoint_id})
             self._database.write("DELETE FROM webhook_endpoints WHERE id = :id", {"id": endpoint_id})
+            self._database.write(
+                "DELETE FROM webhook_messages"
+                " WHERE NOT EXISTS (SELECT 1 FROM webhook_deliveries WHERE message_seq = seq)",
+                {},
+            )
 
     def enable(self, endpoint_id: str) -> None:
         """Send to it again; what failed before is sent when it is replayed."""

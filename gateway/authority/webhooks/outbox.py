@@ -162,21 +162,27 @@ class Outbox:
     def tidy(self, now_ms: int) -> None:
         """Forget some of what is long over, and make due what a clock that was set back would hold for days."""
         with self._database.transaction():
-            self._database.write(
-                "UPDATE webhook_deliveries SET due_at = :now WHERE state = 'waiting' AND due_at > :latest"
-                " AND endpoint_id IN (SELECT id FROM webhook_endpoints)",
-                {"now": now_ms, "latest": now_ms + LONGEST_WAIT_MS},
-            )
-            for state, kept_ms in (("delivered", DELIVERED_KEPT_MS), ("failed", FAILED_KEPT_MS)):
+            for endpoint in self.endpoints.all():
                 self._database.write(
-                    "DELETE FROM webhook_deliveries WHERE (message_seq, endpoint_id) IN (SELECT message_seq,"
-                    " endpoint_id FROM webhook_deliveries WHERE state = :state AND attempted_at < :old LIMIT :limit)",
-                    {"state": state, "old": now_ms - kept_ms, "limit": _PURGED_AT_ONCE},
+                    "UPDATE webhook_deliveries SET due_at = :now"
+                    " WHERE endpoint_id = :id AND state = 'waiting' AND due_at > :latest",
+                    {"id": endpoint.id, "now": now_ms, "latest": now_ms + LONGEST_WAIT_MS},
                 )
+            for state, kept_ms in (("delivered", DELIVERED_KEPT_MS), ("failed", FAILED_KEPT_MS)):
+                self._forget(state, now_ms - kept_ms)
+
+    def _forget(self, state: str, before_ms: int) -> None:
+        over = self._database.rows(
+            "DELETE FROM webhook_deliveries WHERE (message_seq, endpoint_id) IN (SELECT message_seq, endpoint_id"
+            " FROM webhook_deliveries WHERE state = :state AND state <> 'waiting' AND attempted_at < :before"
+            " LIMIT :limit) RETURNING message_seq",
+            {"state": state, "before": before_ms, "limit": _PURGED_AT_ONCE},
+        )
+        for seq in {int(row["message_seq"]) for row in over}:
             self._database.write(
-                "DELETE FROM webhook_messages WHERE seq IN (SELECT seq FROM webhook_messages WHERE created_at < :old"
-                " AND NOT EXISTS (SELECT 1 FROM webhook_deliveries WHERE message_seq = seq) LIMIT :limit)",
-                {"old": now_ms - DELIVERED_KEPT_MS, "limit": _PURGED_AT_ONCE},
+                "DELETE FROM webhook_messages WHERE seq = :seq"
+                " AND NOT EXISTS (SELECT 1 FROM webhook_deliveries WHERE message_seq = seq)",
+                {"seq": seq},
             )
 
     def _settle(self, claim: Claim, change: str, values: dict[str, str | int | None], *, is_own: bool = True) -> bool:

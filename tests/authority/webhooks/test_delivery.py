@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sqlite3
+import threading
 
 import httpx
 import pytest
@@ -268,6 +269,34 @@ async def test_a_database_that_fails_is_said_and_survived(listen):
             post.record()
             async with asyncio.timeout(5):
                 await server.arrived.wait()
+
+
+async def test_a_file_that_is_locked_while_a_message_is_sent_does_not_make_it_come_again(tmp_path):
+    path = str(tmp_path / "authority.db")
+    async with receiver() as server:
+        post, other = post_at(server.url, path), post_at(server.url, path)
+        post.database.hurry()
+        locked, freed = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with other.database.transaction():
+                locked.set()
+                freed.wait(10)
+
+        async def answer_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            holder.start()
+            await asyncio.to_thread(locked.wait, 10)
+            asyncio.get_running_loop().call_later(0.6, freed.set)
+            await answer()(reader, writer)
+
+        holder = threading.Thread(target=hold, daemon=True)
+        server.behaviour = answer_late
+        post.record()
+        await deliver(post)
+        holder.join(10)
+        assert [(row["state"], row["attempts"]) for row in post.deliveries()] == [("delivered", 1)]
+        for each in (post, other):
+            each.database.close()
 
 
 async def test_a_fault_in_sending_is_said_and_the_message_stays(caplog):

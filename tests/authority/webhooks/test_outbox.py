@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.authority.webhooks.endpoints import Endpoint
 from gateway.authority.webhooks.outbox import DELIVERED_KEPT_MS, FAILED_KEPT_MS, LEASE_MS, LONGEST_WAIT_MS
 from tests.authority.webhooks.webhooks_kit import post_at
 
@@ -103,8 +104,6 @@ def test_a_removed_endpoint_takes_its_messages_along(post):
     assert not post.outbox.renew(claim, post.clock.now_ms)
     post.outbox.delivered(claim, "answered 200", post.clock.now_ms)
     assert post.deliveries() == []
-    post.clock.now_s += DELIVERED_KEPT_MS / 1000 + 1
-    post.outbox.tidy(post.clock.now_ms)
     assert post.database.rows("SELECT * FROM webhook_messages") == []
 
 
@@ -121,6 +120,15 @@ def test_what_is_long_over_is_forgotten_and_what_waits_is_not(post):
     post.outbox.tidy(post.clock.now_ms + FAILED_KEPT_MS + 1)
     assert post.states() == ["waiting"]
     assert len(post.database.rows("SELECT * FROM webhook_messages")) == 1
+
+
+def test_a_message_stays_as_long_as_one_endpoint_has_not_got_it(post):
+    post.outbox.endpoints.add(Endpoint.new("http://127.0.0.1:9/other", post.clock.now_ms))
+    post.record()
+    (delivered,) = post.claim()
+    post.outbox.delivered(delivered, "answered 200", post.clock.now_ms)
+    post.outbox.tidy(post.clock.now_ms + DELIVERED_KEPT_MS + 1)
+    assert post.states() == ["waiting"]
 
 
 def test_a_clock_that_was_set_back_holds_nothing_for_longer_than_the_longest_wait(post):
