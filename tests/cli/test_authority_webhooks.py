@@ -152,7 +152,7 @@ def test_a_file_keeps_the_secret_unless_one_is_given(db, tmp_path):
 def test_what_webhooks_of_serving_cannot_use_is_exit_code_2(capsys, tmp_path):
     for arguments, said in (
         (("--webhook", "https://ada:secret@example.com/"), "--webhook"),
-        (("--instance", "production", "--webhook", "http://example.com/"), "use https"),
+        (("--instance", "production", "--sign-in-check", "password", "--webhook", "http://example.com/"), "use https"),
         (("--webhook-secret-file", str(tmp_path / "none")), "there is no --webhook to sign for"),
         (("--webhook", URL, "--webhook-secret-file", str(tmp_path / "none")), "it cannot be read"),
     ):

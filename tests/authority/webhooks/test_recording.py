@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from gateway.authority import lifecycle
+from gateway.authority import AuthorityConfig, lifecycle
 from gateway.authority.errors import Refusal
 from gateway.authority.store.models import Status
 from gateway.authority.webhooks.endpoints import Endpoint
 from gateway.authority.webhooks.events import EventType
+from tests.authority.conftest import ORIGIN
 
 RECEIVER = "http://127.0.0.1:3000/webhooks"
 
@@ -155,3 +156,13 @@ async def test_an_event_goes_to_each_endpoint_that_wants_it_under_one_id(world):
     rows = world.authority.realm.database.rows("SELECT * FROM webhook_deliveries")
     assert {row["endpoint_id"] for row in rows} == both
     assert len({row["message_seq"] for row in rows}) == 1
+
+
+@pytest.mark.parametrize("config", [AuthorityConfig(origin=ORIGIN, requires_organization=True)])
+async def test_a_session_that_begins_with_an_open_task_is_told_as_pending_with_its_task(world):
+    subscribe(world)
+    await world.create("Ada")
+    (event,) = recorded(world)
+    assert (event["type"], event["data"]["status"]) == ("session.pending", "pending")
+    assert event["data"]["tasks"] == [{"key": "choose-organization"}]
+    assert event["data"]["latest_activity"] is None
