@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -17,6 +18,7 @@ from gateway.authority.backend import jwt_templates
 from gateway.authority.errors import Problem, Refusal, answer
 from gateway.authority.frontend import operations as frontend_operations
 from gateway.authority.frontend import sign_in
+from gateway.authority.frontend.cors import AppPages
 from gateway.authority.frontend.visitor import require_own_host
 from gateway.authority.operations import Operation, routes_of
 from gateway.authority.realm import Realm
@@ -70,6 +72,7 @@ def build_app(realm: Realm) -> Starlette:
             sqlite3.Error: _no_database,
             Exception: _failed,
         },
+        middleware=[Middleware(AppPages, config=realm.config)],
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False

@@ -5,6 +5,7 @@ Facts: Sessions API section 1; section 5 for forms and ``_method``.
 
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
@@ -18,6 +19,7 @@ from gateway.core.secret import Secret
 
 _BODY_LIMIT = 256 * 1024
 _FORM_FIELDS_LIMIT = 100
+_DATE = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]")
 
 
 def require_secret_key(request: Request, secret_key: Secret) -> None:
@@ -50,6 +52,20 @@ def requested_version(request: Request) -> ApiVersion:
         return ApiVersion(text)
     except ValueError:
         raise Refusal(Problem.VERSION_INVALID) from None
+
+
+def browser_version(request: Request) -> ApiVersion:
+    """Like :func:`requested_version`, for the Frontend API: a later version than all known ones counts as the latest.
+
+    Browsers load the SDK of the day, which names the version of the day; backends pin theirs.
+
+    Raises:
+        Refusal: it is no date, an unknown earlier one, or named in two places.
+    """
+    named = request.headers.getlist("clerk-api-version") + request.query_params.getlist("__clerk_api_version")
+    if len(named) == 1 and _DATE.fullmatch(named[0]) and named[0] > LATEST:
+        return LATEST
+    return requested_version(request)
 
 
 def path_id(request: Request, name: str) -> str:

@@ -5,7 +5,8 @@ Facts: Sessions API section 1; Frontend API schemas ``Client.Client`` and ``Clie
 
 from collections.abc import Sequence
 
-from gateway.authority.store.models import Client, SessionRecord, Status, User
+from gateway.authority.store.models import Client, Membership, SessionRecord, Status, User
+from gateway.authority.user_wire import backend_user
 from gateway.authority.versions import ApiVersion
 
 
@@ -29,8 +30,10 @@ def backend_session(session: SessionRecord, version: ApiVersion) -> dict[str, ob
     return shown | ({"tasks": _tasks(session)} if version.has_tasks else {})
 
 
-def frontend_session(session: SessionRecord, user: User | None, now_ms: int) -> dict[str, object]:
-    """A session as the Frontend API shows it."""
+def frontend_session(
+    session: SessionRecord, user: User | None, now_ms: int, memberships: Sequence[Membership] = ()
+) -> dict[str, object]:
+    """A session as the Frontend API shows it, with its user and the user's organizations."""
     return {
         "object": "session",
         "id": session.id,
@@ -43,6 +46,7 @@ def frontend_session(session: SessionRecord, user: User | None, now_ms: int) -> 
         "actor": session.actor,
         "tasks": _tasks(session),
         "factor_verification_age": [max(0, now_ms - session.first_factor_at_ms) // 60_000, -1],
+        "user": None if user is None else frontend_user(user, session, memberships),
         "public_user_data": None if user is None else _public_user(user),
         "created_at": session.created_at_ms,
         "updated_at": session.updated_at_ms,
@@ -65,6 +69,42 @@ def frontend_client(
         "captcha_bypass": False,
         "created_at": client.created_at_ms,
         "updated_at": client.updated_at_ms,
+    }
+
+
+def frontend_user(user: User, session: SessionRecord, memberships: Sequence[Membership]) -> dict[str, object]:
+    """A user as the Frontend API shows it to the user in person."""
+    shown = backend_user(user, last_sign_in_at_ms=session.created_at_ms, last_active_at_ms=session.last_active_at_ms)
+    del shown["private_metadata"]
+    return shown | {"organization_memberships": [_membership(each) for each in memberships]}
+
+
+def _membership(membership: Membership) -> dict[str, object]:
+    organization, role = membership.organization, membership.role
+    return {
+        "object": "organization_membership",
+        "id": f"orgmem_{organization.id.removeprefix('org_')}{membership.user_id.removeprefix('user_')}",
+        "role": role.key,
+        "role_name": role.name,
+        "permissions": list(role.permissions),
+        "public_metadata": dict(membership.public_metadata),
+        "created_at": organization.created_at_ms,
+        "updated_at": organization.created_at_ms,
+        "organization": {
+            "object": "organization",
+            "id": organization.id,
+            "name": organization.name,
+            "slug": organization.slug,
+            "image_url": "",
+            "has_image": False,
+            "members_count": None,
+            "pending_invitations_count": None,
+            "max_allowed_memberships": 0,
+            "admin_delete_enabled": False,
+            "public_metadata": dict(organization.public_metadata),
+            "created_at": organization.created_at_ms,
+            "updated_at": organization.created_at_ms,
+        },
     }
 
 

@@ -11,7 +11,7 @@ from gateway.authority.errors import Problem, Refusal, answer
 from gateway.authority.frontend.returning import add_cookies
 from gateway.authority.frontend.visitor import require_visitor
 from gateway.authority.realm import Realm, TokenOrder
-from gateway.authority.requests import cause_of, method_of, origin_header, path_id, read_form, requested_version
+from gateway.authority.requests import browser_version, cause_of, method_of, origin_header, path_id, read_form
 from gateway.authority.store.ledger import SessionFilter
 from gateway.authority.store.models import Client, SessionRecord, Status
 from gateway.authority.wire import frontend_client, frontend_session
@@ -44,7 +44,7 @@ async def client(realm: Realm, request: Request) -> Response:
     method = method_of(request)
     if method == "GET":
         found = require_visitor(realm, request).client
-        return answer({"response": _client(realm, found) if found else None, "client": None})
+        return answer({"response": shown_client(realm, found) if found else None, "client": None})
     if method in ("PUT", "POST"):
         return _make_client(realm, request)
     if method == "DELETE":
@@ -60,7 +60,7 @@ async def client_sessions(realm: Realm, request: Request) -> Response:
     if found is None:
         raise Refusal(Problem.CLIENT_NOT_FOUND)
     lifecycle.finish_all(realm, found, Status.REMOVED, cause_of(request))
-    response = answer({"response": _client(realm, found), "client": None})
+    response = answer({"response": shown_client(realm, found), "client": None})
     add_cookies(response, realm.cookies.signed_out())
     return response
 
@@ -100,7 +100,7 @@ async def remove(realm: Realm, request: Request) -> Response:
 
 async def token(realm: Realm, request: Request) -> Response:
     """A session token for the page that asks; ``organization_id`` switches the organization."""
-    version = requested_version(request)
+    version = browser_version(request)
     _holder, found = _token_session(realm, request)
     form = await read_form(request)
     with realm.database.transaction():
@@ -125,9 +125,9 @@ async def template_token(realm: Realm, request: Request) -> Response:
 def _make_client(realm: Realm, request: Request) -> Response:
     found = require_visitor(realm, request).client
     if found is not None:  # every browser of a development instance has one already
-        return answer({"response": _client(realm, found), "client": None})
+        return answer({"response": shown_client(realm, found), "client": None})
     made, client_token = realm.ledger.add_client(realm.now_ms())
-    response = answer({"response": _client(realm, made), "client": None})
+    response = answer({"response": shown_client(realm, made), "client": None})
     add_cookies(response, [realm.cookies.client(client_token)])
     return response
 
@@ -164,14 +164,17 @@ def _token_session(realm: Realm, request: Request) -> tuple[Client, SessionRecor
 
 
 def _wrapped(realm: Realm, holder: Client, found: SessionRecord) -> Response:
-    return answer({"response": _shown(realm, found), "client": _client(realm, holder)})
+    return answer({"response": _shown(realm, found), "client": shown_client(realm, holder)})
 
 
 def _shown(realm: Realm, found: SessionRecord) -> dict[str, object]:
-    return frontend_session(found, realm.directory.user(found.user_id), realm.now_ms())
+    user = realm.directory.user(found.user_id)
+    members = realm.directory.memberships(found.user_id) if user else ()
+    return frontend_session(found, user, realm.now_ms(), members)
 
 
-def _client(realm: Realm, holder: Client) -> dict[str, object]:
+def shown_client(realm: Realm, holder: Client) -> dict[str, object]:
+    """A client as the Frontend API shows it."""
     now_ms = realm.now_ms()
     current = realm.ledger.client(holder.id) or holder
     held = realm.ledger.sessions(SessionFilter(client_id=holder.id), _SHOWN_SESSIONS, 0, now_ms)

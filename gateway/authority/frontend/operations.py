@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from gateway.authority.errors import Problem
 from gateway.authority.fields import Field
-from gateway.authority.frontend import api
+from gateway.authority.frontend import api, environment, mine, sign_ins
 from gateway.authority.frontend.handshake import handshake
 from gateway.authority.operations import Call, Door, Handler, Operation
 from gateway.authority.realm import Realm
@@ -49,6 +49,36 @@ OPERATIONS: tuple[Operation, ...] = (
         answer="JWKS",
         about="The public keys that the instance's tokens are signed with.",
         door=Door.PUBLIC,
+    ),
+    Operation(
+        name="getOpenIDConfiguration",
+        method="GET",
+        path="/.well-known/openid-configuration",
+        handler=_of(environment.openid_configuration),
+        answer="Anything",
+        about="Issuer and address of the keys.",
+        door=Door.PUBLIC,
+    ),
+    Operation(
+        name="getEnvironment",
+        method="GET",
+        path="/v1/environment",
+        handler=_of(environment.environment),
+        answer="Anything",
+        about="The settings of the instance, as the browser SDK asks for them.",
+        door=Door.BROWSER,
+    ),
+    *(
+        Operation(
+            name=f"{method.lower()}Environment",
+            method=method,
+            path="/v1/environment",
+            handler=_of(environment.environment),
+            answer="Anything",
+            about="The same; what the browser SDK tells of itself is taken note of by nobody.",
+            door=Door.BROWSER,
+        )
+        for method in ("PATCH", "POST")
     ),
     Operation(
         name="handshakeClient",
@@ -156,6 +186,57 @@ OPERATIONS: tuple[Operation, ...] = (
         about="A token from a JWT template for the page that asks.",
         door=Door.BROWSER,
         problems=(*_NO_TOKEN, Problem.TEMPLATE_NOT_FOUND),
+    ),
+    Operation(
+        name="createSignIn",
+        method="POST",
+        path="/v1/client/sign_ins",
+        handler=_of(sign_ins.create_sign_in),
+        answer="WrappedSignIn",
+        about="Sign in with email address and password, where somebody checks them.",
+        door=Door.BROWSER,
+        form={
+            "strategy": Field(about="password; nothing else."),
+            "identifier": Field(about="The email address."),
+            "password": Field(about="The password."),
+        },
+        problems=(
+            Problem.CROSS_SITE,
+            Problem.PARAM_INVALID,
+            Problem.CREDENTIALS_WRONG,
+            Problem.TOO_MANY_ATTEMPTS,
+            Problem.USER_NOT_FOUND,
+        ),
+    ),
+    Operation(
+        name="getSessions",
+        method="GET",
+        path="/v1/me/sessions",
+        handler=_of(mine.my_sessions),
+        answer="ClientSessions",
+        about="The user's latest sessions on every client.",
+        door=Door.BROWSER,
+        problems=(*_STRANGER, Problem.UNAUTHENTICATED),
+    ),
+    Operation(
+        name="getActiveSessions",
+        method="GET",
+        path="/v1/me/sessions/active",
+        handler=_of(mine.my_active_sessions),
+        answer="ClientSessions",
+        about="The user's sessions that are good, on every client.",
+        door=Door.BROWSER,
+        problems=(*_STRANGER, Problem.UNAUTHENTICATED),
+    ),
+    Operation(
+        name="revokeMySession",
+        method="POST",
+        path="/v1/me/sessions/{session_id}/revoke",
+        handler=_of(mine.revoke_mine),
+        answer="WrappedSession",
+        about="End another of the user's sessions.",
+        door=Door.BROWSER,
+        problems=(*_NO_SESSION, Problem.UNAUTHENTICATED, Problem.SESSION_INACTIVE),
     ),
     Operation(
         name="createDevBrowser",

@@ -12,6 +12,7 @@ from gateway.authority.errors import Problem, Refusal
 from gateway.authority.frontend import cookies
 from gateway.authority.realm import Realm
 from gateway.authority.requests import is_cross_site
+from gateway.authority.return_urls import origin_of
 from gateway.authority.store.models import Client
 from gateway.core.instance import InstanceKind
 
@@ -60,7 +61,22 @@ def require_visitor(realm: Realm, request: Request) -> Visitor:
         raise Refusal(Problem.DEV_BROWSER_UNAUTHENTICATED)
     if visitor.by_cookie and is_cross_site(request):
         raise Refusal(Problem.CROSS_SITE)
+    require_served_page(realm, request)
     return visitor
+
+
+def require_served_page(realm: Realm, request: Request) -> None:
+    """Refuse pages of origins that this instance does not serve, also where they are of the same site.
+
+    Raises:
+        Refusal: the Origin header names such an origin, or none at all.
+    """
+    sent = request.headers.get("origin")
+    if sent is None:
+        return
+    origin = origin_of(sent)
+    if origin is None or not (origin == realm.config.origin or realm.config.serves(origin)):
+        raise Refusal(Problem.CROSS_SITE)
 
 
 def require_own_host(realm: Realm, request: Request) -> None:

@@ -1,0 +1,49 @@
+"""Which pages of other origins may call the Frontend API, and how their browsers are told (Fetch, "CORS protocol").
+
+The pages of the application are of another origin than the authority. Only served origins are answered, each by its own
+name and with credentials; the pages for people, the handshake and the Backend API are for no script at all.
+"""
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.authority.config import AuthorityConfig
+from gateway.core.instance import InstanceKind
+
+_AREAS = ("/v1/client", "/v1/me", "/v1/environment", "/v1/dev_browser", "/.well-known")
+_HANDSHAKE = "/v1/client/handshake"
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_EXPOSED = ("Authorization", "Clerk-Db-Jwt", "Clerk-Trace-Id", "Retry-After")
+_ANY_ORIGIN = r"https?://[^/]+"
+_PREFLIGHT_S = 600
+
+
+class AppPages:
+    """Lets the pages of served origins call the Frontend API.
+
+    Args:
+        app: the whole authority.
+        config: says which origins are served.
+    """
+
+    def __init__(self, app: ASGIApp, config: AuthorityConfig) -> None:
+        self._app = app
+        is_any = config.kind is InstanceKind.DEVELOPMENT and not config.allowed_origins
+        self._open = CORSMiddleware(
+            app,
+            allow_origins=config.allowed_origins or (config.origin,),
+            allow_origin_regex=_ANY_ORIGIN if is_any else None,
+            allow_methods=_METHODS,
+            allow_headers=("*",),
+            allow_credentials=True,
+            expose_headers=_EXPOSED,
+            max_age=_PREFLIGHT_S,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_open = scope["type"] == "http" and _is_of_the_frontend_api(scope["path"])
+        await (self._open if is_open else self._app)(scope, receive, send)
+
+
+def _is_of_the_frontend_api(path: str) -> bool:
+    return path != _HANDSHAKE and any(path == area or path.startswith(f"{area}/") for area in _AREAS)
