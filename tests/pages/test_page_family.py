@@ -7,7 +7,7 @@ import re
 import pytest
 from jinja2 import UndefinedError
 
-from gateway.pages import error, notice, sign_in, sign_out, whoami
+from gateway.pages import error, notice, sign_in, sign_in_form, sign_out, whoami
 from gateway.pages.links import is_link
 from gateway.pages.rendering import page_headers, render_page, stylesheet
 
@@ -17,7 +17,7 @@ HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>&amp;{{ 7*7 
 def sign_in_page(text: str) -> str:
     organization = sign_in.SignInOrganization(id=text, name=text, slug=text, role=text)
     user = sign_in.SignInUser(id=text, name=text, email=text + "@", organizations=[organization])
-    return sign_in.render(title=text, users=[user], redirect_url=text, message=text)
+    return sign_in.render(title=text, users=[user], redirect_url=text, message=text, search=sign_in.Search(text, 204))
 
 
 def notice_page(text: str) -> str:
@@ -57,7 +57,11 @@ def sign_out_page(text: str) -> str:
     return sign_out.render(name=text, redirect_url=text)
 
 
-PAGES = [sign_in_page, sign_out_page, notice_page, error_page, whoami_page]
+def sign_in_form_page(text: str) -> str:
+    return sign_in_form.render(redirect_url=text, message=text, identifier=text)
+
+
+PAGES = [sign_in_page, sign_in_form_page, sign_out_page, notice_page, error_page, whoami_page]
 
 
 @pytest.mark.parametrize("render", PAGES)
