@@ -53,6 +53,12 @@ class Problem(Enum):
         "Too many attempts",
         "There were too many attempts to sign in. Try again in {retry_after_s} seconds.",
     )
+    NOBODY_CHECKS = Row(
+        403,
+        "authorization_invalid",
+        "Nobody checks passwords",
+        "This instance has no sign-in check; sign in on its page /sign-in, or start it with --sign-in-check.",
+    )
     CROSS_SITE = Row(403, "authorization_invalid", "Not allowed", "This request must come from the same site.")
     HOST_UNKNOWN = Row(400, "host_invalid", "Unknown host", "The request names another host than {expected}.")
     # how it is asked

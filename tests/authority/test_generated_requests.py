@@ -39,9 +39,14 @@ REFUSED: dict[str, tuple[list[str], str]] = {
     "POST /v1/client/sessions/{session_id}/touch": (["400"], "the session may be over"),
     "POST /v1/client/sessions/{session_id}/end": (["400"], "the session may be over"),
     "POST /v1/client/sessions/{session_id}/remove": (["400"], "the session may be over"),
+    "POST /v1/me/sessions/{session_id}/revoke": (["400"], "the session may be over"),
 }
 # tokens that belong together are nothing that comes by chance
-NEVER_SUCCEED = {"POST /v1/sessions/{session_id}/refresh", "POST /v1/sessions/{session_id}/verify"}
+NEVER_SUCCEED = {
+    "POST /v1/sessions/{session_id}/refresh",
+    "POST /v1/sessions/{session_id}/verify",
+    "POST /v1/client/sign_ins",  # and nobody checks a password here
+}
 
 
 @dataclass

@@ -196,12 +196,13 @@ OPERATIONS: tuple[Operation, ...] = (
         about="Sign in with email address and password, where somebody checks them.",
         door=Door.BROWSER,
         form={
-            "strategy": Field(about="password; nothing else."),
+            "strategy": Field(choices=("password",), about="How it is proved who signs in."),
             "identifier": Field(about="The email address."),
             "password": Field(about="The password."),
         },
         problems=(
             Problem.CROSS_SITE,
+            Problem.NOBODY_CHECKS,
             Problem.PARAM_INVALID,
             Problem.CREDENTIALS_WRONG,
             Problem.TOO_MANY_ATTEMPTS,

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.authority import lifecycle
+from gateway.authority.credentials import PASSWORD
 from gateway.authority.errors import Problem, Refusal, answer
 from gateway.authority.frontend import cookies
 from gateway.authority.frontend.api import shown_client
@@ -23,9 +24,10 @@ async def create_sign_in(realm: Realm, request: Request) -> Response:
     """Sign in with identifier and password."""
     require_served_page(realm, request)
     form = await read_form(request)
-    if form.get("strategy", "password") != "password" or realm.checking is None:
-        expected = "must be password" if realm.checking else "this instance checks nobody; use the page /sign-in"
-        raise Refusal(Problem.PARAM_INVALID, param="strategy", expected=expected)
+    if realm.checking is None:
+        raise Refusal(Problem.NOBODY_CHECKS)
+    if form.get("strategy", PASSWORD) != PASSWORD:
+        raise Refusal(Problem.PARAM_INVALID, param="strategy", expected=f"must be {PASSWORD}")
     identifier = form.get("identifier", "")
     user_id = await realm.checking.user_id(request, identifier, form.get("password", ""))
     with realm.database.transaction():

@@ -104,6 +104,8 @@ async def test_a_script_signs_in_with_a_password(world):
     world.browser.cookies.clear()
     known = (await world.browser.get("/v1/client", params={"__clerk_db_jwt": token})).json()["response"]
     assert known["sessions"][0]["user"]["id"] == ada
+    other = await world.browser.post("/v1/client/sign_ins", data={**form, "strategy": "email_code"})
+    assert (other.status_code, code(other)) == (422, "form_param_value_invalid")
     foreign = await world.browser.post(
         "/v1/client/sign_ins", data={**form, "password": PASSWORD}, headers={"Origin": "null"}
     )
@@ -112,7 +114,7 @@ async def test_a_script_signs_in_with_a_password(world):
 
 async def test_nobody_signs_in_by_script_where_nobody_checks(world):
     answer = await world.browser.post("/v1/client/sign_ins", data={"identifier": world.users["Ada"], "password": "x"})
-    assert (answer.status_code, code(answer)) == (422, "form_param_value_invalid")
+    assert (answer.status_code, code(answer)) == (403, "authorization_invalid")
 
 
 PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-custom"}
