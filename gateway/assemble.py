@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from gateway.adapters.answer_stores import open_store
 from gateway.adapters.backend_api import BackendApi, BackendMachines
-from gateway.adapters.journal import JsonJournal, NoJournal, TextJournal
+from gateway.adapters.journal import JsonJournal, TextJournal
 from gateway.adapters.jwks import PinnedKeys, RemoteKeys
 from gateway.adapters.key_file import KeyFile
 from gateway.adapters.key_load import Load, public_jwks
@@ -262,10 +262,10 @@ def proxy_app(  # noqa: PLR0913 - what an engine and a door can be given
     return Proxy(engine.gate, status, destinations, private_cookies, journal or journal_of(settings), life)
 
 
-def journal_of(settings: Settings) -> Journal:
-    """Return the access log that the settings ask for."""
+def journal_of(settings: Settings) -> Journal | None:
+    """Return the access log that the settings ask for, or None where they ask for none."""
     if not settings.log.access:
-        return NoJournal()
+        return None
     return JsonJournal() if settings.log.format == "json" else TextJournal()
 
 

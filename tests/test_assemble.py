@@ -7,7 +7,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway.adapters.journal import JsonJournal, NoJournal, TextJournal
+from gateway.adapters.journal import JsonJournal, TextJournal
 from gateway.adapters.jwks import PinnedKeys, RemoteKeys
 from gateway.assemble import build, journal_of, key_file, proxy_app, rules
 from gateway.authority import Authority, AuthorityConfig
@@ -244,8 +244,8 @@ async def test_trust_and_allowed_hosts_are_settings():
 @pytest.mark.parametrize(
     ("log", "journal"),
     [
-        (LogSettings(), NoJournal),
-        (LogSettings(format="json"), NoJournal),
+        (LogSettings(), type(None)),
+        (LogSettings(format="json"), type(None)),
         (LogSettings(access=True), TextJournal),
         (LogSettings(access=True, format="json"), JsonJournal),
     ],

@@ -95,13 +95,6 @@ class JsonLines(logging.Formatter):
         return json.dumps(document)
 
 
-class NoJournal:
-    """Writes nothing."""
-
-    def record(self, entry: Entry) -> None:
-        """Do nothing."""
-
-
 def _write(stream: TextIO, line: str) -> None:
     with suppress(OSError, ValueError):  # closed by the other side, or by us
         stream.write(f"{line}\n")

@@ -5,7 +5,9 @@ Sources: RFC 9110 section 7.6.1 (hop-by-hop), RFC 6265 (cookies), and the adviso
 ``Connection`` is obeyed before ours are added (CVE-2025-48865).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from typing import TypeVar
 
 from gateway.core.request import Header, bearer
 
@@ -31,6 +33,9 @@ _WRITTEN_BY_US = frozenset(
     {
         b"forwarded",
         b"x-request-id",
+        # Framing is ours towards the upstream; the server has answered the client's Expect (RFC 9110 section 10.1.1).
+        b"content-length",
+        b"expect",
     }
 )
 
@@ -96,6 +101,50 @@ class IdentityNamespace:
         return [header for header in headers if header[0] not in self]
 
 
+T = TypeVar("T")
+
+
+class Remembered(dict[bytes, T]):
+    """What was judged of header names, which are few and come with every request.
+
+    Long names are judged each time, and too many names are forgotten all at once: a client cannot fill the memory.
+
+    Args:
+        judge: says what a name means; depends on nothing else.
+    """
+
+    __slots__ = ("_judge",)
+
+    def __init__(self, judge: Callable[[bytes], T]) -> None:
+        super().__init__()
+        self._judge = judge
+
+    def __missing__(self, name: bytes) -> T:
+        verdict = self._judge(name)
+        if len(name) <= _MAX_REMEMBERED_BYTES:
+            if len(self) >= _MAX_REMEMBERED:
+                self.clear()
+            self[name] = verdict
+        return verdict
+
+
+_MAX_REMEMBERED = 512
+_MAX_REMEMBERED_BYTES = 64
+
+
+class _Name(Enum):
+    """What a request's header name means here."""
+
+    CROSSES = "crosses"
+    STAYS = "stays"
+    CONNECTION = "connection"
+    COOKIE = "cookie"
+    AUTHORIZATION = "authorization"
+
+
+_CROSSES, _STAYS, _CONNECTION, _COOKIE = _Name.CROSSES, _Name.STAYS, _Name.CONNECTION, _Name.COOKIE
+
+
 class RequestHeaders:
     """Makes the header list for one route's upstream.
 
@@ -105,7 +154,7 @@ class RequestHeaders:
         keep_credentials: forward those cookies and the session token all the same.
     """
 
-    __slots__ = ("_keep_credentials", "_namespace", "_private_cookies")
+    __slots__ = ("_keep_credentials", "_names", "_namespace", "_private_cookies")
 
     def __init__(
         self, namespace: IdentityNamespace, private_cookies: frozenset[bytes], *, keep_credentials: bool = False
@@ -113,6 +162,17 @@ class RequestHeaders:
         self._namespace = namespace
         self._private_cookies = private_cookies
         self._keep_credentials = keep_credentials
+        self._names = Remembered(self._judge)
+
+    def _judge(self, name: bytes) -> _Name:
+        folded = _fold(name)
+        if name == b"connection":
+            return _Name.CONNECTION
+        if name in self._namespace or folded in _NEVER_RELAYED or folded.startswith(_FORWARDED):
+            return _Name.STAYS
+        if self._keep_credentials or name not in {b"cookie", b"authorization"}:
+            return _Name.CROSSES
+        return _Name(name.decode("ascii"))
 
     def build(self, headers: Sequence[Header], ours: Iterable[Header], *, drop_bearer: bool = True) -> list[Header]:
         """Return what goes upstream.
@@ -125,22 +185,49 @@ class RequestHeaders:
             ours: identity and forwarding headers.
             drop_bearer: the Bearer token is, or may be, a session token; another's token is the upstream's business.
         """
-        named = _named_in_connection(headers)
+        names = self._names
         kept: list[Header] = []
-        for name, value in headers:
-            folded = _fold(name)
-            if name in named or name in self._namespace or folded in _NEVER_RELAYED or folded.startswith(_FORWARDED):
+        connection: list[Header] = []
+        for header in headers:
+            meaning = names[header[0]]
+            if meaning is _CROSSES:
+                kept.append(header)
+            elif meaning is _STAYS:
                 continue
-            if not self._keep_credentials:
-                if name == b"cookie":
-                    value = without_cookies(value, self._private_cookies)  # noqa: PLW2901 - the same header, less of it
-                    if not value:
-                        continue
-                elif drop_bearer and name == b"authorization" and bearer(value) is not None:
-                    continue
-            kept.append((name, value))
+            elif meaning is _CONNECTION:
+                connection.append(header)
+            elif meaning is _COOKIE:
+                kept += self._other_cookies(header)
+            elif not drop_bearer or bearer(header[1]) is None:
+                kept.append(header)
+        if connection:
+            kept = _without_named(kept, connection)
         kept.extend(ours)
         return kept
+
+    def _other_cookies(self, header: Header) -> tuple[Header, ...]:
+        value = without_cookies(header[1], self._private_cookies)
+        return ((header[0], value),) if value else ()
+
+
+class _Answered(Enum):
+    """What an answer's header name means here."""
+
+    CROSSES = "crosses"
+    STAYS = "stays"
+    CONNECTION = "connection"
+    SET_COOKIE = "set-cookie"
+
+
+def _judge_answered(name: bytes) -> _Answered:
+    if name in {b"connection", b"set-cookie"}:
+        return _Answered(name.decode("ascii"))
+    stays = name in HOP_BY_HOP or name.startswith(_NEVER_TO_CLIENTS)
+    return _Answered.STAYS if stays else _Answered.CROSSES
+
+
+_ANSWERED = Remembered(_judge_answered)
+_BACK, _NOT_BACK, _SET_COOKIE = _Answered.CROSSES, _Answered.STAYS, _Answered.SET_COOKIE
 
 
 def response_headers(headers: Iterable[Header], private_cookies: frozenset[bytes]) -> list[Header]:
@@ -148,17 +235,31 @@ def response_headers(headers: Iterable[Header], private_cookies: frozenset[bytes
 
     Left out are hop-by-hop headers, orders to proxies, and cookies of our names: a service behind the gateway must not
     replace a session.
+
+    Args:
+        headers: as received, names in lower case.
+        private_cookies: names of cookies that an upstream may not set.
     """
-    headers = [(name.lower(), value) for name, value in headers]
-    named = _named_in_connection(headers)
-    return [
-        (name, value)
-        for name, value in headers
-        if name not in HOP_BY_HOP
-        and name not in named
-        and not name.startswith(_NEVER_TO_CLIENTS)
-        and not (name == b"set-cookie" and _set_cookie_name(value) in private_cookies)
-    ]
+    kept: list[Header] = []
+    connection: list[Header] = []
+    for header in headers:
+        meaning = _ANSWERED[header[0]]
+        if meaning is _BACK:
+            kept.append(header)
+        elif meaning is _NOT_BACK:
+            continue
+        elif meaning is _SET_COOKIE:
+            if _set_cookie_name(header[1]) not in private_cookies:
+                kept.append(header)
+        else:
+            connection.append(header)
+    return _without_named(kept, connection) if connection else kept
+
+
+def _without_named(headers: list[Header], connection: Sequence[Header]) -> list[Header]:
+    """Return the headers without those that ``Connection`` names."""
+    named = _named_in_connection(connection)
+    return [header for header in headers if header[0] not in named] if named else headers
 
 
 def _set_cookie_name(value: bytes) -> bytes:
@@ -171,7 +272,10 @@ def with_cache_rules(headers: list[Header]) -> list[Header]:
 
     ``Cache-Control: private`` is added where the upstream says nothing, ``Vary`` always.
     """
-    if not any(name == b"cache-control" for name, _ in headers):
+    for name, _ in headers:
+        if name == b"cache-control":
+            break
+    else:
         headers.append((b"cache-control", b"private"))
     headers.append((b"vary", b"Cookie, Authorization"))
     return headers
@@ -191,8 +295,12 @@ def for_one_browser(headers: Iterable[Header]) -> list[Header]:
     return [*kept, (b"cache-control", b"no-store")]
 
 
-def _named_in_connection(headers: Iterable[Header]) -> frozenset[bytes]:
-    values = [value for name, value in headers if name == b"connection"]
+# What nearly every Connection header says. No other header is of these names.
+_NAMES_NOTHING = frozenset({b"keep-alive", b"close"})
+
+
+def _named_in_connection(connection: Sequence[Header]) -> frozenset[bytes]:
+    values = [value for _, value in connection if value not in _NAMES_NOTHING]
     if not values:
         return frozenset()
     return frozenset(item.strip().lower() for value in values for item in value.split(b",")) - _END_TO_END

@@ -108,6 +108,9 @@ class Denial:
 class Watch:
     """Remembers the status that went out and writes the entry of the access log.
 
+    Args:
+        journal: the access log; None for none.
+
     Attributes:
         status: that went out; 0 while none did.
         denial: that waits for its turn, or took it.
@@ -115,7 +118,7 @@ class Watch:
 
     __slots__ = ("_journal", "_started_s", "denial", "status")
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal | None) -> None:
         self._journal = journal
         self._started_s = time.perf_counter()
         self.status = 0
@@ -170,6 +173,8 @@ class Watch:
             reason: overrides the decision's reason, e.g. when the upstream failed.
             detail: overrides the admission's detail.
         """
+        if self._journal is None:
+            return
         facts, verdict = admission.facts, admission.verdict
         if self.denial is not None and self.denial.is_sent:
             reason = self.denial.reason

@@ -42,7 +42,7 @@ class GateMiddleware:
         app: ASGIApp,
         gate: Gate,
         namespace: IdentityNamespace,
-        journal: Journal,
+        journal: Journal | None,
         close: Callable[[], Awaitable[None]],
     ) -> None:
         self.app = app

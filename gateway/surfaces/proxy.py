@@ -3,8 +3,10 @@
 import logging
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
 
 from starlette.types import Receive, Scope, Send
 
@@ -35,8 +37,8 @@ _RESERVED = PREFIX.decode("ascii")
 _QUERY = re.compile(r"[!-~\x80-\xff]*").fullmatch
 _MAX_LENGTH_DIGITS = 18
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
-# Framing is ours towards the upstream; the server has answered the client's Expect already (RFC 9110 section 10.1.1).
-_WRITTEN_ANEW = frozenset({b"content-length", b"expect"})
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_PUBLIC, _SIGNED_IN = Access.PUBLIC, State.SIGNED_IN  # members of an enum are slow to name
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Proxy:
         status: answers for the gateway itself.
         destinations: by route name.
         private_cookies: cookies that an upstream may not set.
-        journal: the access log.
+        journal: the access log; None for none.
         life: what happens at start-up and shutdown.
     """
 
@@ -83,7 +85,7 @@ class Proxy:
         status: Status,
         destinations: Mapping[str, Destination],
         private_cookies: frozenset[bytes],
-        journal: Journal,
+        journal: Journal | None,
         life: Life,
     ) -> None:
         self._gate = gate
@@ -92,6 +94,7 @@ class Proxy:
         self._private_cookies = private_cookies
         self._journal = journal
         self._life = life
+        self._request_ids = _request_ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
@@ -122,7 +125,6 @@ class Proxy:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         watch = Watch(self._journal)
-        send = watch.wrap(send)
         admission = await self._gate.admit(scope)
         reason = detail = ""
         try:
@@ -131,45 +133,48 @@ class Proxy:
                 if answer is None:
                     reason = Reason.WEBSOCKET_NOT_FORWARDED
                     answer = answers.refusal(None, reason)
-                await send_refused_websocket(scope, send, answer)
+                await send_refused_websocket(scope, watch.wrap(send), answer)
             elif admission.answer is not None:
-                await send_answer(send, admission.answer)
+                await send_answer(watch.wrap(send), admission.answer)
             else:
-                await self._forward(scope, receive, send, admission)
+                await self._forward(scope, receive, _Sink(send, watch), admission)
         except UpstreamError as error:
             reason, detail = error.reason, error.detail
-            await self._answer_failure(send, watch, admission, reason)
+            await self._answer_failure(watch.wrap(send), watch, admission, reason)
         except ClientGoneError:
             detail = "the client went away"
         except Exception as error:
             _log.exception("forwarding a request failed")
             reason, detail = Reason.UNEXPECTED_ERROR, type(error).__name__
-            await self._answer_failure(send, watch, admission, reason)
+            await self._answer_failure(watch.wrap(send), watch, admission, reason)
         finally:
             watch.write(scope, admission, reason, detail)
 
-    async def _forward(self, scope: Scope, receive: Receive, send: Send, admission: Admission) -> None:
-        facts, route = admission.facts, admission.route
+    async def _forward(self, scope: Scope, receive: Receive, sink: "_Sink", admission: Admission) -> None:
+        facts, route, verdict = admission.facts, admission.route, admission.verdict
         if facts is None or route is None:
             raise UpstreamError(Reason.UNEXPECTED_ERROR, "an admitted request has facts and a route")
-        if facts.url.path.startswith(_RESERVED):
+        url = facts.url
+        if url.path.startswith(_RESERVED):
             # Another spelling of a path that is the gateway's own.
             raise UpstreamError(Reason.ROUTE_NOT_FOUND, f"{_RESERVED} is not forwarded")
         destination = self._destinations[route.name]
-        length = _body_length(scope)
-        ours = (*_forwarded(facts), *admission.identity)
-        headers = destination.headers.build(scope["headers"], ours, drop_bearer=self._is_ours(facts, route, admission))
-        kept = [header for header in headers if header[0] not in _WRITTEN_ANEW]
-        request = Outgoing(facts.method, _target(facts, route.settings.keep_credentials), kept, length)
-        added = set_cookie_headers(admission.verdict.cookies)
-        sink = _Sink(send, self._private_cookies, added, depends=route.settings.access is not Access.PUBLIC)
+        received = scope["headers"]
+        length = _body_length(scope, received)
+        ours = (*_forwarded(facts.client, url.scheme, url.host), next(self._request_ids), *admission.identity)
+        headers = destination.headers.build(received, ours, drop_bearer=self._is_ours(facts, route, admission))
+        request = Outgoing(facts.method, _target(facts, route.settings.keep_credentials), headers, length)
+        sink.private_cookies = self._private_cookies
+        sink.depends = route.settings.access is not _PUBLIC
+        if verdict.cookies:
+            sink.added = set_cookie_headers(verdict.cookies)
         await forward(destination.pool, request, receive, sink)
 
     def _is_ours(self, facts: RequestFacts, route: Route, admission: Admission) -> bool:
         if facts.bearer is None:
             return False
         # Signed in with a Bearer token is signed in by it: it beats every cookie.
-        is_judged = admission.verdict.state is State.SIGNED_IN
+        is_judged = admission.verdict.state is _SIGNED_IN
         if not is_judged and has_machines(route.settings.accepts) and type_in(facts.bearer):
             return True  # a machine's token that was refused is no more the upstream's business than a good one
         return is_judged or may_be_from(facts.bearer, self._gate.authenticator.rules.issuers(facts.url.origin))
@@ -184,26 +189,32 @@ class Proxy:
 
 
 class _Sink:
-    """Passes an upstream's answer to the client."""
+    """Passes an upstream's answer to the client.
 
-    __slots__ = ("_added", "_depends", "_private_cookies", "_send")
+    Attributes:
+        private_cookies: cookies that an upstream may not set.
+        depends: whether the answer depends on who asks.
+        added: cookies of ours that go with it.
+    """
 
-    def __init__(
-        self, send: Send, private_cookies: frozenset[bytes], added: tuple[Header, ...], *, depends: bool
-    ) -> None:
+    __slots__ = ("_send", "_watch", "added", "depends", "private_cookies")
+
+    def __init__(self, send: Send, watch: Watch) -> None:
         self._send = send
-        self._private_cookies = private_cookies
-        self._added = added
-        self._depends = depends
+        self._watch = watch
+        self.private_cookies: frozenset[bytes] = frozenset()
+        self.added: tuple[Header, ...] = ()
+        self.depends = True
 
     async def start(self, status: int, headers: list[Header]) -> None:
         """Send status and headers, with ours."""
-        kept = response_headers(headers, self._private_cookies)
-        if self._depends:
+        kept = response_headers(headers, self.private_cookies)
+        if self.depends:
             kept = with_cache_rules(kept)
-        if self._added:
-            kept = for_one_browser(kept)
-        await self._send({"type": "http.response.start", "status": status, "headers": [*kept, *self._added]})
+        if self.added:
+            kept = [*for_one_browser(kept), *self.added]
+        self._watch.status = status
+        await self._send({"type": "http.response.start", "status": status, "headers": kept})
 
     async def body(self, data: bytes, *, more: bool) -> None:
         """Send a piece of the body."""
@@ -212,6 +223,8 @@ class _Sink:
 
 def _target(facts: RequestFacts, keep_credentials: bool) -> bytes:
     path, query = facts.url.path.encode("ascii"), facts.url.query
+    if not query:
+        return path
     if not _QUERY(query):
         raise UpstreamError(Reason.REQUEST_TARGET_INVALID, "the query holds a blank or a control character")
     if not keep_credentials:
@@ -220,24 +233,35 @@ def _target(facts: RequestFacts, keep_credentials: bool) -> bytes:
     return path + b"?" + query.encode("latin-1") if query else path
 
 
-def _forwarded(facts: RequestFacts) -> tuple[Header, ...]:
+@lru_cache(maxsize=1024)
+def _forwarded(client: str, scheme: str, host: str) -> tuple[Header, ...]:
     headers: list[Header] = [
-        (b"x-forwarded-for", facts.client.encode("ascii", "replace")),
-        (b"x-forwarded-proto", facts.url.scheme.encode()),
-        (b"x-forwarded-host", facts.url.host.encode()),
-        (b"x-request-id", secrets.token_hex(8).encode()),
+        (b"x-forwarded-for", client.encode("ascii", "replace")),
+        (b"x-forwarded-proto", scheme.encode()),
+        (b"x-forwarded-host", host.encode()),
     ]
     return tuple(header for header in headers if header[1])
 
 
-def _body_length(scope: Scope) -> int | None:
+def _request_ids() -> Iterator[Header]:
+    """Give each request a name for logs: nobody is let in by it, so it has to be unique, and may be guessed.
+
+    Random bytes for each request would be a call of the system each time.
+    """
+    prefix = secrets.token_hex(8)
+    for number in count(secrets.randbits(24)):
+        yield (b"x-request-id", f"{prefix}{number:08x}".encode())
+
+
+def _body_length(scope: Scope, headers: Sequence[Header]) -> int | None:
     """Return how long the request's body is said to be: None where only its end will tell, 0 for none.
 
     Raises:
         UpstreamError: when it is said twice, or not in a way that all servers read alike (RFC 9112 section 6.3).
     """
-    lengths = {value for name, value in scope["headers"] if name == b"content-length"}
-    encodings = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
+    said = [header for header in headers if header[0] in _FRAMING]
+    lengths = {value for name, value in said if name == b"content-length"} if said else ()
+    encodings = [value for name, value in said if name == b"transfer-encoding"] if said else ()
     if encodings:
         if lengths or len(encodings) > 1 or encodings[0].lower() != b"chunked":
             raise UpstreamError(Reason.REQUEST_FRAMING_INVALID, "its transfer-encoding is not chunked alone")

@@ -13,6 +13,9 @@ from gateway.errors import UpstreamError
 from gateway.upstream.incoming import Incoming
 from gateway.upstream.origin import Limits
 
+SLOW_S = 0.25
+"""Seconds after which an exchange is no quick one any more."""
+
 
 class ConnectionLostError(Exception):
     """The connection ended; was anything of the answer there?
@@ -44,6 +47,7 @@ class Connection(asyncio.Protocol):
         idle_since_s: loop time of the last exchange's end.
         is_closed: useless.
         is_request_sent: the request is out; from then on the upstream's time is counted.
+        on_slow: told once when the exchange has taken longer than :data:`SLOW_S`.
     """
 
     def __init__(self, limits: Limits, loop: asyncio.AbstractEventLoop, forget: Callable[["Connection"], None]) -> None:
@@ -54,14 +58,14 @@ class Connection(asyncio.Protocol):
         self._incoming: Incoming | None = None
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
         self._is_write_paused = self._is_read_paused = False
-        self._written_s = 0.0
+        self._begun_s = self._waiting_s = self._patience_s = self._written_s = 0.0
         self.exchanges = 0
         self.idle_since_s = 0.0
         self.is_closed = False
         self.is_request_sent = False
+        self.on_slow: Callable[[], None] | None = None
 
     # ── asyncio.Protocol ──
 
@@ -114,7 +118,9 @@ class Connection(asyncio.Protocol):
         """Write a request's head and wait for nothing."""
         self._incoming = Incoming(is_head=is_head, header_bytes=self._limits.header_bytes)
         self.is_request_sent = False
+        self.on_slow = None
         self.exchanges += 1
+        self._begun_s = self._loop.time()
         if self.is_closed:
             self._error = ConnectionLostError(is_untouched=True)
         self._write(head)
@@ -130,12 +136,9 @@ class Connection(asyncio.Protocol):
         if not self._is_write_paused or self.is_closed:
             return
         self._drained = self._loop.create_future()
-        error = timed_out(f"it took no byte of the request within {self._limits.idle_s:g} s")
-        timer = self._loop.call_later(self._limits.idle_s, self.fail, error)
         try:
             await self._drained
         finally:
-            timer.cancel()
             self._drained = None
 
     async def wait_head(self) -> Incoming:
@@ -183,7 +186,7 @@ class Connection(asyncio.Protocol):
 
     def finish(self) -> bool:
         """End the exchange; return whether the connection can be used again."""
-        incoming, self._incoming = self._incoming, None
+        incoming, self._incoming, self.on_slow = self._incoming, None, None
         if incoming is not None and incoming.may_reuse and not incoming.chunks and not self.is_closed:
             return True
         self.abort()
@@ -208,25 +211,34 @@ class Connection(asyncio.Protocol):
         self._resume_writer()
         self._wake()
 
-    async def _wait(self, timeout_s: float) -> None:
+    async def _wait(self, patience_s: float) -> None:
         if self._error is not None:
             return
         self._waiter = self._loop.create_future()
-        self._timer = self._loop.call_later(timeout_s, self._time_out, timeout_s)
+        self._patience_s = patience_s
+        self._waiting_s = self._loop.time()
         try:
             await self._waiter
         finally:
-            self._timer.cancel()
-            self._timer = self._waiter = None
+            self._waiter = None
 
-    def _time_out(self, timeout_s: float) -> None:
-        """Fail, unless the upstream was still being written to: its time counts from the request's last byte."""
-        now_s = self._loop.time()
-        due_s = (self._written_s if self.is_request_sent else now_s) + timeout_s
-        if due_s > now_s:
-            self._timer = self._loop.call_at(due_s, self._time_out, timeout_s)
-        else:
-            self.fail(timed_out(f"no byte from it within {timeout_s:g} s"))
+    def check(self, now_s: float) -> None:
+        """Fail when the upstream has run out of time; called every now and then while an exchange goes on.
+
+        A timer of its own for each wait would cost more than all else that is done for an exchange. The upstream's time
+        counts from the request's last byte.
+
+        Args:
+            now_s: loop time.
+        """
+        if self._drained is not None and now_s - self._written_s >= self._limits.idle_s:
+            self.fail(timed_out(f"it took no byte of the request within {self._limits.idle_s:g} s"))
+        waits = self._waiter is not None and self.is_request_sent
+        if waits and now_s - max(self._waiting_s, self._written_s) >= self._patience_s:
+            self.fail(timed_out(f"no byte from it within {self._patience_s:g} s"))
+        if self.on_slow is not None and now_s - self._begun_s >= SLOW_S:
+            on_slow, self.on_slow = self.on_slow, None
+            on_slow()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -2,12 +2,11 @@
 
 Nothing is buffered beyond the stated windows. A client that goes away ends the upstream's work: with a request body the
 task that pumps it notices; without one, watching starts only when an answer comes in pieces or takes longer than
-:data:`WATCH_AFTER_S`, so that quick answers pay nothing for it.
+:data:`~gateway.upstream.connection.SLOW_S`, so that quick answers pay nothing for it.
 """
 
 import asyncio
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from starlette.types import Message, Receive
 
@@ -17,9 +16,11 @@ from gateway.errors import UpstreamError
 from gateway.upstream.connection import Connection, ConnectionLostError
 from gateway.upstream.pool import Pool
 
-WATCH_AFTER_S = 0.25
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """Idempotent methods (RFC 9110 section 9.2.2)."""
+
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_LINE = b": ".join  # of a name and a value
 
 
 class ClientGoneError(Exception):
@@ -38,9 +39,8 @@ class Sink(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A request as it goes to the upstream.
+class Outgoing(NamedTuple):
+    """A request as it goes to the upstream; a named tuple, since one is made for every request.
 
     Attributes:
         method: as received.
@@ -60,14 +60,16 @@ class Outgoing:
         Raises:
             UpstreamError: when a line break hides in it.
         """
-        lines = [b"%b %b HTTP/1.1" % (self.method.encode("ascii"), self.target)]
-        lines += [b"%b: %b" % header for header in self.headers]
+        method = self.method.encode("ascii")
+        framing = b""
         if self.length is None:
-            lines.append(b"transfer-encoding: chunked")
-        elif self.length or self.method in {"POST", "PUT", "PATCH"}:
-            lines.append(b"content-length: %d" % self.length)
-        head = b"\r\n".join(lines) + b"\r\n\r\n"
-        if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1 or b"\0" in head:
+            framing = b"transfer-encoding: chunked\r\n"
+        elif self.length or self.method in _WITH_BODY:
+            framing = b"content-length: %d\r\n" % self.length
+        lines = (b"%b %b HTTP/1.1" % (method, self.target), *map(_LINE, self.headers), framing + b"\r\n")
+        head = b"\r\n".join(lines)
+        breaks = len(lines) + 1 if framing else len(lines)
+        if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
             # Servers refuse such requests; should one let it through, it must not become a second request.
             raise UpstreamError(Reason.REQUEST_FRAMING_INVALID, "a line break or NUL inside of the request's head")
         return head
@@ -104,6 +106,9 @@ async def _exchange(connection: Connection, request: Outgoing, receive: Receive,
     try:
         answer = await connection.wait_head()
         await sink.start(answer.status, answer.headers)
+        if answer.is_complete:
+            await sink.body(answer.take(), more=False)
+            return
         while True:
             data = await connection.read()
             if connection.is_drained:
@@ -127,6 +132,8 @@ async def _exchange(connection: Connection, request: Outgoing, receive: Receive,
 class _Companion:
     """What goes on beside the answer: the request's body is pumped, and the client is watched."""
 
+    __slots__ = ("_connection", "_idle_s", "_is_over", "_length", "_receive", "_remaining", "_task", "is_client_gone")
+
     def __init__(self, connection: Connection, length: int | None, receive: Receive, idle_s: float) -> None:
         self._connection = connection
         self._length = length
@@ -134,14 +141,13 @@ class _Companion:
         self._receive = receive
         self._idle_s = idle_s
         self._task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._is_over = False
         self.is_client_gone = False
 
     def start(self) -> None:
         if self._length == 0:
             self._connection.is_request_sent = True
-            self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self.watch)
+            self._connection.on_slow = self.watch
         else:
             self.watch()
 
@@ -189,8 +195,6 @@ class _Companion:
             self._connection.is_request_sent = True
 
     async def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         if not self._connection.is_request_sent:
             # An early answer: what is left of the body would be read as the next request (RFC 9112 section 9.6).
             self._connection.abort()

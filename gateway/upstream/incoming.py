@@ -35,37 +35,20 @@ class Incoming:
         received: bytes that came at all.
     """
 
-    __slots__ = (
-        "_barren_bytes",
-        "_has_surplus",
-        "_header_limit",
-        "_is_head",
-        "_is_kept",
-        "_parser",
-        "_problem",
-        "_trailer_bytes",
-        "chunks",
-        "has_head",
-        "headers",
-        "held",
-        "is_complete",
-        "received",
-        "status",
-    )
+    # Defaults of the class: an answer is made for every request, and most of them never change these.
+    status = 0
+    has_head = is_complete = False
+    held = received = 0
+    _trailer_bytes = _barren_bytes = 0
+    _is_kept = _has_surplus = False
+    _problem = ""
 
     def __init__(self, *, is_head: bool, header_bytes: int) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self._is_head = is_head
         self._header_limit = header_bytes
-        self._trailer_bytes = 0
-        self._barren_bytes = 0
-        self._is_kept = self._has_surplus = False
-        self._problem = ""
-        self.status = 0
         self.headers: list[Header] = []
-        self.has_head = self.is_complete = False
         self.chunks: list[bytes] = []
-        self.held = self.received = 0
 
     def feed(self, data: bytes) -> None:
         """Take bytes.
@@ -81,15 +64,20 @@ class Incoming:
             self._refuse("it switched protocols without being asked")
         except httptools.HttpParserError as error:
             self._refuse(f"it does not speak HTTP/1.1 ({type(error).__name__})")
-        if not self.has_head and self.received > self._header_limit:
-            self._refuse_size()
-        if had_head and not self.is_complete:
-            # An endless trailer or chunk extension: the parser holds the first until it ends, and counts neither.
-            self._barren_bytes = self._barren_bytes + len(data) if self.held == held else 0
-            if self._barren_bytes > self._header_limit:
-                self._refuse_size()
+        if not self.is_complete:
+            self._bound(len(data), had_head=had_head, held=held)
         if self._problem:
             raise broken(self._problem)
+
+    def _bound(self, size: int, *, had_head: bool, held: int) -> None:
+        """Refuse an answer that does not come to its body, or within it goes on without any."""
+        if not self.has_head and self.received > self._header_limit:
+            self._refuse_size()
+        if had_head:
+            # An endless trailer or chunk extension: the parser holds the first until it ends, and counts neither.
+            self._barren_bytes = self._barren_bytes + size if self.held == held else 0
+            if self._barren_bytes > self._header_limit:
+                self._refuse_size()
 
     def end(self) -> None:
         """The connection has ended, which completes a body that nothing else delimits."""

@@ -1,6 +1,7 @@
 """The connections to one upstream: opened as needed, kept for a while, bounded in number.
 
-The last one used is taken first, so that the others grow old and go.
+The last one used is taken first, so that the others grow old and go. One timer looks after all of them: it ends what
+waits too long, and what nobody uses.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from contextlib import suppress
 
 from gateway.core.reasons import Reason
 from gateway.errors import UpstreamError
-from gateway.upstream.connection import Connection
+from gateway.upstream.connection import SLOW_S, Connection
 from gateway.upstream.origin import Limits, Origin
 
 
@@ -30,6 +31,7 @@ class Pool:
         self.origin = origin
         self.limits = limits or Limits()
         self._idle: deque[Connection] = deque()
+        self._used: set[Connection] = set()
         self._tls = origin.tls_context()
         self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
@@ -50,10 +52,13 @@ class Pool:
             UpstreamError: when there are too many, or none can be opened.
         """
         loop = asyncio.get_running_loop()
-        self._drop_old(loop.time())
-        if self._idle and not fresh:
-            self.in_use += 1
-            return self._idle.pop()
+        if not fresh and self._idle:
+            connection = self._idle.pop()
+            if loop.time() - connection.idle_since_s < self.limits.keep_alive_s:
+                self.in_use += 1
+                self._used.add(connection)
+                return connection
+            connection.abort()  # the sweep is late
         if self.in_use >= self.limits.connections:
             detail = f"{self.in_use} connections to {self.origin.text} are in use, no more are allowed"
             raise UpstreamError(Reason.UPSTREAM_OVERLOADED, detail)
@@ -61,10 +66,14 @@ class Pool:
             self._idle.popleft().abort()
         self.in_use += 1
         try:
-            return await self._open(loop)
+            connection = await self._open(loop)
         except BaseException:
             self.in_use -= 1
             raise
+        self._used.add(connection)
+        if self._timer is None:
+            self._timer = loop.call_later(self._pause_s, self._sweep)
+        return connection
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> Connection:
         origin = self.origin
@@ -93,27 +102,31 @@ class Pool:
     def release(self, connection: Connection) -> None:
         """Take a connection back: kept if its exchange ended well, closed otherwise."""
         self.in_use -= 1
+        self._used.discard(connection)
         if not connection.finish():
             return
         if self._is_closed:
             connection.abort()
             return
         connection.idle_since_s = asyncio.get_running_loop().time()
-        self._drop_old(connection.idle_since_s)
         self._idle.append(connection)
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self.limits.keep_alive_s, self._expire)
 
-    def _expire(self) -> None:
-        """Drop old connections when no request comes to do it."""
+    @property
+    def _pause_s(self) -> float:
+        """Seconds between two sweeps: by so much a time-out may come late."""
+        limits = self.limits
+        return min(SLOW_S, limits.first_byte_s / 4, limits.idle_s / 4, limits.keep_alive_s / 4)
+
+    def _sweep(self) -> None:
+        """End what waits too long and what is idle too long, and come again while there is anything."""
         loop, self._timer = asyncio.get_running_loop(), None
-        self._drop_old(loop.time())
-        if self._idle:
-            self._timer = loop.call_at(self._idle[0].idle_since_s + self.limits.keep_alive_s, self._expire)
-
-    def _drop_old(self, now_s: float) -> None:
+        now_s = loop.time()
+        for connection in tuple(self._used):
+            connection.check(now_s)
         while self._idle and now_s - self._idle[0].idle_since_s >= self.limits.keep_alive_s:
             self._idle.popleft().abort()
+        if self._used or self._idle:
+            self._timer = loop.call_later(self._pause_s, self._sweep)
 
     def _forget(self, connection: Connection) -> None:
         """Let go of a connection that its upstream closed while it was idle."""
@@ -123,7 +136,5 @@ class Pool:
     async def close(self) -> None:
         """Close the idle connections, and those in use when their exchanges end."""
         self._is_closed = True
-        if self._timer is not None:
-            self._timer.cancel()
         while self._idle:
             self._idle.popleft().abort()

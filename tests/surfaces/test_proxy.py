@@ -179,7 +179,7 @@ async def test_forwarded_headers_are_written_by_us():
         assert world.got(b"x-forwarded-host") == [b"app.example.test"]
         assert world.got(b"x-forwarded-proto") == [b"http"]
         (first,) = world.got(b"x-request-id")
-        assert len(first) == 16
+        assert len(first) == 24
         assert int(first, 16)
         assert not [pair for pair in world.received if b"evil" in pair[1] or b"10.0.0.1" in pair[1]]
         await world.ask(b"/")

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.core.reasons import Reason
 from gateway.errors import UpstreamError
-from gateway.upstream import forward as forwarding
+from gateway.upstream.connection import SLOW_S
 from gateway.upstream.forward import ClientGoneError, Outgoing, forward
 from gateway.upstream.origin import Limits
 from tests.upstream.upstream_kit import HELLO, TINY, Client, Taken, answers, ask, get, pool_to, post, until, upstream
@@ -458,7 +458,7 @@ async def test_client_gone_without_a_body_is_noticed_after_a_while():
         assert client.asked == 0
         client.gone.set()
         with pytest.raises(ClientGoneError):
-            await asyncio.wait_for(task, forwarding.WATCH_AFTER_S + 5)
+            await asyncio.wait_for(task, SLOW_S + 5)
         await asyncio.wait_for(served.is_left.wait(), 5)
 
 
