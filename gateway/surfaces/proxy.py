@@ -37,7 +37,6 @@ _RESERVED = PREFIX.decode("ascii")
 _QUERY = re.compile(r"[!-~\x80-\xff]*").fullmatch
 _MAX_LENGTH_DIGITS = 18
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
-_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _PUBLIC, _SIGNED_IN = Access.PUBLIC, State.SIGNED_IN  # members of an enum are slow to name
 
 
@@ -96,14 +95,13 @@ class Proxy:
         self._life = life
         self._request_ids = _request_ids()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one scope."""
         if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif scope["type"] == "http" and (path := raw_path(scope)).startswith(PREFIX):
-            await self._answer_for_itself(scope, path, send)
-        else:
-            await self._serve(scope, receive, send)
+            return self._lifespan(receive, send)
+        if scope["type"] == "http" and (path := raw_path(scope)).startswith(PREFIX):
+            return self._answer_for_itself(scope, path, send)
+        return self._serve(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -259,9 +257,12 @@ def _body_length(scope: Scope, headers: Sequence[Header]) -> int | None:
     Raises:
         UpstreamError: when it is said twice, or not in a way that all servers read alike (RFC 9112 section 6.3).
     """
-    said = [header for header in headers if header[0] in _FRAMING]
-    lengths = {value for name, value in said if name == b"content-length"} if said else ()
-    encodings = [value for name, value in said if name == b"transfer-encoding"] if said else ()
+    lengths, encodings = set(), []
+    for name, value in headers:
+        if name == b"content-length":
+            lengths.add(value)
+        elif name == b"transfer-encoding":
+            encodings.append(value)
     if encodings:
         if lengths or len(encodings) > 1 or encodings[0].lower() != b"chunked":
             raise UpstreamError(Reason.REQUEST_FRAMING_INVALID, "its transfer-encoding is not chunked alone")

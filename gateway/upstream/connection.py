@@ -43,6 +43,7 @@ class Connection(asyncio.Protocol):
         forget: told when the connection ends outside of an exchange.
 
     Attributes:
+        time_s: tells loop time.
         exchanges: begun so far.
         idle_since_s: loop time of the last exchange's end.
         is_closed: useless.
@@ -53,6 +54,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, limits: Limits, loop: asyncio.AbstractEventLoop, forget: Callable[["Connection"], None]) -> None:
         self._limits = limits
         self._loop = loop
+        self.time_s = loop.time
         self._forget = forget
         self._transport: asyncio.Transport | None = None
         self._incoming: Incoming | None = None
@@ -120,19 +122,18 @@ class Connection(asyncio.Protocol):
         self.is_request_sent = False
         self.on_slow = None
         self.exchanges += 1
-        self._begun_s = self._loop.time()
-        if self.is_closed:
+        self._begun_s = self._written_s = self.time_s()
+        if self._transport is None or self.is_closed:
             self._error = ConnectionLostError(is_untouched=True)
-        self._write(head)
-
-    def _write(self, data: bytes) -> None:
-        if self._transport is not None and not self.is_closed:
-            self._written_s = self._loop.time()
-            self._transport.write(data)
+        else:
+            self._transport.write(head)
 
     async def send(self, data: bytes) -> None:
         """Write a piece of the request's body, waiting while the upstream is slow, which it may be for ``idle_s``."""
-        self._write(data)
+        if self._transport is None or self.is_closed:
+            return
+        self._written_s = self.time_s()
+        self._transport.write(data)
         if not self._is_write_paused or self.is_closed:
             return
         self._drained = self._loop.create_future()
@@ -140,6 +141,17 @@ class Connection(asyncio.Protocol):
             await self._drained
         finally:
             self._drained = None
+
+    async def answer_at_once(self) -> Incoming | None:
+        """Return the answer to a request without a body, if it comes whole in one piece and within :data:`SLOW_S`.
+
+        Most answers do, and can be passed on with less ado. Everything else is left to :meth:`wait_head`.
+        """
+        self.is_request_sent = True
+        self.on_slow = self._wake
+        await self._wait(self._limits.first_byte_s)
+        incoming = self._begun()
+        return incoming if incoming.is_complete else None
 
     async def wait_head(self) -> Incoming:
         """Wait until status and headers are there, and return the answer that has them.
@@ -216,7 +228,7 @@ class Connection(asyncio.Protocol):
             return
         self._waiter = self._loop.create_future()
         self._patience_s = patience_s
-        self._waiting_s = self._loop.time()
+        self._waiting_s = self.time_s()
         try:
             await self._waiter
         finally:

@@ -2,7 +2,7 @@
 
 Nothing is buffered beyond the stated windows. A client that goes away ends the upstream's work: with a request body the
 task that pumps it notices; without one, watching starts only when an answer comes in pieces or takes longer than
-:data:`~gateway.upstream.connection.SLOW_S`, so that quick answers pay nothing for it.
+:data:`~gateway.upstream.connection.SLOW_S`. Most answers come whole and at once: they pay nothing for all that.
 """
 
 import asyncio
@@ -60,15 +60,13 @@ class Outgoing(NamedTuple):
         Raises:
             UpstreamError: when a line break hides in it.
         """
-        method = self.method.encode("ascii")
-        framing = b""
+        lines = [f"{self.method} ".encode("ascii") + self.target + b" HTTP/1.1", *map(_LINE, self.headers)]
         if self.length is None:
-            framing = b"transfer-encoding: chunked\r\n"
+            lines.append(b"transfer-encoding: chunked")
         elif self.length or self.method in _WITH_BODY:
-            framing = b"content-length: %d\r\n" % self.length
-        lines = (b"%b %b HTTP/1.1" % (method, self.target), *map(_LINE, self.headers), framing + b"\r\n")
-        head = b"\r\n".join(lines)
-        breaks = len(lines) + 1 if framing else len(lines)
+            lines.append(b"content-length: %d" % self.length)
+        head = b"\r\n".join(lines) + b"\r\n\r\n"
+        breaks = len(lines) + 1
         if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
             # Servers refuse such requests; should one let it through, it must not become a second request.
             raise UpstreamError(Reason.REQUEST_FRAMING_INVALID, "a line break or NUL inside of the request's head")
@@ -89,11 +87,18 @@ async def forward(pool: Pool, request: Outgoing, receive: Receive, sink: Sink) -
         is_kept = connection.exchanges > 0
         try:
             connection.begin(head, is_head=request.method == "HEAD")
+            if request.length == 0 and (answer := await connection.answer_at_once()):
+                await sink.start(answer.status, answer.headers)
+                await sink.body(answer.take(), more=False)
+                return
             await _exchange(connection, request, receive, sink, pool.limits.idle_s)
         except ConnectionLostError as lost:
             # The upstream may close a kept connection just as we use it: nothing was answered then, so ask once more.
             if not (may_repeat and is_kept and lost.is_untouched):
                 raise UpstreamError(Reason.UPSTREAM_TRUNCATED, "it broke off before its answer was there") from None
+        except OSError:
+            # The sink's: the client has gone (ASGI, "send" after a disconnect) or took nothing for too long.
+            raise ClientGoneError from None
         else:
             return
         finally:
@@ -106,9 +111,6 @@ async def _exchange(connection: Connection, request: Outgoing, receive: Receive,
     try:
         answer = await connection.wait_head()
         await sink.start(answer.status, answer.headers)
-        if answer.is_complete:
-            await sink.body(answer.take(), more=False)
-            return
         while True:
             data = await connection.read()
             if connection.is_drained:
@@ -122,9 +124,6 @@ async def _exchange(connection: Connection, request: Outgoing, receive: Receive,
         if companion.is_client_gone:
             raise ClientGoneError from None
         raise
-    except OSError:
-        # The sink's: the client has gone (ASGI, "send" after a disconnect) or took nothing for too long.
-        raise ClientGoneError from None
     finally:
         await companion.stop()
 

@@ -51,10 +51,9 @@ class Pool:
         Raises:
             UpstreamError: when there are too many, or none can be opened.
         """
-        loop = asyncio.get_running_loop()
-        if not fresh and self._idle:
+        if self._idle and not fresh:
             connection = self._idle.pop()
-            if loop.time() - connection.idle_since_s < self.limits.keep_alive_s:
+            if connection.time_s() - connection.idle_since_s < self.limits.keep_alive_s:
                 self.in_use += 1
                 self._used.add(connection)
                 return connection
@@ -66,17 +65,17 @@ class Pool:
             self._idle.popleft().abort()
         self.in_use += 1
         try:
-            connection = await self._open(loop)
+            connection = await self._open()
         except BaseException:
             self.in_use -= 1
             raise
         self._used.add(connection)
         if self._timer is None:
-            self._timer = loop.call_later(self._pause_s, self._sweep)
+            self._timer = asyncio.get_running_loop().call_later(self._pause_s, self._sweep)
         return connection
 
-    async def _open(self, loop: asyncio.AbstractEventLoop) -> Connection:
-        origin = self.origin
+    async def _open(self) -> Connection:
+        origin, loop = self.origin, asyncio.get_running_loop()
 
         def make() -> Connection:
             return Connection(self.limits, loop, self._forget)
@@ -108,7 +107,7 @@ class Pool:
         if self._is_closed:
             connection.abort()
             return
-        connection.idle_since_s = asyncio.get_running_loop().time()
+        connection.idle_since_s = connection.time_s()
         self._idle.append(connection)
 
     @property

@@ -11,6 +11,7 @@ from gateway.core.secret import Secret
 from gateway.core.token_class import TokenType
 from gateway.core.verdict import NeedRefresh
 from gateway.errors import ApiFailed, ApiRefused, ApiUnreachable
+from gateway.sessions.backoff import Backoff
 from gateway.sessions.machine_tokens import MachineTokensClient
 from gateway.sessions.wire import BadArgument
 from tests.sessions.sessions_kit import KEY, Tape, client_of, error_body, json_answer
@@ -32,7 +33,8 @@ def need(*, suffixed: bool = True) -> NeedRefresh:
 
 def port(*answers: httpx.Response | Exception, timeout_s: float = 5.0) -> tuple[BackendApi, Tape]:
     tape = Tape(*answers)
-    return BackendApi(client_of(tape), timeout_s), tape
+    # As the engine has it: a browser waits, so nothing is sent again.
+    return BackendApi(client_of(tape, backoff=Backoff(attempts=1)), timeout_s), tape
 
 
 @pytest.mark.parametrize("suffixed", [True, False])
