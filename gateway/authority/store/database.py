@@ -14,6 +14,7 @@ go on. Commands, and the start of a server, wait for ten seconds: another proces
 
 import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -53,8 +54,7 @@ class Database:
         """
         try:
             if path != MEMORY:
-                # it will hold keys, so nobody else may read it, whatever the umask says
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+                _make_private(path)
             database = cls(_connect(path))
             try:
                 database._prepare(path)
@@ -196,6 +196,45 @@ def _statements(step: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+
+
+def _make_private(path: str) -> None:
+    """Make a file that nobody else may read, whatever the umask says; or see that the one that is there is so.
+
+    A file that is there is never opened here: closing it again would drop every lock that this process has on it
+    (fcntl(2), "Record locking"), and another process would then cut the log under the connections that are open.
+
+    Raises:
+        ConfigurationError: somebody else could read or replace the keys in it.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        return
+    except FileExistsError:
+        found = Path(path).stat()
+    if os.name != "posix":
+        return
+    if not found.st_size and found.st_uid == os.geteuid():  # nobody can have read anything in it
+        Path(path).chmod(0o600)
+        return
+    problem, fix = access_problem(stat.S_IMODE(found.st_mode), found.st_uid, os.geteuid())
+    if problem:
+        raise ConfigurationError([Fault("--db", path, problem, f"{fix} {path}")])
+
+
+def access_problem(mode: int, owner: int, own: int) -> tuple[str, str]:
+    """Who else gets at the keys in a file, and what mends it; two empty texts when all is well.
+
+    Args:
+        mode: its permissions. A group may be meant; everybody cannot be.
+        owner: user id of its owner; root reads everything anyway.
+        own: effective user id of this process.
+    """
+    if 0 not in (owner, own) and owner != own:
+        return f"it belongs to another user ({owner}), who reads every key in it", "name a file of your own, not"
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        return f"every user of this machine may open it (mode {mode:o}), and it holds keys", "chmod 600"
+    return "", ""
 
 
 def _connect(path: str) -> sqlite3.Connection:

@@ -1,12 +1,17 @@
 """A transaction is whole or nothing, whatever fails in it; and a locked file is not waited for by everybody."""
 
+import os
 import sqlite3
+import stat
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
-from gateway.authority.store.database import Database
+from gateway.authority.store.database import Database, access_problem
+from gateway.errors import ConfigurationError
 
 INSERT = "INSERT INTO roles VALUES (:key, :key, :key)"
 
@@ -150,3 +155,72 @@ def test_many_that_open_a_new_file_at_the_same_moment_all_get_it(tmp_path):
         assert len(opened) == 4
         for database in opened:
             database.close()
+
+
+def test_opening_the_file_again_in_this_process_leaves_its_locks_alone(path, database):
+    """Or another process, which is the last one by all that it can see, would delete the log under this one."""
+    add(database, "before")
+    Database.open(str(path)).close()
+    count = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT COUNT(*) FROM roles').fetchone()[0])"
+    command = [sys.executable, "-c", count, str(path)]
+    assert subprocess.check_output(command, text=True) == "1\n"
+    add(database, "after")
+    assert subprocess.check_output(command, text=True) == "2\n"
+
+
+def mode(path) -> int:
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_nobody_else_may_read_a_new_file_whatever_the_umask_says(path, is_there):
+    umask = os.umask(0)
+    try:
+        if is_there:
+            path.touch()
+            assert mode(path) == 0o666
+        database = Database.open(str(path))
+        add(database, "one")
+    finally:
+        os.umask(umask)
+    assert {mode(each) for each in path.parent.iterdir()} == {0o600}
+    database.close()
+
+
+@pytest.mark.parametrize("bits", [0o644, 0o602, 0o666])
+def test_a_file_that_everybody_may_open_is_refused_with_the_way_to_mend_it(path, bits):
+    Database.open(str(path)).close()
+    path.chmod(bits)
+    with pytest.raises(ConfigurationError) as error:
+        Database.open(str(path))
+    (fault,) = error.value.faults
+    assert (fault.setting, fault.fix) == ("--db", f"chmod 600 {path}")
+    assert f"mode {bits:o}" in fault.problem
+    assert mode(path) == bits
+    path.chmod(0o640)  # a group may be meant
+    Database.open(str(path)).close()
+
+
+def test_a_link_to_nothing_is_not_followed(path, tmp_path):
+    path.symlink_to(tmp_path / "elsewhere.db")
+    with pytest.raises(ConfigurationError, match="cannot be opened"):
+        Database.open(str(path))
+    assert not (tmp_path / "elsewhere.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "own", "problem"),
+    [
+        (0o600, 1000, 1000, ""),
+        (0o600, 0, 1000, ""),  # root reads everything anyway
+        (0o600, 1000, 0, ""),
+        (0o600, 1001, 1000, "it belongs to another user (1001)"),
+        (0o660, 1000, 1000, ""),  # a group may be meant
+        (0o604, 1000, 1000, "every user of this machine may open it (mode 604)"),
+        (0o602, 1000, 0, "every user of this machine may open it (mode 602)"),
+    ],
+)
+def test_whose_file_it_may_be_and_who_may_open_it(mode, owner, own, problem):
+    said, fix = access_problem(mode, owner, own)
+    assert said.startswith(problem)
+    assert bool(said) == bool(fix) == bool(problem)
