@@ -9,8 +9,9 @@ import json
 import re
 from collections.abc import Mapping
 
-_SHORTCODE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-_OPERAND = re.compile(r"\s*('[^']*'|[^|']+?)\s*(?:\|\||$)")
+# Every branch takes what it can and gives nothing back, so an expression of any length costs what its length costs.
+_PART = re.compile(r"'[^']*'|\|\||[^|']+|[|']")
+_LITERAL = re.compile(r"'[^']*'")
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?\Z")
 _WORDS: Mapping[str, object] = {"true": True, "false": False, "null": None}
 
@@ -32,23 +33,40 @@ def fill(claims: object, facts: Mapping[str, object]) -> object:
 
 
 def _fill_text(text: str, facts: Mapping[str, object]) -> object:
-    alone = _SHORTCODE.fullmatch(text)
-    if alone and "{{" not in alone[1]:
-        return _evaluate(alone[1], facts)
-    return _SHORTCODE.sub(lambda match: _as_text(_evaluate(match[1], facts)), text)
+    filled: list[str] = []
+    place = 0
+    while (start := text.find("{{", place)) >= 0 and (end := text.find("}}", start + 2)) >= 0:
+        value = _evaluate(text[start + 2 : end], facts)
+        if start == 0 and end + 2 == len(text):
+            return value
+        filled += [text[place:start], _as_text(value)]
+        place = end + 2
+    return "".join([*filled, text[place:]])
 
 
 def _evaluate(expression: str, facts: Mapping[str, object]) -> object:
     value: object = None
-    for operand in _OPERAND.findall(expression):
+    for operand in _operands(expression):
         value = _operand(operand, facts)
         if value is not None and value is not False:
             break
     return value
 
 
+def _operands(expression: str) -> list[str]:
+    """What stands between ``||``, without those in quotes."""
+    operands: list[list[str]] = [[]]
+    for part in _PART.findall(expression):
+        if part == "||":
+            operands.append([])
+        else:
+            operands[-1].append(part)
+    texts = ("".join(parts).strip() for parts in operands)
+    return [text for text in texts if text]
+
+
 def _operand(operand: str, facts: Mapping[str, object]) -> object:
-    if operand.startswith("'"):
+    if _LITERAL.fullmatch(operand):
         return operand[1:-1]
     if operand in _WORDS:
         return _WORDS[operand]

@@ -1,5 +1,7 @@
 """Shortcodes in JWT templates."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,6 +44,11 @@ FACTS = {
         ("{{user.none || true}}", True),
         ("{{user.none || 'a || b'}}", "a || b"),
         ("{{user.none", "{{user.none"),
+        ("{{user.none || 'x' || }}", "x"),
+        ("{{user.id 'x'}}", None),
+        ("{{user.none | 'x'}}", None),
+        ("{{'x}}", None),
+        ("{{user.id}}}}", "user_1}}"),
     ],
 )
 def test_a_shortcode_becomes_its_value(text, value):
@@ -56,3 +63,22 @@ def test_claims_are_filled_at_every_depth_and_other_values_stay():
 @given(st.text(alphabet="{}|' abc.0", max_size=60))
 def test_no_text_breaks_it(text):
     fill(text, FACTS)
+
+
+@pytest.mark.parametrize("length", [100_000])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: "{{" + " " * n + "'}}",
+        lambda n: "{{" + "a " * n + "'}}",
+        lambda n: "{{" * n,
+        lambda n: "{{" + "'" * (n + 1) + "}}",
+        lambda n: "{{" + "|" * (n + 1) + "}}",
+    ],
+    ids=["spaces", "words", "openings", "quotes", "bars"],
+)
+def test_a_long_text_costs_what_its_length_costs(make, length):
+    """Whoever writes a template could otherwise stop the authority with a few hundred spaces."""
+    began_s = time.process_time()
+    fill(make(length), FACTS)
+    assert time.process_time() - began_s < 1  # some 20 ms; by the square of the length it would be minutes
