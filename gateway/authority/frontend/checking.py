@@ -1,15 +1,17 @@
 """Whether somebody may sign in: how often it may be tried, then the check, then whether the user exists.
 
 Every wrong attempt is told in the same words. Tries are counted per account and per address, before the check runs: ten
-at once for an account and then one a minute, fifty for an address and then one in ten seconds. Counted are the latest
-10,000 accounts and addresses (some 3 MB); whoever uses more addresses than that makes the oldest be forgotten.
+at once for an account and then one a minute, fifty for an address and then one in ten seconds. An IPv6 network of 64
+bits counts as one address, because whoever has one has all of it. Counted are the latest 10,000 accounts and addresses
+(some 3 MB). What an address tries beyond its limit is not counted for the account, so nobody has an account forgotten
+by naming others; whoever uses more addresses than that makes the oldest be forgotten.
 """
 
 import hashlib
 import logging
 import math
 from collections.abc import Callable
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 
 from cachetools import LRUCache
 from starlette.requests import Request
@@ -26,6 +28,7 @@ _log = logging.getLogger("gateway.authority")
 _REMEMBERED = 10_000
 _ACCOUNT_BURST, _ACCOUNT_PER_S = 10, 1 / 60
 _ADDRESS_BURST, _ADDRESS_PER_S = 50, 1 / 10
+_IPV6_BITS = 64
 
 
 class Attempts:
@@ -43,20 +46,32 @@ class Attempts:
 
     def take(self, credentials: Credentials) -> float:
         """Count one try; returns 0, or the seconds until the next one may be made."""
-        account, address = self._buckets(credentials)
-        return max(account.take(), address.take())
+        return self._address(credentials).take() or self._account(credentials).take()
 
     def give_back(self, credentials: Credentials) -> None:
         """Uncount a try that succeeded."""
-        for bucket in self._buckets(credentials):
-            bucket.give_back()
+        self._address(credentials).give_back()
+        self._account(credentials).give_back()
 
-    def _buckets(self, credentials: Credentials) -> tuple[Bucket, Bucket]:
+    def _account(self, credentials: Credentials) -> Bucket:
         # a digest, so that a long text takes no more room than a short one
         name = hashlib.sha256(credentials.identifier.strip().casefold().encode("utf-8", "replace")).hexdigest()
-        account = self._accounts.setdefault(name, Bucket(_ACCOUNT_PER_S, _ACCOUNT_BURST, self._timer))
-        address = self._addresses.setdefault(credentials.address, Bucket(_ADDRESS_PER_S, _ADDRESS_BURST, self._timer))
-        return account, address
+        return self._accounts.setdefault(name, Bucket(_ACCOUNT_PER_S, _ACCOUNT_BURST, self._timer))
+
+    def _address(self, credentials: Credentials) -> Bucket:
+        name = _party(credentials.address)
+        return self._addresses.setdefault(name, Bucket(_ADDRESS_PER_S, _ADDRESS_BURST, self._timer))
+
+
+def _party(address: str) -> str:
+    """Whom an address stands for: itself, or the network that its holder picks addresses from (RFC 6177)."""
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return str(parsed)
+    return str(parsed.ipv4_mapped or ip_network((parsed, _IPV6_BITS), strict=False))
 
 
 class Checking:

@@ -193,3 +193,31 @@ def test_what_is_remembered_is_bounded():
     for n in range(100):
         attempts.take(credentials(f"user{n}", f"192.0.2.{n}"))
     assert (len(attempts._accounts), len(attempts._addresses)) == (5, 5)
+
+
+def test_an_account_is_not_forgotten_because_one_address_names_many_others():
+    attempts = Attempts(Timer(), remembered=1000)
+    for n in range(10):
+        attempts.take(credentials("ada", f"192.0.2.{n}"))
+    for n in range(5000):
+        attempts.take(credentials(f"user{n}", "198.51.100.1"))
+    assert attempts.take(credentials("ada", "203.0.113.1")) > 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_one"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("", "unix", False),
+    ],
+)
+def test_who_picks_addresses_out_of_a_network_is_counted_as_one(first, second, is_one):
+    attempts = Attempts(Timer())
+    for n in range(50):
+        assert attempts.take(credentials(f"user{n}", first)) == 0
+    assert bool(attempts.take(credentials("other", second))) == is_one
