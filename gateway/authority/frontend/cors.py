@@ -2,12 +2,19 @@
 
 The pages of the application are of another origin than the authority. Only served origins are answered, each by its own
 name and with credentials; the pages for people, the handshake and the Backend API are for no script at all.
+
+A page of another site gets no cookies set. Browsers drop them from what its scripts ask anyway (``SameSite=Lax``), but
+not from the answer to a form that it sends: that would put its own client, or somebody else's session, in the place of
+the browser's.
 """
 
+from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.authority.config import AuthorityConfig
+from gateway.authority.requests import is_cross_site
 from gateway.core.instance import InstanceKind
 
 _AREAS = ("/v1/client", "/v1/me", "/v1/environment", "/v1/dev_browser", "/.well-known")
@@ -42,7 +49,19 @@ class AppPages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_open = scope["type"] == "http" and _is_of_the_frontend_api(scope["path"])
-        await (self._open if is_open else self._app)(scope, receive, send)
+        if not is_open:
+            await self._app(scope, receive, send)
+            return
+        await self._open(scope, receive, _without_cookies(send) if is_cross_site(Request(scope)) else send)
+
+
+def _without_cookies(send: Send) -> Send:
+    async def send_bare(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            del MutableHeaders(scope=message)["set-cookie"]
+        await send(message)
+
+    return send_bare
 
 
 def _is_of_the_frontend_api(path: str) -> bool:

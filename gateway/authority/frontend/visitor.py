@@ -85,10 +85,10 @@ def require_own_host(realm: Realm, request: Request) -> None:
     A page of another name whose DNS was pointed here would otherwise be of the same origin as the sign-in page.
 
     Raises:
-        Refusal: the Host header names somebody else.
+        Refusal: the Host header names somebody else, or there is not exactly one (RFC 9112 section 3.2).
     """
     own = realm.config.host
     name, colon, port = own.rpartition(":") if not own.endswith("]") else (own, "", "")
     aliases = [f"{alias}{colon}{port}" for alias in _LOOPBACK] if (name or own) in _LOOPBACK else []
-    if request.headers.get("host", "").lower() not in (own, *aliases):
+    if [host.lower() for host in request.headers.getlist("host")] not in [[name] for name in (own, *aliases)]:
         raise Refusal(Problem.HOST_UNKNOWN, expected=own)

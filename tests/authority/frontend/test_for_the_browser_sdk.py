@@ -156,3 +156,35 @@ async def test_a_page_of_the_same_site_that_is_not_served_cannot_use_the_cookie(
     for origin in ("https://evil.example.com", "null", "https://app.example.com:444"):
         refused = await world.browser.post("/v1/client", headers={**headers, "Origin": origin})
         assert (refused.status_code, code(refused)) == (403, "authorization_invalid")
+
+
+CROSS_SITE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Origin": "https://evil.example"}
+
+
+@pytest.mark.parametrize("headers", [CROSS_SITE, {"Origin": "https://evil.example"}])
+async def test_a_form_of_another_site_does_not_replace_the_browsers_client(world, headers):
+    """Or it would sign everybody out who looks at its page."""
+    answer = await world.browser.post("/v1/dev_browser", headers=headers)
+    assert answer.headers["clerk-db-jwt"] == answer.json()["id"]  # its scripts have this, and it is worth no session
+    assert not answer.headers.get_list("set-cookie")
+    known = {"__clerk_db_jwt": answer.json()["id"], "_method": "DELETE"}
+    emptied = await world.browser.post("/v1/client", params=known, headers=headers)
+    assert emptied.status_code == 200
+    assert not emptied.headers.get_list("set-cookie")
+
+
+@pytest.mark.parametrize("config", [WITH_PASSWORDS])
+async def test_a_form_of_another_site_signs_nobody_in_as_its_owner(world):
+    world.authority.realm.passwords.keep(world.users["Ada"], hash_password(Secret(PASSWORD)), 1)
+    form = {"identifier": "ada@example.com", "password": PASSWORD}
+    foreign = await world.browser.post("/v1/client/sign_ins", data=form, headers=CROSS_SITE)
+    assert not foreign.headers.get_list("set-cookie")
+    own = await world.browser.post("/v1/client/sign_ins", data=form, headers={"Origin": APP})
+    assert own.headers.get_list("set-cookie")
+
+
+@pytest.mark.parametrize("hosts", [["127.0.0.1:8001", "evil.example"], ["evil.example", "127.0.0.1:8001"]])
+async def test_a_request_for_two_hosts_is_refused(world, hosts):
+    for path in ("/sign-in", "/v1/client", "/v1/client/handshake"):
+        answer = await world.browser.get(path, headers=[("Host", host) for host in hosts])
+        assert answer.status_code == 400
