@@ -27,6 +27,7 @@ from gateway.cli.authority_start import ANYBODY, is_loopback, judge_keys, judge_
 from gateway.cli.authority_webhooks import add_webhooks, webhooks_of
 from gateway.cli.exit_codes import EPILOG, ExitCode
 from gateway.cli.serving import reachable, reserve, run
+from gateway.cli.sessions_view import plain
 from gateway.cli.sign_in_check import load_check
 from gateway.core.instance import InstanceKind
 from gateway.core.settings_model import Address
@@ -345,4 +346,4 @@ def _user_line(user: Mapping[str, object]) -> str:
     member_of = (
         [f"{item['slug']} ({item['role']})" for item in organizations] if isinstance(organizations, list) else []
     )
-    return f"  {user['first_name']} {user['last_name']}, {', '.join(member_of) or 'no organization'}"
+    return plain(f"  {user['first_name']} {user['last_name']}, {', '.join(member_of) or 'no organization'}")

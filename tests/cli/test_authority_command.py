@@ -218,3 +218,11 @@ def test_people_are_told_the_keys_and_the_users():
     assert "Ada Lovelace, acme (org:admin), globex (org:member)" in text
     assert "Alan Turing, no organization" in text
     authority.close()
+
+
+def test_the_name_of_a_user_does_not_steer_the_terminal():
+    authority = Authority.open(AuthorityConfig(origin="http://127.0.0.1:8001"))
+    told = authority.describe() | {"users": [{"first_name": "\x1b[31m", "last_name": "a\nb\x07", "organizations": []}]}
+    line = describe_for_people(told, InstanceKind.DEVELOPMENT).splitlines()[-1]
+    assert line == "  \ufffd[31m a\ufffdb\ufffd, no organization"
+    authority.close()

@@ -54,7 +54,7 @@ class Database:
         """
         try:
             if path != MEMORY:
-                _make_private(path)
+                _make(path)
             database = cls(_connect(path))
             try:
                 database._prepare(path)
@@ -148,6 +148,7 @@ class Database:
     def _prepare(self, path: str) -> None:
         with self.snapshot():  # before anything is written: changing the journal mode writes
             self._require_own(path)
+        _require_private(path)  # after that: what is not an authority's holds none of its keys
         self._switch_to_log()
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT_BYTES}")
@@ -198,25 +199,24 @@ def _statements(step: str) -> Iterator[str]:
             statement = ""
 
 
-def _make_private(path: str) -> None:
-    """Make a file that nobody else may read, whatever the umask says; or see that the one that is there is so.
+def _make(path: str) -> None:
+    """Make a file that nobody else may read, whatever the umask says; one that is there stays as it is.
 
     A file that is there is never opened here: closing it again would drop every lock that this process has on it
     (fcntl(2), "Record locking"), and another process would then cut the log under the connections that are open.
-
-    Raises:
-        ConfigurationError: somebody else could read or replace the keys in it.
     """
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        return
     except FileExistsError:
         found = Path(path).stat()
-    if os.name != "posix":
+        if not found.st_size and os.name == "posix" and found.st_uid == os.geteuid():
+            Path(path).chmod(0o600)  # nobody can have read anything in it
+
+
+def _require_private(path: str) -> None:
+    if path == MEMORY or os.name != "posix":
         return
-    if not found.st_size and found.st_uid == os.geteuid():  # nobody can have read anything in it
-        Path(path).chmod(0o600)
-        return
+    found = Path(path).stat()
     problem, fix = access_problem(stat.S_IMODE(found.st_mode), found.st_uid, os.geteuid())
     if problem:
         raise ConfigurationError([Fault("--db", path, problem, f"{fix} {path}")])

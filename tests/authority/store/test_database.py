@@ -161,7 +161,8 @@ def test_opening_the_file_again_in_this_process_leaves_its_locks_alone(path, dat
     """Or another process, which is the last one by all that it can see, would delete the log under this one."""
     add(database, "before")
     Database.open(str(path)).close()
-    count = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT COUNT(*) FROM roles').fetchone()[0])"
+    query = "SELECT COUNT(*) FROM roles"
+    count = f"import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('{query}').fetchone()[0])"
     command = [sys.executable, "-c", count, str(path)]
     assert subprocess.check_output(command, text=True) == "1\n"
     add(database, "after")
@@ -169,7 +170,7 @@ def test_opening_the_file_again_in_this_process_leaves_its_locks_alone(path, dat
 
 
 def mode(path) -> int:
-    return stat.S_IMODE(os.stat(path).st_mode)
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 @pytest.mark.parametrize("is_there", [False, True])
@@ -199,6 +200,14 @@ def test_a_file_that_everybody_may_open_is_refused_with_the_way_to_mend_it(path,
     assert mode(path) == bits
     path.chmod(0o640)  # a group may be meant
     Database.open(str(path)).close()
+
+
+def test_whose_keys_a_file_holds_is_said_before_who_may_open_it(path):
+    path.write_text("root:x:0:0:root:/root:/bin/sh\n")
+    path.chmod(0o644)
+    with pytest.raises(ConfigurationError) as error:
+        Database.open(str(path))
+    assert "chmod" not in str(error.value)
 
 
 def test_a_link_to_nothing_is_not_followed(path, tmp_path):
