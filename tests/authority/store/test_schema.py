@@ -36,6 +36,7 @@ def at_step(path, number: int) -> None:
     for leftover in path.parent.glob(f"{path.name}*"):
         leftover.unlink()
     fresh.rename(path)
+    path.chmod(0o600)
 
 
 @pytest.mark.parametrize("number", range(1, len(STEPS) + 1))
