@@ -2,8 +2,9 @@
 
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -23,6 +24,7 @@ from gateway.authority.frontend.visitor import require_own_host
 from gateway.authority.operations import Operation, routes_of
 from gateway.authority.realm import Realm
 from gateway.authority.requests import requested_version
+from gateway.authority.versions import ApiVersion
 from gateway.authority.webhooks.delivery import Courier, delivering
 
 _log = logging.getLogger("gateway.authority")
@@ -95,7 +97,12 @@ async def _health(_request: Request) -> Response:
 
 
 async def _document(request: Request) -> Response:
-    return answer(openapi.document(OPERATIONS, requested_version(request)))
+    return answer(_described(requested_version(request)))
+
+
+@cache
+def _described(version: ApiVersion) -> Mapping[str, object]:
+    return openapi.document(OPERATIONS, version)  # takes longer than most requests, and anybody may ask for it
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
