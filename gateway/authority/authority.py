@@ -69,6 +69,7 @@ class Authority:
             raise
         database.hurry()
         directory, passwords = Directory(database), Passwords(database)
+        ledger = Ledger(database, config.inactive_retention_s * 1000)
         realm = Realm(
             config=config,
             instance_id=identity.instance_id,
@@ -77,14 +78,14 @@ class Authority:
             signing_keys=signing_keys,
             cookies=Cookies(config.publishable_key()),
             database=database,
-            ledger=Ledger(database, config.inactive_retention_s * 1000),
+            ledger=ledger,
             grants=Grants(database),
             templates=Templates(database),
             outbox=Outbox(database),
             refresh_tokens=RefreshTokens(database, config.refresh_grace_s * 1000),
             directory=directory,
             passwords=passwords,
-            checking=_checking(config, directory, passwords),
+            checking=_checking(config, directory, ledger, passwords),
             clock=clock,
         )
         return cls(realm)
@@ -169,10 +170,10 @@ class Authority:
         self.realm.database.close()
 
 
-def _checking(config: AuthorityConfig, directory: Directory, passwords: Passwords) -> Checking | None:
+def _checking(config: AuthorityConfig, directory: Directory, ledger: Ledger, passwords: Passwords) -> Checking | None:
     if config.sign_in_check is None:
         return None
     own = config.sign_in_check
     check = PasswordCheck(directory, passwords) if own == PASSWORD else own
     # counted by the real time: a clock that a test or an operator sets back must lock nobody out
-    return Checking(check, directory, Attempts(time.monotonic), config.trusted_proxies)
+    return Checking(check, directory, ledger, Attempts(time.monotonic), config.trusted_proxies)

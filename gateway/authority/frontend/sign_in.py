@@ -13,7 +13,7 @@ from starlette.responses import Response
 from gateway.authority import lifecycle
 from gateway.authority.errors import Problem, Refusal
 from gateway.authority.frontend.returning import add_cookies, allowed_return_url, redirect, return_after_change
-from gateway.authority.frontend.visitor import identify
+from gateway.authority.frontend.visitor import cookie_client, identify
 from gateway.authority.realm import Realm
 from gateway.authority.requests import cause_of, is_cross_origin, read_form
 from gateway.authority.return_urls import ReturnUrl
@@ -120,7 +120,8 @@ def _return_url(realm: Realm, text: str) -> ReturnUrl | None:
 async def _who(realm: Realm, request: Request, form: Mapping[str, str]) -> str:
     if realm.checking is None:
         return form.get("user_id", "")
-    return await realm.checking.user_id(request, form.get("identifier", ""), form.get("password", ""))
+    client = cookie_client(realm, request)
+    return await realm.checking.user_id(request, client, form.get("identifier", ""), form.get("password", ""))
 
 
 def _sign_in_form(realm: Realm, redirect_url: str, *, query: str = "", message: str = "", identifier: str = "") -> str:

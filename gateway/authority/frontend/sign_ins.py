@@ -12,7 +12,7 @@ from gateway.authority.errors import Problem, Refusal, answer
 from gateway.authority.frontend import cookies
 from gateway.authority.frontend.api import shown_client
 from gateway.authority.frontend.returning import add_cookies
-from gateway.authority.frontend.visitor import identify, require_served_page
+from gateway.authority.frontend.visitor import cookie_client, identify, require_served_page
 from gateway.authority.realm import Realm
 from gateway.authority.requests import cause_of, read_form
 from gateway.authority.store.identifiers import new_id
@@ -29,14 +29,15 @@ async def create_sign_in(realm: Realm, request: Request) -> Response:
     if form.get("strategy", PASSWORD) != PASSWORD:
         raise Refusal(Problem.PARAM_INVALID, param="strategy", expected=f"must be {PASSWORD}")
     identifier = form.get("identifier", "")
-    user_id = await realm.checking.user_id(request, identifier, form.get("password", ""))
+    client = cookie_client(realm, request)
+    user_id = await realm.checking.user_id(request, client, identifier, form.get("password", ""))
     with realm.database.transaction():
         previous = identify(realm, request).client
         signed_in = lifecycle.sign_in(realm, user_id, "", previous, cause_of(request))
         is_development = realm.config.kind is InstanceKind.DEVELOPMENT
         known_as = realm.grants.issue_dev_browser(signed_in.client.id, realm.now_ms()) if is_development else ""
-    client = shown_client(realm, signed_in.client)
-    response = answer({"response": _complete(signed_in.session, identifier), "client": client})
+    shown = shown_client(realm, signed_in.client)
+    response = answer({"response": _complete(signed_in.session, identifier), "client": shown})
     add_cookies(
         response,
         [

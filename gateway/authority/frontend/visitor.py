@@ -36,8 +36,7 @@ class Visitor:
 
 def identify(realm: Realm, request: Request) -> Visitor:
     """Find out who is asking."""
-    cookie = request.cookies.get(cookies.CLIENT, "")
-    held = realm.ledger.client_by_token(cookie) if cookie else None
+    held = cookie_client(realm, request)
     shown, known_id = None, None
     if realm.config.kind is InstanceKind.DEVELOPMENT:
         query = request.query_params
@@ -48,6 +47,12 @@ def identify(realm: Realm, request: Request) -> Visitor:
     if known_id is None:
         return Visitor(None, None, by_cookie=False)
     return Visitor(realm.ledger.client(known_id), shown, by_cookie=False)
+
+
+def cookie_client(realm: Realm, request: Request) -> Client | None:
+    """The client that the browser's own cookie stands for."""
+    cookie = request.cookies.get(cookies.CLIENT, "")
+    return realm.ledger.client_by_token(cookie) if cookie else None
 
 
 def require_visitor(realm: Realm, request: Request) -> Visitor:

@@ -154,6 +154,14 @@ class Ledger:
         )
         return [_session(row) for row in rows]
 
+    def users_of(self, client_id: str, limit: int) -> set[str]:
+        """The ids of the users of the client's latest sessions, whatever became of them."""
+        rows = self._database.rows(
+            "SELECT user_id FROM sessions WHERE client_id = :client_id ORDER BY created_at DESC LIMIT :limit",
+            {"client_id": client_id, "limit": limit},
+        )
+        return {str(row["user_id"]) for row in rows}
+
     def finish(self, session_id: str, status: Status, now_ms: int) -> bool:
         """End a session that is live; False when it was not, and then nothing changes."""
         return bool(

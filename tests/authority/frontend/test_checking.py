@@ -108,6 +108,37 @@ async def test_an_account_that_is_tried_too_often_has_to_wait_also_with_the_righ
     assert "ada" not in caplog.text.lower()
 
 
+async def test_who_keeps_trying_an_account_does_not_keep_its_owner_out_of_a_browser_that_it_was_signed_in_on(
+    world, ada
+):
+    assert (await attempt(world)).status_code == 303
+    mine = dict(world.browser.cookies)
+    world.browser.cookies.clear()
+    for _ in range(10):
+        assert (await attempt(world, password="wrong")).status_code == 422
+    assert (await attempt(world)).status_code == 429
+    world.browser.cookies.update(mine)
+    await world.browser.post("/sign-out")
+    assert (await attempt(world, "ADA@example.com ")).status_code == 303
+    # the browser has a limit of its own, and for this account only
+    for _ in range(10):
+        assert (await attempt(world, password="wrong")).status_code == 422
+    assert (await attempt(world)).status_code == 429
+    world.browser.cookies.clear()
+    assert (await attempt(world)).status_code == 429
+
+
+async def test_a_browser_that_only_shows_a_dev_browser_token_is_not_the_owners(world, ada):
+    location = (await attempt(world)).headers["location"]
+    token = location.rpartition("=")[2]
+    world.browser.cookies.clear()
+    for _ in range(10):
+        await attempt(world, password="wrong")
+    form = {"identifier": "ada@example.com", "password": PASSWORD}
+    answer = await world.browser.post("/v1/client/sign_ins", params={"__clerk_db_jwt": token}, data=form)
+    assert answer.status_code == 429
+
+
 async def test_who_signs_in_rightly_is_never_told_to_wait(world, ada):
     for _ in range(12):
         assert (await attempt(world)).status_code == 303

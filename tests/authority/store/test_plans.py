@@ -68,6 +68,7 @@ def run_everything(database: Recording) -> None:
     sessions.session(record.id, NOW)
     sessions.live_session(client.id, NOW)
     sessions.live_sessions_of("user_1", 10, NOW)
+    sessions.users_of(client.id, 10)
     sessions.last_sign_in_ms("user_1")
     sessions.mark_active(record.id, NOW, NOW)
     sessions.switch_organization(record.id, None, NOW)
