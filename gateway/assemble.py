@@ -237,20 +237,22 @@ def proxy_app(  # noqa: PLR0913 - what an engine and a door can be given
     """
     # The transport's parser comes with the extra "serve"; the middleware does without it.
     from gateway.surfaces.proxy import Destination, Life, Proxy  # noqa: PLC0415
-    from gateway.upstream.origin import Origin  # noqa: PLC0415
+    from gateway.upstream.origin import Limits, Origin  # noqa: PLC0415
     from gateway.upstream.pool import Pool  # noqa: PLC0415
 
     engine = build(settings, clock, transport, timer, folder=folder)
     private_cookies = frozenset(name.encode() for name in engine.names.private)
-    pools = {text: Pool(Origin.parse(text)) for route in settings.routes if (text := route.upstream)}
-    destinations = {
-        route.name: Destination(
-            pools[route.settings.upstream],
-            RequestHeaders(engine.namespace, private_cookies, keep_credentials=route.settings.keep_credentials),
-        )
-        for route in engine.gate.routes.routes
-        if route.settings.upstream
-    }
+    pools: dict[tuple[str, Limits], Pool] = {}
+    destinations = {}
+    for route in engine.gate.routes.routes:
+        if route.settings.upstream:
+            # Routes share the connections to their upstream where they bound them alike.
+            which = (route.settings.upstream, Limits.of(route.settings))
+            if which not in pools:
+                pools[which] = Pool(Origin.parse(which[0]), which[1])
+            keep = route.settings.keep_credentials
+            headers = RequestHeaders(engine.namespace, private_cookies, keep_credentials=keep)
+            destinations[route.name] = Destination(pools[which], headers)
 
     async def close() -> None:
         for pool in pools.values():

@@ -151,6 +151,12 @@ class RouteSettings:
     require: Requirement | None = None
     on_signed_out: OnSignedOut = OnSignedOut.AUTO
     keep_credentials: bool = False
+    connect_timeout_s: float = 5.0
+    first_byte_timeout_s: float = 60.0
+    idle_timeout_s: float = 60.0
+    total_timeout_s: float = 0.0
+    keep_alive_s: float = 15.0
+    max_connections: int = 1024
 
     def __post_init__(self) -> None:
         if self.require is not None and self.access is not Access.REQUIRED:

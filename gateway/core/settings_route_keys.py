@@ -6,6 +6,7 @@ from gateway.core import settings_requests as requests
 from gateway.core import settings_requirements as requirements
 from gateway.core import settings_values as values
 from gateway.core.settings_table import Key, section
+from gateway.core.settings_upstream_keys import UPSTREAM_KEYS
 
 ROUTE = section(
     "routes",
@@ -67,4 +68,5 @@ ROUTE = section(
         "Whether the session cookies and the Bearer token are forwarded to the upstream too.",
         hazard="the upstream can then act as the user",
     ),
+    *UPSTREAM_KEYS,
 )

@@ -34,12 +34,13 @@ def timed_out(detail: str) -> UpstreamError:
     return UpstreamError(Reason.UPSTREAM_TIMEOUT, detail)
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """An open connection.
 
     Args:
         limits: sizes of headers and of the window, and time-outs.
         loop: of the caller.
+        buffer: what is read goes through it; all connections of a loop may share one, since nothing stays in it.
         forget: told when the connection ends outside of an exchange.
 
     Attributes:
@@ -51,11 +52,18 @@ class Connection(asyncio.Protocol):
         on_slow: told once when the exchange has taken longer than :data:`SLOW_S`.
     """
 
-    def __init__(self, limits: Limits, loop: asyncio.AbstractEventLoop, forget: Callable[["Connection"], None]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        loop: asyncio.AbstractEventLoop,
+        forget: Callable[["Connection"], None],
+        buffer: memoryview,
+    ) -> None:
         self._limits = limits
         self._loop = loop
         self.time_s = loop.time
         self._forget = forget
+        self._buffer = buffer
         self._transport: asyncio.Transport | None = None
         self._incoming: Incoming | None = None
         self._error: Exception | None = None
@@ -69,13 +77,17 @@ class Connection(asyncio.Protocol):
         self.is_request_sent = False
         self.on_slow: Callable[[], None] | None = None
 
-    # ── asyncio.Protocol ──
+    # ── asyncio.BufferedProtocol ──
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Return where the next bytes go."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Feed the answer; bytes that nobody asked for make the connection useless."""
         incoming = self._incoming
         if incoming is None or incoming.is_complete:
@@ -83,7 +95,7 @@ class Connection(asyncio.Protocol):
             return
         had_head = incoming.has_head
         try:
-            incoming.feed(data)
+            incoming.feed(self._buffer[:nbytes])
         except UpstreamError as error:
             self.fail(error)
             return
@@ -248,6 +260,9 @@ class Connection(asyncio.Protocol):
         waits = self._waiter is not None and self.is_request_sent
         if waits and now_s - max(self._waiting_s, self._written_s) >= self._patience_s:
             self.fail(timed_out(f"no byte from it within {self._patience_s:g} s"))
+        total_s = self._limits.total_s
+        if total_s and now_s - self._begun_s >= total_s:
+            self.fail(timed_out(f"the exchange was not over within {total_s:g} s"))
         if self.on_slow is not None and now_s - self._begun_s >= SLOW_S:
             on_slow, self.on_slow = self.on_slow, None
             on_slow()

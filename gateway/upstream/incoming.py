@@ -50,7 +50,7 @@ class Incoming:
         self.headers: list[Header] = []
         self.chunks: list[bytes] = []
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """Take bytes.
 
         Raises:

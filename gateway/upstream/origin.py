@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
+from gateway.core.settings_model import RouteSettings
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -51,6 +53,7 @@ class Limits:
         connect_s: seconds to connect, TLS included.
         first_byte_s: seconds from the request's last byte to the answer's headers.
         idle_s: seconds without a byte within a body, either way.
+        total_s: seconds that an exchange may take from its begin to its end; 0 for any.
         keep_alive_s: seconds that an idle connection is kept; shorter than most servers keep it.
         connections: open at once; more requests than that are refused.
         header_bytes: size of an answer's headers.
@@ -60,7 +63,20 @@ class Limits:
     connect_s: float = 5.0
     first_byte_s: float = 60.0
     idle_s: float = 60.0
+    total_s: float = 0.0
     keep_alive_s: float = 15.0
     connections: int = 1024
     header_bytes: int = 65_536
-    window_bytes: int = 262_144
+    window_bytes: int = 65_536
+
+    @classmethod
+    def of(cls, route: RouteSettings) -> Self:
+        """Return what a route's settings say."""
+        return cls(
+            connect_s=route.connect_timeout_s,
+            first_byte_s=route.first_byte_timeout_s,
+            idle_s=route.idle_timeout_s,
+            total_s=route.total_timeout_s,
+            keep_alive_s=route.keep_alive_s,
+            connections=route.max_connections,
+        )

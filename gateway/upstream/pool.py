@@ -15,6 +15,9 @@ from gateway.errors import UpstreamError
 from gateway.upstream.connection import SLOW_S, Connection
 from gateway.upstream.origin import Limits, Origin
 
+# Read at once from an upstream. The server holds some five pieces for a client that reads slowly.
+_READ_BYTES = 65_536
+
 
 class Pool:
     """Connections to one upstream.
@@ -33,6 +36,7 @@ class Pool:
         self._idle: deque[Connection] = deque()
         self._used: set[Connection] = set()
         self._tls = origin.tls_context()
+        self._buffer = memoryview(bytearray(_READ_BYTES))
         self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
         self.in_use = 0
@@ -78,7 +82,7 @@ class Pool:
         origin, loop = self.origin, asyncio.get_running_loop()
 
         def make() -> Connection:
-            return Connection(self.limits, loop, self._forget)
+            return Connection(self.limits, loop, self._forget, self._buffer)
 
         try:
             async with asyncio.timeout(self.limits.connect_s):
@@ -114,7 +118,8 @@ class Pool:
     def _pause_s(self) -> float:
         """Seconds between two sweeps: by so much a time-out may come late."""
         limits = self.limits
-        return min(SLOW_S, limits.first_byte_s / 4, limits.idle_s / 4, limits.keep_alive_s / 4)
+        least_s = min(limits.first_byte_s, limits.idle_s, limits.total_s or limits.idle_s, limits.keep_alive_s or 1.0)
+        return min(SLOW_S, least_s / 4)
 
     def _sweep(self) -> None:
         """End what waits too long and what is idle too long, and come again while there is anything."""

@@ -554,3 +554,15 @@ async def test_client_is_read_no_faster_than_the_upstream_reads():
     async with upstream(script) as served, pool_to(served, PATIENT) as pool:
         assert (await ask(pool, post(32 * MIB), client)).body_ == b"hello"
         assert (got, pool.idle) == (32 * MIB, 1)
+
+
+async def test_exchange_that_is_not_over_in_time_ends_though_bytes_pass():
+    limits = replace(PATIENT, total_s=0.2)
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n"
+    for script in (silent, dripping(head, b"x")):
+        async with upstream(script) as served, pool_to(served, limits) as pool:
+            assert await reason_of(pool) == Reason.UPSTREAM_TIMEOUT
+    async with upstream(answers(HELLO)) as served, pool_to(served, limits) as pool:
+        await ask(pool)
+        await asyncio.sleep(0.3)
+        assert pool.idle == 1

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from gateway.core.reasons import Reason
+from gateway.core.settings_model import RouteSettings
 from gateway.errors import UpstreamError
 from gateway.upstream.origin import Limits, Origin
 from gateway.upstream.pool import Pool
@@ -250,3 +251,16 @@ def test_what_is_no_origin_is_refused(text):
 
 def test_pool_has_limits_of_its_own():
     assert Pool(Origin.parse("http://up")).limits == Limits()
+
+
+def test_limits_are_what_a_route_says():
+    route = RouteSettings(
+        connect_timeout_s=1,
+        first_byte_timeout_s=2,
+        idle_timeout_s=3,
+        total_timeout_s=4,
+        keep_alive_s=5,
+        max_connections=6,
+    )
+    assert Limits.of(route) == Limits(1, 2, 3, 4, 5, 6)
+    assert Limits.of(RouteSettings()) == Limits()
