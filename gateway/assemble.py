@@ -40,6 +40,7 @@ from gateway.ports import Clock, Journal, SessionsApi
 from gateway.sessions.backoff import Backoff
 from gateway.sessions.client import SessionsClient
 from gateway.sessions.machine_tokens import MachineTokensClient
+from gateway.surfaces.decide import DecisionService
 from gateway.surfaces.gate import Gate
 from gateway.surfaces.middleware import GateMiddleware
 from gateway.surfaces.status import Status
@@ -259,7 +260,9 @@ def proxy_app(  # noqa: PLR0913 - what an engine and a door can be given
             await pool.close()
         await engine.close()
 
-    status = Status(engine.gate, engine.keys.warm)
+    decide = settings.decide
+    decisions = DecisionService(engine.gate, decide.fronts, decide.trusted) if decide.fronts else None
+    status = Status(engine.gate, engine.keys.warm, decisions)
     life = Life(engine.keys.start if asks_at_start else lambda: None, close)
     return Proxy(engine.gate, status, destinations, private_cookies, journal or journal_of(settings), life)
 

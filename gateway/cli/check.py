@@ -83,6 +83,9 @@ def _print(settings: Settings, table: RouteTable) -> None:
     print_warnings(settings.warnings)
     for inner, outer in table.loosened():
         errors().print(Text.assemble(("notice: ", "cyan"), _loosened_text(inner, outer)))
+    if settings.decide.fronts:
+        trusted = ", ".join(map(str, settings.decide.trusted))
+        errors().print(f"decisions: for {', '.join(settings.decide.fronts)}, asked from {trusted}", markup=False)
     count = len(table.routes)
     instance = settings.instance.publishable_key
     errors().print(
@@ -126,5 +129,6 @@ def _described(settings: Settings, table: RouteTable) -> dict[str, object]:
         "instance": str(settings.instance.publishable_key.kind),
         "frontend_api": settings.instance.publishable_key.frontend_api,
         "listen": str(settings.server.listen),
+        "decide": {"fronts": list(settings.decide.fronts), "trusted": list(map(str, settings.decide.trusted))},
         "routes": [{"name": route.name, **asdict(route.settings)} for route in table.routes],
     }

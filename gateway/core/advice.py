@@ -15,6 +15,7 @@ _FORGED = (
     "Ask where the token comes from: what was signed is not what arrived, or another key signed it; where "
     "instance.jwt_key is pinned, compare it with the instance's."
 )
+_DEPLOY = "compare its configuration with the one in deploy/."
 CLOCK = "Set the clocks right (NTP) here and where tokens are issued; instance.clock_skew_s bridges a few seconds."
 
 TABLE: dict[str, str] = {
@@ -87,6 +88,11 @@ TABLE: dict[str, str] = {
     Reason.REQUEST_TIMEOUT: "Send the request faster, or look for what stands between client and gateway.",
     Reason.ROUTE_NOT_FOUND: "Add a route for this host and path, [[routes]]; gateway check shows those there are.",
     Reason.METHOD_NOT_ALLOWED: "Add the method to routes[].methods if it should be served.",
+    Reason.DECISION_PEER_REFUSED: "Add the address of the proxy that asks to decide.trusted; nobody else should reach "
+    "/.gateway/decide/.",
+    Reason.ORIGINAL_REQUEST_MISSING: f"The proxy that asks does not name the request; {_DEPLOY}",
+    Reason.ORIGINAL_REQUEST_CONTRADICTORY: f"The proxy that asks lets a client name the request; {_DEPLOY}",
+    Reason.ORIGINAL_REQUEST_INVALID: "Correct the address that the client asks for; the detail says what is odd in it.",
     Reason.WEBSOCKET_NOT_FORWARDED: "Give WebSockets a way around the gateway; it forwards HTTP.",
     Reason.WEBSOCKET_ORIGIN_REFUSED: "Add the page's origin to instance.authorized_parties if it is one of yours.",
     Reason.UNEXPECTED_ERROR: "Read the traceback in the log of the gateway, and report it.",

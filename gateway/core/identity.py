@@ -16,6 +16,12 @@ from gateway.core.request import Header
 MAX_VALUE_BYTES = 4096
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 UNKNOWN_ACTOR = "unknown"
+IDENTITY_HEADERS = (
+    *("User-Id", "Id", "Actor", "Org-Id", "Org-Slug", "Org-Role", "Org-Permissions", "Status", "Truncated"),
+    *("Token-Type", "Subject", "Scopes", "Machine-Id", "Client-Id"),
+)
+"""What stands behind the prefix."""
+
 SIGNED_IN, SIGNED_OUT = b"signed-in", b"signed-out"
 
 
@@ -31,7 +37,14 @@ class IdentityHeaders:
         self.prefix = prefix.lower().encode("ascii")
         self._claims = tuple((name.lower().encode("ascii"), tuple(path.split("."))) for name, path in claims)
         self.names = tuple(name for name, _ in self._claims)
+        own = (self.prefix + name.lower().encode("ascii") for name in IDENTITY_HEADERS)
+        self._every = (*own, *self.names)
         self.signed_out: tuple[Header, ...] = ((self.prefix + b"status", SIGNED_OUT),)
+
+    def complete(self, pairs: Sequence[Header]) -> tuple[Header, ...]:
+        """Return every header that there can be, empty where these have none: whoever copies them overwrites all."""
+        found = dict(pairs)
+        return tuple((name, found.get(name, b"")) for name in self._every)
 
     def of(self, claims: SessionClaims) -> tuple[Header, ...]:
         """Return the headers of a signed-in session; what the session does not have is not there."""

@@ -79,6 +79,10 @@ class Reason(StrEnum):
     REQUEST_TIMEOUT = "request-timeout"
     ROUTE_NOT_FOUND = "route-not-found"
     METHOD_NOT_ALLOWED = "method-not-allowed"
+    DECISION_PEER_REFUSED = "decision-peer-refused"
+    ORIGINAL_REQUEST_MISSING = "original-request-missing"
+    ORIGINAL_REQUEST_CONTRADICTORY = "original-request-contradictory"
+    ORIGINAL_REQUEST_INVALID = "original-request-invalid"
     WEBSOCKET_NOT_FORWARDED = "websocket-not-forwarded"
     WEBSOCKET_ORIGIN_REFUSED = "websocket-origin-refused"
     UNEXPECTED_ERROR = "unexpected-error"
@@ -161,6 +165,7 @@ _SCOPE = "insufficient_scope"
 _NO_KEYS = Meaning(503, "", "error", "Sessions cannot be checked at the moment. Please try again shortly.")
 _NO_MACHINES = Meaning(503, "", "error", "Machine tokens cannot be checked at the moment. Please try again shortly.")
 _BAD_REQUEST = Meaning(400, "", "warning", "The request cannot be understood.")
+_BAD_QUESTION = Meaning(400, "", "error", "The proxy in front does not say clearly what is asked for.")
 _UPSTREAM = Meaning(502, "", "error", "The service behind this gateway did not answer properly.")
 _UPSTREAM_SLOW = Meaning(504, "", "error", "The service behind this gateway did not answer in time.")
 _BUSY = Meaning(503, "", "error", "The service behind this gateway is busy. Please try again shortly.")
@@ -253,6 +258,10 @@ TABLE: dict[str, Meaning] = {
     Reason.REQUEST_TIMEOUT: Meaning(408, "", "info", "The request did not arrive in time."),
     Reason.ROUTE_NOT_FOUND: Meaning(404, "", "info", "There is nothing at this address."),
     Reason.METHOD_NOT_ALLOWED: Meaning(405, "", "info", "This address does not take this kind of request."),
+    Reason.DECISION_PEER_REFUSED: Meaning(403, "", "warning", "Decisions are not for you to ask for."),
+    Reason.ORIGINAL_REQUEST_MISSING: _BAD_QUESTION,
+    Reason.ORIGINAL_REQUEST_CONTRADICTORY: _BAD_QUESTION,
+    Reason.ORIGINAL_REQUEST_INVALID: _BAD_REQUEST,
     Reason.WEBSOCKET_NOT_FORWARDED: Meaning(501, "", "warning", "WebSockets are not forwarded here."),
     Reason.WEBSOCKET_ORIGIN_REFUSED: Meaning(403, "", "warning", "A page of another site may not connect here."),
     Reason.UNEXPECTED_ERROR: Meaning(500, "", "error", "Something went wrong in the gateway."),

@@ -22,6 +22,7 @@ from gateway.core.settings_model import (
     Access,
     Address,
     CacheSettings,
+    DecideSettings,
     IdentitySettings,
     InstanceSettings,
     KeysSettings,
@@ -41,6 +42,7 @@ __all__ = [
     "Access",
     "Address",
     "CacheSettings",
+    "DecideSettings",
     "IdentitySettings",
     "InstanceSettings",
     "KeysSettings",
@@ -62,7 +64,7 @@ def parse(document: Mapping[str, object], *, needs_upstream: bool = True) -> Set
     Args:
         document: sections by name, each a mapping; ``routes`` a list of mappings.
         needs_upstream: False for the middleware, which has no upstream; then routes may be left out altogether, and
-            every path requires a session.
+            every path requires a session. So it is, too, where other proxies ask for decisions and forward themselves.
 
     Raises:
         ConfigurationError: with every fault, in the order of the table of keys.
@@ -70,6 +72,7 @@ def parse(document: Mapping[str, object], *, needs_upstream: bool = True) -> Set
     reading = _Reading()
     reading.refuse_unknown("", document, [*(section.name for section in SECTIONS), ROUTE.name])
     sections = {section.name: reading.section(section, document.get(section.name)) for section in SECTIONS}
+    needs_upstream = needs_upstream and not sections["decide"].get("fronts")
     routes = reading.routes(document.get(ROUTE.name), needs_upstream=needs_upstream)
     faulty = {fault.setting.partition(".")[0] for fault in reading.faults}
     reading.faults += faults(sections, routes, given=_names(document.get("instance")), faulty=faulty)

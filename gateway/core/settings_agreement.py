@@ -3,7 +3,9 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from gateway.core.identity import IDENTITY_HEADERS
 from gateway.core.instance import InstanceKind
+from gateway.core.original import Front
 from gateway.core.requirement import Requirement
 from gateway.core.routes import spellings
 from gateway.core.secret import Secret
@@ -13,11 +15,6 @@ from gateway.core.settings_values import show
 from gateway.core.token_class import SESSION_ONLY, Accepts, TokenType, has_machines
 from gateway.errors import Fault
 
-# What stands behind the identity prefix; a claim's header may not have such a name.
-IDENTITY_HEADERS = (
-    *("User-Id", "Id", "Actor", "Org-Id", "Org-Slug", "Org-Role", "Org-Permissions", "Status", "Truncated"),
-    *("Token-Type", "Subject", "Scopes", "Machine-Id", "Client-Id"),
-)
 _MUCH_SKEW_S = 60
 
 Routes = Sequence[tuple[str, Mapping[str, Any]]]
@@ -33,13 +30,15 @@ def faults(
         sections: their good values by name.
         routes: the routes.
         given: the keys of ``[instance]`` that are there, good or not.
-        faulty: the routes that have a fault of their own, which are not compared.
+        faulty: the sections and routes that have a fault of their own, which are not compared.
     """
     instance = sections["instance"]
     good = [(where, route) for where, route in routes if where not in faulty]
     yield from _instance_faults(instance, given)
     yield from satellite_faults(instance, given, sections["server"])
     yield from _identity_faults(sections["identity"])
+    if "decide" not in faulty:
+        yield from _decide_faults(sections["decide"])
     yield from _accepts_faults(routes, given)
     yield from _require_faults(good)
     yield from _duplicate_faults(good)
@@ -77,6 +76,16 @@ def _identity_faults(found: Mapping[str, Any]) -> list[Fault]:
         for header, _ in found.get("claims", ())
         if header.lower() in taken
     ]
+
+
+def _decide_faults(found: Mapping[str, Any]) -> Iterable[Fault]:
+    """Say that fronts without addresses get no answer, and addresses without fronts ask in vain."""
+    if found.get("fronts") and not found.get("trusted"):
+        problem = "nobody may ask, so every request behind the fronts is denied"
+        yield Fault("decide.trusted", "[]", problem, 'name the addresses that the fronts ask from, like "127.0.0.1/32"')
+    if found.get("trusted") and not found.get("fronts"):
+        problem = "no front is named, so nobody is answered"
+        yield Fault("decide.fronts", "[]", problem, f"name one of {', '.join(Front)}, or leave decide.trusted out")
 
 
 def _accepts_faults(routes: Routes, given: frozenset[str]) -> Iterable[Fault]:
@@ -150,6 +159,10 @@ def warnings(settings: Settings) -> Iterable[Fault]:
         if network.prefixlen == 0:
             problem = "anybody can pretend any host, scheme and address"
             yield Fault("server.trusted_proxies", f'"{network}"', problem, "name the networks of your own proxies")
+    for network in settings.decide.trusted:
+        if network.prefixlen == 0:
+            problem = "anybody can ask about any request"
+            yield Fault("decide.trusted", f'"{network}"', problem, "name the addresses of your own fronts")
     yield from satellite_warnings(instance)
     if instance.publishable_key.kind is InstanceKind.PRODUCTION:
         yield from _production_warnings(settings)

@@ -10,6 +10,7 @@ from gateway.core import settings_headers as headers
 from gateway.core import settings_model as model
 from gateway.core import settings_requests as requests
 from gateway.core import settings_values as values
+from gateway.core.original import Front
 from gateway.core.settings_instance_keys import INSTANCE
 from gateway.core.settings_route_keys import ROUTE
 from gateway.core.settings_table import Key, Kind, Section, section
@@ -67,6 +68,24 @@ SECTIONS: tuple[Section, ...] = (
             headers.claim_headers,
             "Further headers, each with the claim that it carries as names joined by dots.",
             hazard="a header named here is deleted from what clients send, like those under the prefix",
+        ),
+    ),
+    section(
+        "decide",
+        model.DecideSettings,
+        Key(
+            "fronts",
+            "list",
+            values.list_of(values.one_of(Front)),
+            "The kinds of proxies that ask at /.gateway/decide/<front> and forward themselves: nginx, haproxy, envoy, "
+            "caddy, traefik; routes need no upstream then; empty: nobody may ask.",
+        ),
+        Key(
+            "trusted",
+            "list",
+            values.list_of(addresses.network),
+            "The networks that those proxies ask from; others get 403.",
+            hazard="whoever sits in such a network can ask about any host, path and method, from any client address",
         ),
     ),
     section(

@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
 from gateway.core.instance import API_URL, PublishableKey
+from gateway.core.original import Front
 from gateway.core.requirement import Requirement
 from gateway.core.secret import Secret
 from gateway.core.token_class import SESSION_ONLY, TokenType
@@ -89,6 +90,14 @@ class IdentitySettings:
 
     prefix: str = "X-Session-"
     claims: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecideSettings:
+    """Which other proxies ask for decisions, and from where."""
+
+    fronts: tuple[Front, ...] = ()
+    trusted: tuple[Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +183,7 @@ class Settings:
     instance: InstanceSettings
     server: ServerSettings = ServerSettings()
     identity: IdentitySettings = IdentitySettings()
+    decide: DecideSettings = DecideSettings()
     keys: KeysSettings = KeysSettings()
     refresh: RefreshSettings = RefreshSettings()
     cache: CacheSettings = CacheSettings()

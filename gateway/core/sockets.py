@@ -4,9 +4,19 @@ Browsers let every page open a WebSocket to every site and send that site's cook
 a page of somebody else would talk as whoever visits it. What tells them apart is ``Origin`` (RFC 6455 section 10.2).
 """
 
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
-from gateway.core.request import RequestFacts
+from gateway.core.request import Header, RequestFacts
+
+# No script can set a header that begins so, and no server opens a WebSocket without (RFC 6455 sections 4.2.1, 10.2;
+# over HTTP/2 RFC 8441 section 5): they say it also where a proxy took Upgrade away, which ends at each hop.
+_OPENING = frozenset({b"sec-websocket-key", b"sec-websocket-version"})
+
+
+def opens_websocket(headers: Iterable[Header]) -> bool:
+    """Return whether these headers, names in lower case, ask for a WebSocket or come from a request that does."""
+    return any(name in _OPENING or (name == b"upgrade" and b"websocket" in value.lower()) for name, value in headers)
 
 
 def is_foreign(facts: RequestFacts, known: AbstractSet[str]) -> bool:

@@ -156,7 +156,9 @@ class Proxy:
         if url.path.startswith(_RESERVED):
             # Another spelling of a path that is the gateway's own.
             raise UpstreamError(Reason.ROUTE_NOT_FOUND, f"{_RESERVED} is not forwarded")
-        destination = self._destinations[route.name]
+        destination = self._destinations.get(route.name)
+        if destination is None:
+            raise UpstreamError(Reason.ROUTE_NOT_FOUND, "the route has no upstream: it is there for decisions")
         received = scope["headers"]
         length = _body_length(scope, received)
         ours = (*_forwarded(facts.client, url.scheme, url.host), next(self._request_ids), *admission.identity)

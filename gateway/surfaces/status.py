@@ -1,4 +1,4 @@
-"""The gateway's own endpoints under ``/.gateway/``: healthz, readyz and whoami."""
+"""The gateway's own endpoints under ``/.gateway/``: healthz, readyz, whoami; what others ask is passed to decide."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,6 +18,8 @@ from gateway.core.verdict import How, State, Verdict
 from gateway.ports import KeysStatus
 from gateway.surfaces import answers
 from gateway.surfaces.answers import Answer, json_answer
+from gateway.surfaces.decide import PREFIX as DECIDE
+from gateway.surfaces.decide import DecisionService
 from gateway.surfaces.gate import Admission, Gate
 from gateway.surfaces.scope import Scanned, facts_of, origin_of
 
@@ -34,16 +36,20 @@ class Status:
     Args:
         gate: for whoami, which is judged like any other request.
         warm: loads the keys if there are none, and says whether they are usable.
+        decisions: for proxies that ask; None where none may.
     """
 
-    def __init__(self, gate: Gate, warm: Warm) -> None:
+    def __init__(self, gate: Gate, warm: Warm, decisions: DecisionService | None = None) -> None:
         self._gate = gate
+        self._decisions = decisions
         self._warm = warm
         accepted = {kind for route in gate.routes.routes for kind in route.settings.accepts}
         self._accepts = tuple(kind for kind in TokenType if kind in accepted) if accepted else SESSION_ONLY
 
     async def admit(self, scope: Scope, path: bytes) -> Admission:
         """Return what becomes of a request whose path starts with :data:`PREFIX`; it never goes further than here."""
+        if self._decisions is not None and path.startswith(DECIDE):
+            return await self._decisions.admit(scope, path)
         if scope["method"] not in {"GET", "HEAD"}:
             return _refusal(Reason.METHOD_NOT_ALLOWED, [(b"allow", b"GET, HEAD")])
         admission = await self._endpoint(scope, path)

@@ -208,3 +208,14 @@ def test_a_pinned_key_comes_from_the_settings(config: Path, capsys, monkeypatch)
     config.write_text(GOOD)
     assert run(["check", "--config", str(config), "--keys"]) == 0
     assert "keys: from instance.jwt_key; asked: pinned" in capsys.readouterr().err
+
+
+def test_the_fronts_that_may_ask_are_named(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = '[decide]\nfronts = ["nginx", "caddy"]\ntrusted = ["127.0.0.1/32", "10.0.0.0/8"]\n'
+    config.write_text(GOOD + asked)
+    assert run(["check", "--config", str(config)]) == 0
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "decisions: for nginx, caddy, asked from 127.0.0.1/32, 10.0.0.0/8" in shown
+    assert run(["check", "--config", str(config), "--json"]) == 0
+    decide = json.loads(capsys.readouterr().out)["decide"]
+    assert decide == {"fronts": ["nginx", "caddy"], "trusted": ["127.0.0.1/32", "10.0.0.0/8"]}

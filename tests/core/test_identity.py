@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.core.claims import session_claims
 from gateway.core.headers import IdentityNamespace
-from gateway.core.identity import MAX_VALUE_BYTES, IdentityHeaders, encode
+from gateway.core.identity import IDENTITY_HEADERS, MAX_VALUE_BYTES, IdentityHeaders, encode
 from gateway.core.machine_claims import MachineClaims
-from gateway.core.settings_agreement import IDENTITY_HEADERS
 from gateway.core.token_class import TokenType
 from tests.core.minting import claims_of
 
@@ -222,3 +221,11 @@ def test_every_identity_header_is_one_that_no_claim_may_take():
     taken = {f"x-session-{name}".lower().encode() for name in IDENTITY_HEADERS}
     for kind, subject in subjects.items():
         assert set(machine_headers(kind, subject, scopes=("a",), client_id="c")) <= taken
+
+
+def test_the_complete_set_holds_every_name_once_and_empties_where_there_is_nothing() -> None:
+    made = IdentityHeaders("X-Session-", [("X-Team", "team")])
+    names = [*(f"x-session-{name.lower()}" for name in IDENTITY_HEADERS), "x-team"]
+    complete = made.complete(((b"x-session-user-id", b"user_1"), (b"x-team", b"red")))
+    assert [name.decode() for name, _ in complete] == names
+    assert {name: value for name, value in complete if value} == {b"x-session-user-id": b"user_1", b"x-team": b"red"}

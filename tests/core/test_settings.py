@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.core import settings_model
 from gateway.core.authorization import Reverification
 from gateway.core.instance import InstanceKind, PublishableKey
+from gateway.core.original import Front
 from gateway.core.requirement import Requirement
 from gateway.core.secret import Secret
 from gateway.core.settings import Access, Address, MachineSettings, OnSignedOut, RouteSettings, Settings, parse
@@ -749,3 +750,26 @@ def test_any_document_is_settings_or_faults_that_name_the_fix(
     except ConfigurationError as error:
         faults = error.faults
     assert all(fault.setting and fault.problem and fault.fix for fault in faults)
+
+
+DECIDE = {"fronts": ["nginx", "envoy"], "trusted": ["127.0.0.1/32", "10.0.0.0/8"]}
+
+
+def test_where_other_proxies_ask_routes_need_no_upstream_and_may_be_left_out() -> None:
+    settings = parse(document(decide=DECIDE, routes=[{"path": "/a"}, {"upstream": "http://127.0.0.1:9000"}]))
+    assert settings.decide.fronts == (Front.NGINX, Front.ENVOY)
+    assert settings.decide.trusted == (ip_network("127.0.0.1/32"), ip_network("10.0.0.0/8"))
+    assert [route.upstream for route in settings.routes] == [None, "http://127.0.0.1:9000"]
+    assert parse({"instance": INSTANCE, "decide": DECIDE}).routes == (RouteSettings(),)
+    assert the_fault(routes=[{"path": "/a"}]).setting == "routes[0].upstream"
+
+
+def test_fronts_without_addresses_and_addresses_without_fronts_are_faults() -> None:
+    assert the_fault(decide={"fronts": ["caddy"]}).setting == "decide.trusted"
+    assert the_fault(decide={"trusted": ["127.0.0.1"]}).setting == "decide.fronts"
+    assert "traefik" in the_fault(decide={**DECIDE, "fronts": ["apache"]}).fix
+
+
+def test_a_warning_where_anybody_may_ask() -> None:
+    (warning,) = parse(document(decide={"fronts": ["caddy"], "trusted": ["0.0.0.0/0"]})).warnings
+    assert (warning.setting, warning.seen) == ("decide.trusted", '"0.0.0.0/0"')

@@ -1,0 +1,181 @@
+"""The gate for other proxies: they ask at ``/.gateway/decide/<front>`` whether a request may pass, and forward it.
+
+An answer of 200 lets the request pass, and carries every identity header, empty where there is nothing to say, so that
+the front overwrites what a client sent (CVE-2026-30851). Any other status is the answer that the client gets: fronts
+relay it as it is. What fails here denies. Two fronts need it put otherwise:
+
+- ``ngx_http_auth_request_module`` knows 2xx, 401 and 403, and hands on headers by name, the first of each. So the
+  status stands in ``X-Gateway-Status``, each cookie in a header of its own, and the body is asked for at
+  ``/.gateway/decide/nginx/answer``.
+- Caddy joins the ``Set-Cookie`` lines of an answer that it does not relay; so with a 200 it gets them in headers of
+  their own, too.
+"""
+
+import logging
+from collections.abc import Collection
+from dataclasses import replace
+
+from starlette.types import Scope
+
+from gateway.core.original import Front, Original, OriginalError, headers_of_original, original
+from gateway.core.reasons import TABLE, Reason
+from gateway.core.request import Header
+from gateway.core.settings_model import Network
+from gateway.core.sockets import opens_websocket
+from gateway.core.target import TargetError
+from gateway.core.trust import Forwarded, HostError, Trust
+from gateway.core.verdict import State, Verdict
+from gateway.surfaces import answers
+from gateway.surfaces.answers import Answer, set_cookie_headers
+from gateway.surfaces.gate import Admission, Gate
+from gateway.surfaces.scope import Scanned, facts_of, origin_of, peer
+
+_log = logging.getLogger(__name__)
+
+PREFIX = b"/.gateway/decide/"
+_RESERVED = "/.gateway/"
+_NGINX_ANSWER = b"/answer"
+_NO_STORE: Header = (b"cache-control", b"no-store")
+# Of the body, which nginx asks for, with its challenge, when it needs it.
+_OF_THE_BODY = frozenset({b"content-length", b"content-type", b"www-authenticate"})
+STATUS_HEADER = b"x-gateway-status"
+REASON_HEADER = b"x-gateway-reason"
+COOKIE_HEADER = b"x-gateway-set-cookie-"
+MAX_COOKIES = 12
+"""How many cookies have a header of their own; there are no more names that we set (:mod:`gateway.core.cookies`)."""
+
+
+class DecisionService:
+    """Answers the proxies that ask.
+
+    Args:
+        gate: judges.
+        fronts: who is answered.
+        trusted: the networks that may ask.
+    """
+
+    def __init__(self, gate: Gate, fronts: Collection[Front], trusted: tuple[Network, ...]) -> None:
+        self._gate = gate
+        self._fronts = {front.encode("ascii"): front for front in fronts}
+        self._trust = Trust(trusted)
+        # Other proxies of ours may stand in front of the one that asks.
+        self._hops = Trust((*trusted, *gate.trust.networks))
+
+    async def admit(self, scope: Scope, path: bytes) -> Admission:
+        """Return what becomes of a question whose path starts with :data:`PREFIX`; there is always an answer."""
+        name, slash, rest = path.removeprefix(PREFIX).partition(b"/")
+        front = self._fronts.get(name)
+        if front is None or not _is_asked(front, slash + rest):
+            return _denied(Reason.ROUTE_NOT_FOUND)
+        if not self._trust.is_trusted(peer(scope)):
+            return _told(front, scope, _denied(Reason.DECISION_PEER_REFUSED))
+        is_answer = front is Front.NGINX and bool(rest)
+        try:
+            asked = original(front, scope["method"], _target(scope, slash + rest), scope["headers"])
+        except OriginalError as error:
+            admission = _denied(error.reason, error.detail)
+            return admission if is_answer else _told(front, scope, admission)
+        try:
+            inner = self._original_scope(scope, asked)
+            return self._refusal(scope, inner) if is_answer else _told(front, scope, await self._judge(inner))
+        except Exception:
+            _log.exception("deciding for another proxy failed")
+            return _told(front, scope, _denied(Reason.UNEXPECTED_ERROR))
+
+    async def _judge(self, inner: Scope) -> Admission:
+        admission = await self._gate.admit(inner)
+        if admission.facts is not None and admission.facts.url.path.startswith(_RESERVED):
+            return _denied(Reason.ROUTE_NOT_FOUND, f"{_RESERVED} is not forwarded")
+        if admission.answer is None:
+            headers = self._gate.identity.complete(admission.identity)
+            return admission._replace(answer=_allowed(headers, admission.verdict))
+        if admission.answer.status < 300:
+            # To the front it would mean that the request may pass.
+            return _denied(Reason.UNEXPECTED_ERROR, "an answer of ours cannot be relayed")
+        return admission
+
+    def _original_scope(self, scope: Scope, asked: Original) -> Scope:
+        headers = headers_of_original(scope["headers"], asked.host)
+        clients = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return {
+            "type": "websocket" if opens_websocket(headers) else "http",
+            "http_version": "1.1",
+            "method": asked.method,
+            "scheme": asked.scheme,
+            "path": "",
+            "raw_path": asked.path,
+            "query_string": asked.query,
+            "headers": headers,
+            "client": (self._hops.client_address(peer(scope), Forwarded(client=clients)), 0),
+        }
+
+    def _refusal(self, scope: Scope, inner: Scope) -> Admission:
+        """Return the page or the document about a refusal of a moment ago, which nginx names; nothing is decided."""
+        told = dict(scope["headers"])
+        reason = told.get(REASON_HEADER, b"").decode("latin-1")
+        state = State.SIGNED_IN if told.get(b"x-gateway-state") == State.SIGNED_IN.encode() else State.SIGNED_OUT
+        gate, scanned = self._gate, Scanned(inner["headers"])
+        verdict = Verdict(state, reason if reason in TABLE else Reason.SESSION_TOKEN_AND_UAT_MISSING)
+        try:
+            origin = origin_of(inner, scanned, gate.trust)
+            facts = facts_of(inner, scanned, origin, gate.trust, gate.authenticator.rules.names.read)
+        except (HostError, TargetError):
+            return Admission(answers.refusal(None, verdict.reason, verdict=verdict), None, None, verdict)
+        route = gate.routes.match(origin.hostname, facts.url.path.encode("ascii"), facts.method)
+        requirement = route.settings.require if route is not None else None
+        answer = gate.refusal(facts, route, verdict, verdict.reason, requirement)
+        return Admission(_framed(answer, scope), facts, route, verdict)
+
+
+def _is_asked(front: Front, rest: bytes) -> bool:
+    """Return whether something is answered there; Envoy puts the original path behind its own."""
+    return not rest or front is Front.ENVOY or (front is Front.NGINX and rest == _NGINX_ANSWER)
+
+
+def _target(scope: Scope, rest: bytes) -> bytes:
+    query: bytes = scope.get("query_string", b"")
+    return rest + b"?" + query if query else rest
+
+
+def _denied(reason: Reason, detail: str = "") -> Admission:
+    return Admission(answers.refusal(None, reason), None, None, Verdict(State.SIGNED_OUT, reason), detail=detail)
+
+
+def _allowed(identity: tuple[Header, ...], verdict: Verdict) -> Answer:
+    headers = (*identity, _NO_STORE, (b"content-length", b"0"), *set_cookie_headers(verdict.cookies))
+    return Answer(200, headers)
+
+
+def _told(front: Front, scope: Scope, admission: Admission) -> Admission:
+    """Return the admission with its answer as this front understands it."""
+    answer = admission.answer or answers.refusal(None, Reason.UNEXPECTED_ERROR)
+    if front is Front.NGINX:
+        answer = _for_nginx(answer)
+    elif front is Front.CADDY and answer.status == 200:
+        answer = _with_numbered_cookies(answer)
+    else:
+        answer = _framed(answer, scope)
+    return admission._replace(answer=answer)
+
+
+def _framed(answer: Answer, scope: Scope) -> Answer:
+    """Return an answer whose length is that of its body: the question may be a GET about a HEAD, which has none."""
+    if scope["method"] == "HEAD":
+        return replace(answer, body=b"")
+    length = (b"content-length", str(len(answer.body)).encode())
+    return replace(answer, headers=(*(pair for pair in answer.headers if pair[0] != b"content-length"), length))
+
+
+def _for_nginx(answer: Answer) -> Answer:
+    said = answer.status if answer.status in {200, 401, 403} else 401 if answer.status < 400 else 403
+    kept = [pair for pair in answer.headers if pair[0] not in _OF_THE_BODY]
+    status = (STATUS_HEADER, str(answer.status).encode())
+    return _with_numbered_cookies(Answer(said, (*kept, status, (b"content-length", b"0"))))
+
+
+def _with_numbered_cookies(answer: Answer) -> Answer:
+    """Return the answer with each cookie in a header of its own; of several for one name browsers keep the last."""
+    lines = (value for name, value in answer.headers if name == b"set-cookie")
+    cookies = list({line.partition(b"=")[0]: line for line in lines}.values())[:MAX_COOKIES]
+    numbered = ((COOKIE_HEADER + str(number).encode(), value) for number, value in enumerate(cookies, 1))
+    return replace(answer, headers=(*(pair for pair in answer.headers if pair[0] != b"set-cookie"), *numbered))
