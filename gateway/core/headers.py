@@ -51,6 +51,8 @@ _NEVER_FROM_CLIENTS = frozenset(
         b"x-original-url",
         b"x-original-uri",
         b"x-original-method",
+        b"x-original-host",
+        b"x-original-proto",
         b"x-rewrite-url",
         b"x-clerk-request-data",
         b"x-clerk-clerk-url",

@@ -6,7 +6,7 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Protocol
@@ -229,6 +229,13 @@ class Reply:
         return ", ".join(self.values(name))
 
 
+def _is_whole(answer: bytes) -> bool:
+    """Return whether an answer of a stated length is there; a connection that was to be upgraded may stay open."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"(?im)^content-length: *([0-9]+)\r?$", head)
+    return bool(end) and length is not None and len(body) >= int(length[1])
+
+
 class Log(Protocol):
     """What the gateway writes."""
 
@@ -255,14 +262,20 @@ class Target:
     authority: Authority
     log: Log
 
-    def raw(self, data: bytes, patience_s: float = 5, source: str = STRANGER) -> bytes:
-        """Send bytes as they are, and return all that comes until the gateway closes or nothing more comes."""
+    def raw(
+        self,
+        data: bytes,
+        patience_s: float = 5,
+        source: str = STRANGER,
+        suffices: Callable[[bytes], bool] = lambda answer: False,
+    ) -> bytes:
+        """Send bytes as they are, and return all that comes until it suffices, the gateway closes or is silent."""
         answer = b""
         with self._connected(source) as connection:
             connection.settimeout(patience_s)
             try:
                 connection.sendall(data)
-                while piece := connection.recv(65536):
+                while not suffices(answer) and (piece := connection.recv(65536)):
                     answer += piece
             except (ConnectionError, TimeoutError):
                 pass
@@ -293,7 +306,7 @@ class Target:
             lines.append(f"Authorization: Bearer {bearer}")
         if cookies:
             lines.append("Cookie: " + "; ".join(f"{name}={value}" for name, value in cookies.items()))
-        return Reply.parse(self.raw("\r\n".join([*lines, "", ""]).encode("latin-1"), source=source))
+        return Reply.parse(self.raw("\r\n".join([*lines, "", ""]).encode("latin-1"), source=source, suffices=_is_whole))
 
     def returned(
         self, path: str, *headers: tuple[str, str], method: str = "GET", cookies: Mapping[str, str] | None = None

@@ -124,11 +124,16 @@ class Written(TextIOBase):
 
 
 @contextmanager
-def middleware_door() -> Iterator[Target]:
-    """The middleware around a recording application, on the server that is shipped, in a thread."""
+def middleware_door(routes: str = "") -> Iterator[Target]:
+    """The middleware around a recording application, on the server that is shipped, in a thread.
+
+    Args:
+        routes: more tables for its configuration.
+    """
     authority, application, port = Authority(), Application(), free_port()
     entries, notices = Written(), Written()
-    document = tomllib.loads(config_of(authority, "http://127.0.0.1:9", port))
+    nowhere = "http://127.0.0.1:9"
+    document = tomllib.loads(config_of(authority, nowhere, port) + routes.replace("UPSTREAM", nowhere))
     is_ready, stop = threading.Event(), asyncio.Event()
     loop = asyncio.new_event_loop()
 

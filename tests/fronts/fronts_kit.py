@@ -1,0 +1,176 @@
+"""Real proxies, each with the very files of deploy/, in front of an application; the gateway decides for them."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gateway.core.original import Front
+from tests.attacks.attack_kit import Authority, Target, Upstream, config_of
+from tests.e2e.processes import Command, free_port
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+OWN_BIN = Path(__file__).parent / ".venv" / "bin"
+TESTED = (Front.NGINX, Front.HAPROXY, Front.ENVOY, Front.CADDY)
+_FRONT, _GATEWAY, _APP = 8080, 8000, 9000
+"""The ports in deploy/, replaced by free ones here and nowhere else."""
+
+
+def binary(front: Front) -> str | None:
+    """Where this front's program is; None where it is not installed (see CONTRIBUTING.md)."""
+    folders = os.pathsep.join((str(OWN_BIN), os.environ.get("PATH", ""), "/usr/sbin"))
+    return shutil.which(front, path=folders)
+
+
+@dataclass(frozen=True)
+class _Ports:
+    front: int
+    gateway: int
+    app: int
+
+
+def _commands(program: str, folder: Path) -> Mapping[Front, list[str]]:
+    nginx = f"daemon off; pid {folder}/nginx.pid; error_log stderr notice;"
+    return {
+        Front.NGINX: [program, "-p", str(folder), "-c", "nginx.conf", "-e", "stderr", "-g", nginx],
+        Front.HAPROXY: [program, "-db", "-f", "haproxy.cfg"],
+        Front.ENVOY: [program, "-c", "envoy.yaml", "--use-dynamic-base-id", "--concurrency", "1", "-l", "warn"],
+        Front.CADDY: [program, "run", "--config", "Caddyfile", "--adapter", "caddyfile"],
+    }
+
+
+def lay_out(front: Front, folder: Path, ports: _Ports) -> None:
+    """Copy a front's files with the ports of this run; nothing else is changed, but where nginx keeps its own files."""
+    names = {_FRONT: ports.front, _GATEWAY: ports.gateway, _APP: ports.app}
+    for source in (DEPLOY / front).iterdir():
+        text = re.sub(r"\b(?:8080|8000|9000)\b", lambda match: str(names[int(match[0])]), source.read_text("utf-8"))
+        if source.name == "nginx.conf":
+            places = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+            own = "".join(f"{place}_temp_path {folder}/{place};\n" for place in places)
+            text = text.replace("http {", f"http {{\naccess_log off;\n{own}", 1)
+        (folder / source.name).write_text(text)
+
+
+class Process:
+    """A running front; what it writes is kept for the message of a failure."""
+
+    def __init__(self, front: Front, folder: Path, ports: _Ports) -> None:
+        program = binary(front)
+        assert program is not None
+        lay_out(front, folder, ports)
+        self._front, self._port = front, ports.front
+        self.lines: list[str] = []
+        environment = {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+        self._process = subprocess.Popen(
+            _commands(program, folder)[front],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        self.lines.extend(self._process.stdout)
+
+    def wait_until_it_listens(self) -> None:
+        deadline = time.monotonic() + 30
+        while self._process.poll() is None and time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self._port), 1).close()
+            except OSError:
+                self._reader.join(0.02)
+            else:
+                return
+        raise AssertionError(f"{self._front} does not listen:\n{''.join(self.lines)}")
+
+    def end(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(5)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+@dataclass
+class Site:
+    """One authority, one application, one gateway that decides, and every front that is installed.
+
+    Attributes:
+        doors: by front, how to reach it.
+        gateway: the gateway itself, which decides and forwards nothing.
+    """
+
+    authority: Authority
+    upstream: Upstream
+    gateway: Target
+    command: Command
+    doors: dict[Front, Target] = field(default_factory=dict)
+
+
+class Application(Upstream):
+    """Stands behind the fronts; some of them break off connections that they are done with."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass
+
+
+# deploy/ copies the names that every gateway has; those of identity.claims are the operator's to add.
+_CLAIMS = 'claims = { "X-Session-Nick" = "nick", "X-Team" = "team" }'
+
+DECIDE = """
+[decide]
+fronts = ["nginx", "haproxy", "envoy", "caddy", "traefik"]
+trusted = ["127.0.0.1/32"]
+"""
+
+
+@contextmanager
+def site(folder: Path, routes: str) -> Iterator[Site]:
+    """Start all of it.
+
+    Args:
+        folder: for the files.
+        routes: more tables for the end of the gateway's configuration.
+    """
+    authority, upstream = Authority(), Application()
+    port = free_port()
+    config = folder / "config.toml"
+    text = (config_of(authority, upstream.url, port, DECIDE) + routes).replace("UPSTREAM", upstream.url)
+    config.write_text(text.replace(_CLAIMS, ""))
+    config.chmod(0o600)
+    running: list[Process] = []
+    with Command("serve", "--config", str(config)) as command:
+        found = Site(authority, upstream, Target(port, upstream, authority, command), command)
+        try:
+            for front in TESTED:
+                if binary(front) is not None:
+                    own = folder / front
+                    own.mkdir()
+                    ports = _Ports(free_port(), port, int(upstream.server_address[1]))
+                    running.append(Process(front, own, ports))
+                    found.doors[front] = Target(ports.front, upstream, authority, command)
+            command.wait_for("listens on")
+            for process in running:
+                process.wait_until_it_listens()
+            yield found
+        finally:
+            for process in running:
+                process.end()
+    for server in (authority, upstream):
+        server.shutdown()
+        server.server_close()
