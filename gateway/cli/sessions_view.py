@@ -33,14 +33,15 @@ def error_text(error: SessionsApiError, api_url: str) -> str:
         advice = "try again, or with a longer --timeout" if error.cause == "timeout" else "is the API URL right?"
         return f"the API at {api_url} does not answer ({error.cause}): {error.detail}; {advice}"
     trace_id = error.trace_id if isinstance(error, ApiAnswered) else ""
-    trace = f"{_INDENT}trace id: {trace_id}" if trace_id else ""
+    trace = f"{_INDENT}trace id: {plain(trace_id)}" if trace_id else ""
     if not isinstance(error, ApiAnswered) or not error.errors:
         return f"{error}{trace}"
     lines = []
     for item in error.errors:
         words = " - ".join(dict.fromkeys(text for text in (item.message, item.long_message) if text))
         meta = "".join(f" ({name}: {value})" for name, value in item.meta)
-        lines.append(f"{item.code or 'no code'}: {words}{meta}")
+        # here, because line breaks of ours are to stay, and one of theirs would look like a line of ours
+        lines.append(plain(f"{item.code or 'no code'}: {words}{meta}"))
     return f"HTTP {error.status} {_INDENT.join(lines)}{trace}"
 
 

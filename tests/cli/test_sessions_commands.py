@@ -69,6 +69,8 @@ def test_control_characters_and_markup_of_an_answer_do_not_reach_the_terminal(ap
     assert "\ufffd]0;owned\ufffd[red]user[/red]" in result.stdout
     api.will_answer(refusal("bad", "\x1b[2Jgone"), 400)
     assert "\x1b" not in run("get", "sess_1", api=api).stderr
+    api.will_answer(refusal("bad", "gone\nerror: a line that looks like ours"), 400)
+    assert len(run("get", "sess_1", api=api).stderr.splitlines()) == 2  # the error, and the trace id
 
 
 def test_create_sends_user_and_organization(api):
