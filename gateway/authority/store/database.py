@@ -18,7 +18,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gateway.authority.config import MEMORY
@@ -54,6 +54,7 @@ class Database:
         """
         try:
             if path != MEMORY:
+                _refuse_planted(path)
                 _make(path)
             database = cls(_connect(path))
             try:
@@ -216,7 +217,20 @@ def _make(path: str) -> None:
 def _require_private(path: str) -> None:
     if path == MEMORY or os.name != "posix":
         return
-    found = Path(path).stat()
+    _judge(path, Path(path).stat())
+
+
+def _refuse_planted(path: str) -> None:
+    """Refuse logs that others may open: whoever can write to the directory may have put them there.
+
+    SQLite would take changes out of them, and write everything that goes into the database to them first.
+    """
+    for suffix in ("-wal", "-shm", "-journal") if os.name == "posix" else ():
+        with suppress(FileNotFoundError):
+            _judge(path + suffix, Path(path + suffix).lstat())
+
+
+def _judge(path: str, found: os.stat_result) -> None:
     problem, fix = access_problem(stat.S_IMODE(found.st_mode), found.st_uid, os.geteuid())
     if problem:
         raise ConfigurationError([Fault("--db", path, problem, f"{fix} {path}")])

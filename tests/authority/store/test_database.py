@@ -210,6 +210,22 @@ def test_whose_keys_a_file_holds_is_said_before_who_may_open_it(path):
     assert "chmod" not in str(error.value)
 
 
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_log_that_somebody_else_put_there_is_refused(path, suffix, is_new):
+    if not is_new:
+        Database.open(str(path)).close()
+    planted = path.with_name(path.name + suffix)
+    planted.touch()
+    planted.chmod(0o666)
+    with pytest.raises(ConfigurationError, match=f"chmod 600 {planted}"):
+        Database.open(str(path))
+    planted.unlink()
+    planted.symlink_to("/nowhere")
+    with pytest.raises(ConfigurationError, match=f"chmod 600 {planted}"):
+        Database.open(str(path))
+
+
 def test_a_link_to_nothing_is_not_followed(path, tmp_path):
     path.symlink_to(tmp_path / "elsewhere.db")
     with pytest.raises(ConfigurationError, match="cannot be opened"):
