@@ -6,7 +6,7 @@ how long a rotated refresh token stays good, how long a handshake nonce waits.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 from gateway.authority.credentials import PASSWORD, SignIn
@@ -40,7 +40,8 @@ class AuthorityConfig:
             afterwards it is purged, a few with each new one.
         nonce_lifetime_s: how long a handshake payload waits to be fetched.
         allowed_origins: origins that a browser may be sent back to, and whose pages may call the Frontend API. Empty:
-            any http(s) origin for development, only the authority's own for production.
+            for development any http(s) origin, or with a sign-in check those of this machine; for production only the
+            authority's own.
         sign_in_check: judges who signs in; ``"password"`` is the built-in check of email address and password. None
             lets anybody be anybody, which production does not allow.
         trusted_proxies: networks of the proxies in front, whose ``X-Forwarded-For`` names the browser's address; only
@@ -89,7 +90,10 @@ class AuthorityConfig:
         """
         if self.allowed_origins:
             return origin in self.allowed_origins
-        return self.kind is InstanceKind.DEVELOPMENT or origin == self.origin
+        if self.kind is InstanceKind.PRODUCTION or origin == self.origin:
+            return origin == self.origin
+        # where somebody checks, a session is worth stealing, and any site can send a browser to the handshake
+        return self.sign_in_check is None or _is_of_this_machine(origin)
 
     @property
     def secret_prefix(self) -> str:
@@ -158,3 +162,11 @@ class AuthorityConfig:
                 fix = "write an address or a network like 10.0.0.0/8"
                 faults.append(Fault("trusted_proxies", network, "it is not a network", fix))
         return faults
+
+
+def _is_of_this_machine(origin: str) -> bool:
+    host = urlsplit(origin).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")  # RFC 6761 section 6.3

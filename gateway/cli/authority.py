@@ -104,7 +104,7 @@ class AuthorityOptions:
     multiple=True,
     metavar="URL",
     help="An origin that browsers may return to, and whose pages may call the Frontend API; repeat it for more. Without"
-    " it: any for development, only the authority's own for production.",
+    " it: any for development, or with a sign-in check those of this machine; for production only the authority's own.",
 )
 @click.option(
     "--sign-in-check",

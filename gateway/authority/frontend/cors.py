@@ -15,13 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.authority.config import AuthorityConfig
 from gateway.authority.requests import is_cross_site
-from gateway.core.instance import InstanceKind
+from gateway.authority.return_urls import origin_of
 
 _AREAS = ("/v1/client", "/v1/me", "/v1/environment", "/v1/dev_browser", "/.well-known")
 _HANDSHAKE = "/v1/client/handshake"
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _EXPOSED = ("Authorization", "Clerk-Db-Jwt", "Clerk-Trace-Id", "Retry-After")
-_ANY_ORIGIN = r"https?://[^/]+"
 _PREFLIGHT_S = 600
 
 
@@ -35,17 +34,7 @@ class AppPages:
 
     def __init__(self, app: ASGIApp, config: AuthorityConfig) -> None:
         self._app = app
-        is_any = config.kind is InstanceKind.DEVELOPMENT and not config.allowed_origins
-        self._open = CORSMiddleware(
-            app,
-            allow_origins=config.allowed_origins or (config.origin,),
-            allow_origin_regex=_ANY_ORIGIN if is_any else None,
-            allow_methods=_METHODS,
-            allow_headers=("*",),
-            allow_credentials=True,
-            expose_headers=_EXPOSED,
-            max_age=_PREFLIGHT_S,
-        )
+        self._open = _ServedOrigins(app, config)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_open = scope["type"] == "http" and _is_of_the_frontend_api(scope["path"])
@@ -53,6 +42,23 @@ class AppPages:
             await self._app(scope, receive, send)
             return
         await self._open(scope, receive, _without_cookies(send) if is_cross_site(Request(scope)) else send)
+
+
+class _ServedOrigins(CORSMiddleware):
+    def __init__(self, app: ASGIApp, config: AuthorityConfig) -> None:
+        super().__init__(
+            app,
+            allow_methods=_METHODS,
+            allow_headers=("*",),
+            allow_credentials=True,
+            expose_headers=_EXPOSED,
+            max_age=_PREFLIGHT_S,
+        )
+        self._config = config
+
+    def is_allowed_origin(self, origin: str) -> bool:
+        read = origin_of(origin)
+        return read is not None and self._config.serves(read)
 
 
 def _without_cookies(send: Send) -> Send:

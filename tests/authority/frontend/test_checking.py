@@ -181,6 +181,27 @@ async def test_a_check_that_names_nobody_signs_nobody_in_and_the_log_says_why(ca
     authority.close()
 
 
+@pytest.mark.parametrize("site", ["https://evil.example", "http://127.0.0.1.evil.example", "http://192.168.0.9:8000"])
+async def test_no_other_site_is_told_the_session_of_a_browser_that_it_sends_to_the_handshake(world, ada, site):
+    assert (await attempt(world)).status_code == 303
+    for path in ("/v1/client/handshake", "/sign-in", "/sign-out"):
+        answer = await world.browser.get(path, params={"redirect_url": f"{site}/steal"})
+        assert (answer.status_code, answer.headers.get("location")) == (422, None)
+    asked = await world.browser.get("/v1/environment", headers={"Origin": site})
+    assert "access-control-allow-origin" not in asked.headers
+
+
+@pytest.mark.parametrize(
+    "app", ["http://localhost:3000", "https://app.localhost", "http://127.0.0.1:3000", "http://[::1]:3000", ORIGIN]
+)
+async def test_applications_of_this_machine_need_not_be_named(world, ada, app):
+    assert (await attempt(world)).status_code == 303
+    answer = await world.browser.get("/v1/client/handshake", params={"redirect_url": f"{app}/page"})
+    assert answer.headers["location"].startswith(f"{app}/page?__clerk_handshake=")
+    asked = await world.browser.get("/v1/environment", headers={"Origin": app})
+    assert asked.headers["access-control-allow-origin"] == app
+
+
 def test_a_production_instance_without_a_check_is_refused():
     with pytest.raises(ConfigurationError) as error:
         AuthorityConfig(origin=ORIGIN, kind=InstanceKind.PRODUCTION, trusted_proxies=("here",))
