@@ -139,9 +139,9 @@ def _is_token_of(realm: Realm, session: SessionRecord, token: str) -> bool:
         opened = realm.keys.open(token)
     except ForeignToken:
         return False
-    expires_at_s = opened.claims.get("exp")
+    expires_at_s = opened.payload.get("exp")
     is_fresh = isinstance(expires_at_s, int) and expires_at_s > realm.now_ms() // 1000
-    return is_fresh and opened.header.get("cat") == Category.SESSION and opened.claims.get("sid") == session.id
+    return is_fresh and opened.header.get("cat") == Category.SESSION and opened.payload.get("sid") == session.id
 
 
 PAGE = {

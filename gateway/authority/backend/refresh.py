@@ -147,7 +147,7 @@ def _check_token(realm: Realm, order: RefreshOrder, origin: str, now_s: int) -> 
         token = realm.keys.open(order.expired_token)
     except ForeignToken:
         raise Refusal(Problem.EXPIRED_TOKEN_INVALID) from None
-    expires_at_s = _seconds(token.claims, "exp")
+    expires_at_s = _seconds(token.payload, "exp")
     is_session = token.header.get("cat", Category.SESSION) == Category.SESSION
     if not is_session or expires_at_s is None or expires_at_s > now_s + _CLOCK_TOLERANCE_S:
         raise Refusal(Problem.TOKEN_INELIGIBLE)
@@ -155,11 +155,11 @@ def _check_token(realm: Realm, order: RefreshOrder, origin: str, now_s: int) -> 
         ("azp", origin, Problem.AZP_MISSING, Problem.AZP_MISMATCH),
         ("sid", order.session_id, Problem.SID_MISSING, Problem.SID_MISMATCH),
     ):
-        if not token.claims.get(claim):
+        if not token.payload.get(claim):
             raise Refusal(missing)
-        if token.claims[claim] != wanted:
+        if token.payload[claim] != wanted:
             raise Refusal(mismatch)
-    issued_at_s = _seconds(token.claims, "iat")
+    issued_at_s = _seconds(token.payload, "iat")
     if issued_at_s is None:
         raise Refusal(Problem.IAT_MISSING)
     if now_s - issued_at_s > realm.config.expired_token_age_limit_s:

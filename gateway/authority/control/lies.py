@@ -61,7 +61,7 @@ def _retold(realm: Realm, text: str, change: Callable[[Claims], Claims]) -> str:
             token = realm.keys.open(match[0])
         except ForeignToken:
             return match[0]
-        claims = change(dict(token.claims))
+        claims = change(dict(token.payload))
         # a handshake's token holds cookies, and one of them the session token (request authentication section 10)
         directives = claims.get("handshake")
         if isinstance(directives, list):

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from gateway.authority.errors import Problem, Refusal
 from gateway.authority.signing.key_life import KeyRecord, Keys, Stage
-from gateway.authority.signing.keyring import Category, KeyRing, SignedToken, SigningKey, UnusableKey
+from gateway.authority.signing.keyring import Category, KeyRing, SigningKey, UnusableKey
 from gateway.authority.store.database import Database
 from gateway.authority.store.signing_keys import SigningKeys
+from gateway.core.tokens import ParsedToken
 from gateway.errors import ConfigurationError, Fault
 
 _log = logging.getLogger("gateway.authority")
@@ -77,8 +78,8 @@ class Keychain:
             loaded = self._current()
         return loaded.ring.sign(claims, category)
 
-    def open(self, token: str) -> SignedToken:
-        """Check the signature, and nothing but the signature.
+    def open(self, token: str) -> ParsedToken:
+        """Check shape and signature, and nothing else.
 
         Raises:
             ForeignToken: none of the keys made it.

@@ -130,10 +130,10 @@ async def test_a_token_of_another_session_is_signed_and_names_one_that_nobody_ha
     token = (await controlled.api.post(f"/v1/sessions/{session_id}/tokens")).json()["jwt"]
     opened = controlled.authority.realm.keys.open(token)
     assert opened.header["cat"] == Category.SESSION
-    assert opened.claims["sub"] == controlled.user_id
-    assert str(opened.claims["sid"]).startswith("sess_")
-    assert opened.claims["sid"] != session_id
-    assert (await controlled.api.get(f"/v1/sessions/{opened.claims['sid']}")).status_code == 404
+    assert opened.payload["sub"] == controlled.user_id
+    assert str(opened.payload["sid"]).startswith("sess_")
+    assert opened.payload["sid"] != session_id
+    assert (await controlled.api.get(f"/v1/sessions/{opened.payload['sid']}")).status_code == 404
 
 
 @pytest.mark.parametrize("path", ["tokens", "tokens/custom_hasura"])
@@ -144,8 +144,8 @@ async def test_an_expired_token_is_signed_and_keeps_its_lifetime(controlled, pat
     wrong = (await controlled.api.post(f"/v1/sessions/{session_id}/{path}")).json()["jwt"]
     real = controlled.authority.realm.keys.open(right)
     opened = controlled.authority.realm.keys.open(wrong)
-    assert opened.claims["exp"] == int(controlled.clock()) - 3600
-    assert opened.claims["exp"] - opened.claims["iat"] == real.claims["exp"] - real.claims["iat"]
+    assert opened.payload["exp"] == int(controlled.clock()) - 3600
+    assert opened.payload["exp"] - opened.payload["iat"] == real.payload["exp"] - real.payload["iat"]
     assert opened.header == real.header
 
 
@@ -160,9 +160,9 @@ async def test_tokens_in_a_handshakes_answer_are_reached_too(controlled):
         answer = await browser.get("/v1/client/handshake", params={"redirect_url": page, "format": "token"})
     query = httpx.URL(answer.headers["location"]).params
     outer = controlled.authority.realm.keys.open(query["__clerk_handshake"])
-    (directive,) = [each for each in outer.claims["handshake"] if each.startswith("__session=ey")]
+    (directive,) = [each for each in outer.payload["handshake"] if each.startswith("__session=ey")]
     inner = controlled.authority.realm.keys.open(directive.removeprefix("__session=").partition(";")[0])
-    assert inner.claims["exp"] == int(controlled.clock()) - 3600
+    assert inner.payload["exp"] == int(controlled.clock()) - 3600
 
 
 async def test_what_looks_like_a_token_and_is_none_of_ours_stays(controlled):
