@@ -1,6 +1,6 @@
 """What the operations of the authority cost with few and with very many sessions stored, in one run.
 
-    python -m tests.benchmarks.authority            about three minutes, and 800 MB of disk for a while
+    python -m tests.benchmarks.authority            less than two minutes, and 800 MB of disk for a while
     python -m tests.benchmarks.authority --quick    a few seconds, to see that it works; its figures say nothing
 
 The same file grows from size to size. Each operation is measured twice: in this process, where the figure is the best
@@ -256,7 +256,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few seconds; the figures say nothing")
     quick = parser.parse_args().quick
-    sizes, sample, rounds = ((100, 1_000), 40, 2) if quick else ((1_000, 100_000, 1_000_000), 1_000, 50)
+    sizes, sample, rounds = ((100, 1_000), 40, 2) if quick else ((1_000, 100_000, 1_000_000), 500, 25)
     signature = signature_us(3 if quick else 30)
     found: dict[int, dict[str, tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:

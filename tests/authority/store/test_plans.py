@@ -10,8 +10,8 @@ from gateway.authority import AuthorityConfig
 from gateway.authority.authority import Authority
 from gateway.authority.store import grants, ledger, purge, refresh_tokens
 from gateway.authority.store.database import Database
-from gateway.authority.store.ledger import SessionFilter
-from gateway.authority.store.models import Status
+from gateway.authority.store.ledger import Ledger, SessionFilter
+from gateway.authority.store.models import SessionRecord, Status
 from tests.authority.conftest import ORIGIN, START, Clock
 
 NOW = int(START * 1000)
@@ -148,3 +148,37 @@ def test_a_million_statuses_are_written_down_in_steps(database):
         assert realm.database.row(stored)["n"] == 12
     finally:
         authority.close()
+
+
+def with_sessions(database, number: int) -> Ledger:
+    """Sessions that all expire at 9000 ms."""
+    ledger = Ledger(database)
+    client, _ = ledger.add_client(0)
+    with database.transaction():
+        for moment in range(number):
+            # fmt: off
+            ledger.add_session(SessionRecord(
+                id=f"sess_{moment}", user_id="user_1", client_id=client.id, status=Status.ACTIVE,
+                last_active_organization_id=None, actor=None, first_factor_at_ms=0, last_active_at_ms=0,
+                expire_at_ms=9000, abandon_at_ms=9000, created_at_ms=moment, updated_at_ms=moment,
+            ))
+            # fmt: on
+    return ledger
+
+
+def test_a_list_after_a_long_downtime_writes_down_some_and_is_right_all_the_same(database):
+    ledger = with_sessions(database, 2500)
+    stored = "SELECT COUNT(*) AS n FROM sessions WHERE status = 'expired'"
+    expired, active = SessionFilter(status=Status.EXPIRED), SessionFilter(status=Status.ACTIVE)
+    for written in (1000, 2000, 2500, 2500):
+        assert ledger.count(expired, 10_000) == 2500
+        assert database.row(stored)["n"] == written
+    assert (ledger.count(active, 10_000), ledger.sessions(active, 10, 0, 10_000)) == (0, [])
+
+
+def test_a_page_after_a_long_downtime_is_the_newest_of_that_status(database):
+    ledger = with_sessions(database, 2500)
+    page = ledger.sessions(SessionFilter(status=Status.EXPIRED), 3, 1, 10_000)
+    assert [(session.id, session.status) for session in page] == [
+        (f"sess_{moment}", Status.EXPIRED) for moment in (2498, 2497, 2496)
+    ]
