@@ -20,10 +20,9 @@ from gateway.authority.errors import Problem, Refusal, answer
 from gateway.authority.frontend import operations as frontend_operations
 from gateway.authority.frontend import sign_in
 from gateway.authority.frontend.cors import AppPages
-from gateway.authority.frontend.visitor import require_own_host
 from gateway.authority.operations import Operation, routes_of
 from gateway.authority.realm import Realm
-from gateway.authority.requests import requested_version
+from gateway.authority.requests import requested_version, require_own_host
 from gateway.authority.versions import ApiVersion
 from gateway.authority.webhooks.delivery import Courier, delivering
 
@@ -84,7 +83,7 @@ def build_app(realm: Realm) -> Starlette:
 def _for_people(realm: Realm, handler: _Handler) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
-            require_own_host(realm, request)
+            require_own_host(request, realm.config.host)
             return await handler(realm, request)
         except Refusal as refusal:
             return sign_in.refusal_page(refusal)

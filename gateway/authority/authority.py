@@ -6,10 +6,10 @@ from collections.abc import Callable
 from starlette.applications import Starlette
 
 from gateway.authority.app import build_app
+from gateway.authority.checking import Attempts, Checking
 from gateway.authority.config import AuthorityConfig
+from gateway.authority.cookies import Cookies
 from gateway.authority.credentials import PASSWORD
-from gateway.authority.frontend.checking import Attempts, Checking
-from gateway.authority.frontend.cookies import Cookies
 from gateway.authority.realm import Realm
 from gateway.authority.store.database import Database
 from gateway.authority.store.directory import Directory

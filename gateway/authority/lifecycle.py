@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.authority.errors import Problem, Refusal
+from gateway.authority.identifiers import new_id
+from gateway.authority.models import Client, SessionRecord, Status
 from gateway.authority.realm import Realm
-from gateway.authority.store.identifiers import new_id
-from gateway.authority.store.models import Client, SessionRecord, Status
+from gateway.authority.recording import record_session
 from gateway.authority.webhooks.events import Cause
-from gateway.authority.webhooks.recording import record_session
 
 _AT_ONCE = 500
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gateway.authority import cookies
 from gateway.authority.errors import Problem
 from gateway.authority.fields import Field, known_in
-from gateway.authority.frontend import cookies
 from gateway.authority.operations import Door, Operation
 from gateway.authority.schemas import Schema, ref, schemas
 from gateway.authority.versions import LATEST, ApiVersion

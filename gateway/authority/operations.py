@@ -16,9 +16,14 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.authority.errors import Problem, Refusal
 from gateway.authority.fields import Field, known_in, read_fields, read_query
-from gateway.authority.frontend.visitor import require_own_host
 from gateway.authority.realm import Realm
-from gateway.authority.requests import browser_version, read_json, requested_version, require_secret_key
+from gateway.authority.requests import (
+    browser_version,
+    read_json,
+    requested_version,
+    require_own_host,
+    require_secret_key,
+)
 from gateway.authority.versions import ApiVersion
 
 
@@ -122,7 +127,7 @@ async def _answer(realm: Realm, operation: Operation, request: Request) -> Respo
     if operation.door is Door.BACKEND:
         require_secret_key(request, realm.secret_key)
     elif operation.door is Door.BROWSER:
-        require_own_host(realm, request)
+        require_own_host(request, realm.config.host)
     version = (browser_version if operation.door is Door.BROWSER else requested_version)(request)
     if operation.is_gone(version):
         raise Refusal(Problem.GONE)

@@ -4,10 +4,11 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.authority.checking import Checking
 from gateway.authority.config import AuthorityConfig
+from gateway.authority.cookies import Cookies
 from gateway.authority.errors import Problem, Refusal
-from gateway.authority.frontend.checking import Checking
-from gateway.authority.frontend.cookies import Cookies
+from gateway.authority.models import JwtTemplate, SessionRecord
 from gateway.authority.signing import template_keys
 from gateway.authority.signing.keyring import Category
 from gateway.authority.signing.token_claims import TokenFacts, session_claims, template_claims
@@ -16,7 +17,6 @@ from gateway.authority.store.directory import Directory
 from gateway.authority.store.grants import Grants
 from gateway.authority.store.keychain import Keychain
 from gateway.authority.store.ledger import Ledger
-from gateway.authority.store.models import JwtTemplate, SessionRecord
 from gateway.authority.store.passwords import Passwords
 from gateway.authority.store.refresh_tokens import RefreshTokens
 from gateway.authority.store.signing_keys import SigningKeys

@@ -20,6 +20,25 @@ from gateway.core.secret import Secret
 _BODY_LIMIT = 256 * 1024
 _FORM_FIELDS_LIMIT = 100
 _DATE = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]")
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+def require_own_host(request: Request, own: str) -> None:
+    """Refuse requests under a name that is not the authority's.
+
+    A page of another name whose DNS was pointed here would otherwise be of the same origin as the sign-in page.
+
+    Args:
+        request: as it came.
+        own: the authority's host, with its port if it is not the usual one.
+
+    Raises:
+        Refusal: the Host header names somebody else, or there is not exactly one (RFC 9112 section 3.2).
+    """
+    name, colon, port = own.rpartition(":") if not own.endswith("]") else (own, "", "")
+    aliases = [f"{alias}{colon}{port}" for alias in _LOOPBACK] if (name or own) in _LOOPBACK else []
+    if [host.lower() for host in request.headers.getlist("host")] not in [[name] for name in (own, *aliases)]:
+        raise Refusal(Problem.HOST_UNKNOWN, expected=own)
 
 
 def require_secret_key(request: Request, secret_key: Secret) -> None:

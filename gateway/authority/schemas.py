@@ -6,7 +6,7 @@ the Frontend API's schemas ``Client.Client`` and ``Client.Session``.
 
 from typing import Any
 
-from gateway.authority.store.models import Status
+from gateway.authority.models import Status
 from gateway.authority.versions import ApiVersion
 
 Schema = dict[str, Any]

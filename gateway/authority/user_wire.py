@@ -5,7 +5,7 @@ is shown as absent. ``private_metadata`` is always empty: the real service discl
 nothing private is kept that could be disclosed. Texts that the SDKs type as text are empty and not null.
 """
 
-from gateway.authority.store.models import User
+from gateway.authority.models import User
 
 
 def backend_user(user: User, *, last_sign_in_at_ms: int | None, last_active_at_ms: int) -> dict[str, object]:

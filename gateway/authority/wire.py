@@ -5,7 +5,7 @@ Facts: Sessions API section 1; Frontend API schemas ``Client.Client`` and ``Clie
 
 from collections.abc import Sequence
 
-from gateway.authority.store.models import Client, Membership, SessionRecord, Status, User
+from gateway.authority.models import Client, Membership, SessionRecord, Status, User
 from gateway.authority.user_wire import backend_user
 from gateway.authority.versions import ApiVersion
 

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 
 import click
 
+from gateway.authority.models import Status
 from gateway.authority.signing.key_life import MARGIN_S, OVERLAP_S, KeyRecord, Stage, moment
 from gateway.authority.store.database import Database
 from gateway.authority.store.ledger import Ledger, SessionFilter
-from gateway.authority.store.models import Status
 from gateway.authority.store.signing_keys import SigningKeys
 from gateway.cli.authority_database import database_option, open_database
 from gateway.cli.exit_codes import EPILOG

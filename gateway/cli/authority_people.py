@@ -15,8 +15,8 @@ import click
 
 from gateway.authority import Authority, AuthorityConfig, lifecycle
 from gateway.authority.credentials import PASSWORD
-from gateway.authority.store.identifiers import new_id
-from gateway.authority.store.models import Organization, Role, User
+from gateway.authority.identifiers import new_id
+from gateway.authority.models import Organization, Role, User
 from gateway.authority.store.passwords import hash_password, password_problem
 from gateway.authority.store.seed_file import read_email_address, read_role_key, read_slug
 from gateway.cli.authority_database import database_option, open_database

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gateway.authority.control import BadRule, Clock, Faults, PlacedRule, Rule
-    from gateway.authority.store.models import Organization, Role, User
+    from gateway.authority.models import Organization, Role, User
     from gateway.testing.clients import AsyncSessionClient, SessionClient
     from gateway.testing.forging import signed_by_stranger, tampered, unsigned
     from gateway.testing.machines import MachineToken
@@ -53,12 +53,12 @@ _HOMES = {
     "AsyncSessionClient": "gateway.testing.clients",
     "Clock": "gateway.authority.control",
     "MachineToken": "gateway.testing.machines",
-    "Organization": "gateway.authority.store.models",
-    "Role": "gateway.authority.store.models",
+    "Organization": "gateway.authority.models",
+    "Role": "gateway.authority.models",
     "RunningGateway": "gateway.testing.running",
     "Session": "gateway.testing.session",
     "SessionClient": "gateway.testing.clients",
-    "User": "gateway.authority.store.models",
+    "User": "gateway.authority.models",
     "World": "gateway.testing.world",
     "WrongUse": "gateway.testing.wrong_use",
     "signed_by_stranger": "gateway.testing.forging",

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from gateway.authority.store.models import User
+from gateway.authority.models import User
 from gateway.testing.forging import claims_of
+from gateway.testing.instance import Instance
 from gateway.testing.session import Session
 from gateway.testing.transports import AppTransport, AsyncAppTransport
 from gateway.testing.wrong_use import WrongUse
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
-
-    from gateway.testing.world import World
 
 _NAVIGATION = {
     "Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8",
@@ -32,7 +31,7 @@ class _Visitor:
     """What both clients can do about their session."""
 
     cookies: httpx.Cookies
-    _world: "World"
+    _world: Instance
     _origin: str
     _session: Session | None = None
 
@@ -113,7 +112,7 @@ class SessionClient(_Visitor, httpx.Client):
         options: of ``httpx.Client``.
     """
 
-    def __init__(self, world: "World", app: "ASGIApp | None", origin: str, **options: Any) -> None:
+    def __init__(self, world: Instance, app: "ASGIApp | None", origin: str, **options: Any) -> None:
         transport = AppTransport(app) if app is not None else httpx.HTTPTransport(trust_env=False)
         super().__init__(transport=transport, base_url=origin, trust_env=False, **options)
         self._world, self._origin = world, origin
@@ -139,7 +138,7 @@ class AsyncSessionClient(_Visitor, httpx.AsyncClient):
         options: of ``httpx.AsyncClient``.
     """
 
-    def __init__(self, world: "World", app: "ASGIApp", origin: str, **options: Any) -> None:
+    def __init__(self, world: Instance, app: "ASGIApp", origin: str, **options: Any) -> None:
         super().__init__(transport=AsyncAppTransport(app), base_url=origin, trust_env=False, **options)
         self._world, self._origin = world, origin
 

@@ -1,22 +1,28 @@
 """The instance of one test: who there is, their sessions and tokens, the time, and how badly the authority answers."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeVar
+
+import httpx
 
 from gateway.authority import lifecycle
 from gateway.authority.authority import Authority
 from gateway.authority.control import Clock, Faults, PlacedRule, Rule
 from gateway.authority.control.faulty_app import FaultyApp
-from gateway.authority.store.models import Organization, Role, User
+from gateway.authority.models import Organization, Role, User
+from gateway.core.cookies import CookieNames
 from gateway.testing.adopting import APP_ORIGIN
 from gateway.testing.forging import Signer
 from gateway.testing.machines import Machines, MachineToken
 from gateway.testing.people import People
 from gateway.testing.session import Session, membership_told
 from gateway.testing.wrong_use import unknown
+
+_Client = TypeVar("_Client", bound=httpx.Client)
 
 
 class Instance:
@@ -28,7 +34,11 @@ class Instance:
         machines: makes tokens of programs.
         faults: the rules by which the authority answers badly; :meth:`fail` adds one.
         api: the authority as an ASGI application, with its faults.
+        tolerance_s: seconds beyond its end for which a token may still be taken.
     """
+
+    # More than any gateway and the authority grant each other: what expired is expired for all of them afterwards.
+    tolerance_s = 11.0
 
     def __init__(self, authority: Authority, clock: Clock, signer: Signer) -> None:
         self.authority = authority
@@ -41,6 +51,22 @@ class Instance:
         self._realm = authority.realm
         self._signer = signer
         self._people = People(authority.realm)
+        self._stack = ExitStack()
+
+    @property
+    def authority_url(self) -> str:
+        """Where the authority is; reachable by browsers in a world that listens."""
+        return self.authority.frontend_api_url
+
+    @property
+    def session_cookie(self) -> str:
+        """The name of the cookie that carries the session token."""
+        return CookieNames.of(self.authority.publishable_key.cookie_suffix).session
+
+    def keep(self, client: _Client) -> _Client:
+        """Close a client with the world."""
+        self._stack.callback(client.close)
+        return client
 
     # Who there is
 

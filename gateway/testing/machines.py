@@ -14,10 +14,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.authority.errors import Problem, Refusal
+from gateway.authority.identifiers import new_id
+from gateway.authority.models import Organization, User
 from gateway.authority.realm import Realm
 from gateway.authority.requests import read_json, require_secret_key
-from gateway.authority.store.identifiers import new_id
-from gateway.authority.store.models import Organization, User
 from gateway.core.machine_claims import MachineClaims, m2m_claims, oauth_claims
 from gateway.core.token_class import MACHINE_SUBJECT, TokenType
 from gateway.testing.forging import Signer, claims_of

@@ -3,9 +3,9 @@
 import sqlite3
 from collections.abc import Mapping, Sequence
 
+from gateway.authority.identifiers import new_id
+from gateway.authority.models import Organization, Role, User
 from gateway.authority.realm import Realm
-from gateway.authority.store.identifiers import new_id
-from gateway.authority.store.models import Organization, Role, User
 from gateway.authority.store.seed import Seed
 from gateway.testing.wrong_use import WrongUse, unknown
 

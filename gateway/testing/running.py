@@ -5,24 +5,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio.abc
 import anyio.from_thread
 from starlette.types import ASGIApp
 
 from gateway.assemble import proxy_app
+from gateway.authority.models import User
 from gateway.core.settings_addresses import upstream as read_upstream
 from gateway.core.settings_model import Address, Settings
 from gateway.core.settings_values import BadValueError
 from gateway.testing.adopting import APP_ORIGIN, Adoption
 from gateway.testing.clients import SessionClient
+from gateway.testing.instance import Instance
+from gateway.testing.session import Session
 from gateway.testing.wrong_use import WrongUse
-
-if TYPE_CHECKING:
-    from gateway.authority.store.models import User
-    from gateway.testing.session import Session
-    from gateway.testing.world import World
 
 HOST = "127.0.0.1"
 
@@ -37,9 +35,9 @@ class RunningGateway:
     """
 
     url: str
-    world: "World" = field(repr=False)
+    world: Instance = field(repr=False)
 
-    def sign_in_cookies(self, who: "User | Session", organization: str | None = None) -> list[dict[str, Any]]:
+    def sign_in_cookies(self, who: User | Session, organization: str | None = None) -> list[dict[str, Any]]:
         """Return the cookies of a browser that is signed in, for Playwright's ``context.add_cookies``.
 
         Args:
@@ -54,7 +52,7 @@ class RunningGateway:
         return [*own, playwright_cookie(session.authority_cookie(), self.world.authority_url)]
 
     def client(
-        self, *, signed_in: "User | Session | None" = None, organization: str | None = None, **options: Any
+        self, *, signed_in: User | Session | None = None, organization: str | None = None, **options: Any
     ) -> SessionClient:
         """Return an HTTP client of the gateway; takes what :meth:`World.client` takes."""
         client = self.world.keep(SessionClient(self.world, None, self.url, **options))
@@ -79,7 +77,7 @@ def playwright_cookie(directive: str, url: str) -> dict[str, Any]:
 
 @contextmanager
 def running_gateway(
-    world: "World",
+    world: Instance,
     adoption: Adoption,
     upstream: str | ASGIApp,
     settings: Settings | Mapping[str, object] | None,

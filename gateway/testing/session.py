@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from gateway.authority import lifecycle
 from gateway.authority.errors import Refusal
 from gateway.authority.frontend.handshake import HandshakeOrder, client_directives
+from gateway.authority.models import SessionRecord, Status, User
 from gateway.authority.realm import Realm, TokenOrder
 from gateway.authority.return_urls import parse_return_url
-from gateway.authority.store.models import SessionRecord, Status, User
 from gateway.authority.versions import LATEST, ApiVersion
 from gateway.core.instance import InstanceKind
 from gateway.testing.forging import Signer, claims_of, header_of

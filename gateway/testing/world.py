@@ -1,8 +1,8 @@
 """The world of one test: an instance, and what is made of it for applications, services and browsers."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from typing import Any, TypeVar
+from contextlib import contextmanager
+from typing import Any
 
 import httpx
 from starlette.types import ASGIApp
@@ -11,11 +11,10 @@ from gateway.assemble import SessionMiddleware
 from gateway.authority.authority import Authority
 from gateway.authority.config import AuthorityConfig
 from gateway.authority.control import Clock
+from gateway.authority.identifiers import new_id, new_secret
+from gateway.authority.models import User
 from gateway.authority.store.founding import Founding
-from gateway.authority.store.identifiers import new_id, new_secret
-from gateway.authority.store.models import User
 from gateway.core.claims import session_claims
-from gateway.core.cookies import CookieNames
 from gateway.core.identity import IdentityHeaders
 from gateway.core.secret import Secret
 from gateway.core.settings_model import Settings
@@ -30,10 +29,6 @@ from gateway.testing.session import Session
 from gateway.testing.transports import Crossroads, in_process
 
 _AUTHORITY_ORIGIN = "https://clerk.world.test"
-# More than any gateway and the authority grant each other: what expired is expired for all of them afterwards.
-_TOLERANCE_S = 11.0
-
-_Client = TypeVar("_Client", bound=httpx.Client)
 
 
 class World(Instance):
@@ -41,17 +36,11 @@ class World(Instance):
 
     Its authority is the embedded one, in memory. Engines, authority and tests share one clock, and no two worlds
     believe each other's tokens. Any thread may use it.
-
-    Attributes:
-        tolerance_s: seconds beyond its end for which a token may still be taken.
     """
-
-    tolerance_s = _TOLERANCE_S
 
     def __init__(self, authority: Authority, clock: Clock, signer: Signer) -> None:
         super().__init__(authority, clock, signer)
         self._adoption = Adoption(authority, clock, self.transport)
-        self._stack = ExitStack()
 
     @classmethod
     @contextmanager
@@ -78,16 +67,6 @@ class World(Instance):
             yield world
 
     # Applications
-
-    @property
-    def authority_url(self) -> str:
-        """Where the authority is; reachable by browsers in a world that listens."""
-        return self.authority.frontend_api_url
-
-    @property
-    def session_cookie(self) -> str:
-        """The name of the cookie that carries the session token."""
-        return CookieNames.of(self.authority.publishable_key.cookie_suffix).session
 
     def transport(self) -> httpx.AsyncBaseTransport:
         """Return what carries requests to the authority without a socket, for a client of the Sessions API, say."""
@@ -169,11 +148,6 @@ class World(Instance):
         client = AsyncSessionClient(self, self._crossroads(app, origin), origin, **options)
         if signed_in is not None:
             client.sign_in(signed_in, organization)
-        return client
-
-    def keep(self, client: _Client) -> _Client:
-        """Close a client with the world."""
-        self._stack.callback(client.close)
         return client
 
     # Services behind the gateway

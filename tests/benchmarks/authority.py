@@ -23,10 +23,10 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from gateway.authority import Authority, AuthorityConfig, lifecycle
 from gateway.authority.backend.refresh import RefreshOrder, refresh
+from gateway.authority.models import SessionRecord, Status
 from gateway.authority.realm import Realm, TokenOrder
 from gateway.authority.signing.keyring import Category
 from gateway.authority.store.ledger import SessionFilter
-from gateway.authority.store.models import SessionRecord, Status
 from gateway.authority.versions import LATEST
 from gateway.authority.wire import backend_session
 from tests.benchmarks.decide import best_us

@@ -11,12 +11,12 @@ from gateway.authority import lifecycle
 from gateway.authority.backend.refresh import REFUSALS, RefreshOrder, refresh
 from gateway.authority.errors import Problem, Refusal, answer
 from gateway.authority.fields import Field
+from gateway.authority.models import SessionRecord, Status
 from gateway.authority.operations import Call, Operation
 from gateway.authority.realm import Realm, TokenOrder
 from gateway.authority.requests import cause_of, origin_header, path_id
 from gateway.authority.signing.keyring import Category, ForeignToken
 from gateway.authority.store.ledger import SessionFilter
-from gateway.authority.store.models import SessionRecord, Status
 from gateway.authority.versions import ApiVersion
 from gateway.authority.wire import backend_session
 from gateway.core.instance import InstanceKind

@@ -7,11 +7,11 @@ from starlette.responses import Response
 
 from gateway.authority.backend.api import PAGE
 from gateway.authority.errors import Problem, Refusal, answer
+from gateway.authority.models import JwtTemplate
 from gateway.authority.operations import Call, Operation
 from gateway.authority.realm import Realm
 from gateway.authority.requests import path_id
 from gateway.authority.signing.template_form import FIELDS, TemplateFault, build_template
-from gateway.authority.store.models import JwtTemplate
 from gateway.authority.store.templates import NameTaken
 
 _INSTANCE_ALGORITHM = "RS256"

@@ -36,10 +36,10 @@ from dataclasses import dataclass
 
 from gateway.authority import lifecycle
 from gateway.authority.errors import Problem, Refusal
+from gateway.authority.models import SessionRecord, Status
 from gateway.authority.realm import Realm, TokenOrder
 from gateway.authority.return_urls import origin_of
 from gateway.authority.signing.keyring import Category, ForeignToken
-from gateway.authority.store.models import SessionRecord, Status
 from gateway.authority.store.refresh_tokens import RefreshToken
 from gateway.authority.versions import ApiVersion
 

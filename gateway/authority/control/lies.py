@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable
 from functools import cache
 
+from gateway.authority.identifiers import new_id
 from gateway.authority.realm import Realm
 from gateway.authority.signing.keyring import Category, ForeignToken, SigningKey
-from gateway.authority.store.identifiers import new_id
 
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _CATEGORIES = {category.value: category for category in Category}

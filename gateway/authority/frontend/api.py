@@ -10,10 +10,10 @@ from gateway.authority import lifecycle
 from gateway.authority.errors import Problem, Refusal, answer
 from gateway.authority.frontend.returning import add_cookies
 from gateway.authority.frontend.visitor import require_visitor
+from gateway.authority.models import Client, SessionRecord, Status
 from gateway.authority.realm import Realm, TokenOrder
 from gateway.authority.requests import browser_version, cause_of, method_of, origin_header, path_id, read_form
 from gateway.authority.store.ledger import SessionFilter
-from gateway.authority.store.models import Client, SessionRecord, Status
 from gateway.authority.wire import frontend_client, frontend_session
 from gateway.core.instance import InstanceKind
 

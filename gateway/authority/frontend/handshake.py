@@ -9,16 +9,15 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from gateway.authority import lifecycle
+from gateway.authority import cookies, lifecycle
 from gateway.authority.errors import Refusal
-from gateway.authority.frontend import cookies
 from gateway.authority.frontend.returning import allowed_return_url, redirect
 from gateway.authority.frontend.visitor import identify
+from gateway.authority.models import Client, SessionRecord
 from gateway.authority.operations import Call
 from gateway.authority.realm import Realm, TokenOrder
 from gateway.authority.return_urls import ReturnUrl
 from gateway.authority.signing.keyring import Category
-from gateway.authority.store.models import Client, SessionRecord
 from gateway.authority.versions import ApiVersion
 from gateway.core.instance import InstanceKind
 

@@ -6,10 +6,10 @@ from starlette.responses import Response
 from gateway.authority import lifecycle
 from gateway.authority.errors import Problem, Refusal, answer
 from gateway.authority.frontend.visitor import require_visitor
+from gateway.authority.models import SessionRecord, Status
 from gateway.authority.realm import Realm
 from gateway.authority.requests import cause_of, path_id
 from gateway.authority.store.ledger import SessionFilter
-from gateway.authority.store.models import SessionRecord, Status
 from gateway.authority.wire import frontend_session
 
 _MOST = 100

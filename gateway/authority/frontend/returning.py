@@ -2,11 +2,11 @@
 
 from starlette.responses import Response
 
+from gateway.authority import cookies
 from gateway.authority.errors import Problem, Refusal
-from gateway.authority.frontend import cookies
+from gateway.authority.models import Client
 from gateway.authority.realm import Realm
 from gateway.authority.return_urls import ReturnUrl, parse_return_url
-from gateway.authority.store.models import Client
 from gateway.core.instance import InstanceKind
 
 

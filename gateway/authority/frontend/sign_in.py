@@ -14,10 +14,10 @@ from gateway.authority import lifecycle
 from gateway.authority.errors import Problem, Refusal
 from gateway.authority.frontend.returning import add_cookies, allowed_return_url, redirect, return_after_change
 from gateway.authority.frontend.visitor import cookie_client, identify
+from gateway.authority.models import Status
 from gateway.authority.realm import Realm
 from gateway.authority.requests import cause_of, is_cross_origin, read_form
 from gateway.authority.return_urls import ReturnUrl
-from gateway.authority.store.models import Status
 from gateway.pages import notice, sign_in, sign_in_form, sign_out
 from gateway.pages.rendering import page_headers
 

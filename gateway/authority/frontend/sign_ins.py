@@ -6,17 +6,16 @@ It is complete or refused at once, so nothing is kept between two requests (Fron
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.authority import lifecycle
+from gateway.authority import cookies, lifecycle
 from gateway.authority.credentials import PASSWORD
 from gateway.authority.errors import Problem, Refusal, answer
-from gateway.authority.frontend import cookies
 from gateway.authority.frontend.api import shown_client
 from gateway.authority.frontend.returning import add_cookies
 from gateway.authority.frontend.visitor import cookie_client, identify, require_served_page
+from gateway.authority.identifiers import new_id
+from gateway.authority.models import SessionRecord
 from gateway.authority.realm import Realm
 from gateway.authority.requests import cause_of, read_form
-from gateway.authority.store.identifiers import new_id
-from gateway.authority.store.models import SessionRecord
 from gateway.core.instance import InstanceKind
 
 

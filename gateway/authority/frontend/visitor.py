@@ -8,15 +8,13 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from gateway.authority import cookies
 from gateway.authority.errors import Problem, Refusal
-from gateway.authority.frontend import cookies
+from gateway.authority.models import Client
 from gateway.authority.realm import Realm
 from gateway.authority.requests import is_cross_site
 from gateway.authority.return_urls import origin_of
-from gateway.authority.store.models import Client
 from gateway.core.instance import InstanceKind
-
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +80,3 @@ def require_served_page(realm: Realm, request: Request) -> None:
     origin = origin_of(sent)
     if origin is None or not (origin == realm.config.origin or realm.config.serves(origin)):
         raise Refusal(Problem.CROSS_SITE)
-
-
-def require_own_host(realm: Realm, request: Request) -> None:
-    """Refuse requests under a name that is not the authority's.
-
-    A page of another name whose DNS was pointed here would otherwise be of the same origin as the sign-in page.
-
-    Raises:
-        Refusal: the Host header names somebody else, or there is not exactly one (RFC 9112 section 3.2).
-    """
-    own = realm.config.host
-    name, colon, port = own.rpartition(":") if not own.endswith("]") else (own, "", "")
-    aliases = [f"{alias}{colon}{port}" for alias in _LOOPBACK] if (name or own) in _LOOPBACK else []
-    if [host.lower() for host in request.headers.getlist("host")] not in [[name] for name in (own, *aliases)]:
-        raise Refusal(Problem.HOST_UNKNOWN, expected=own)

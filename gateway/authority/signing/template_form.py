@@ -12,11 +12,11 @@ from dataclasses import replace
 
 from gateway.authority.errors import Refusal
 from gateway.authority.fields import Field, read_fields
+from gateway.authority.identifiers import new_id
+from gateway.authority.models import JwtTemplate
 from gateway.authority.signing.keyring import UnusableKey
 from gateway.authority.signing.template_keys import ALGORITHMS, require_fit
 from gateway.authority.signing.token_claims import AUTOMATIC_CLAIMS
-from gateway.authority.store.identifiers import new_id
-from gateway.authority.store.models import JwtTemplate
 from gateway.core.secret import Secret
 
 FIELDS: Mapping[str, Field] = {

@@ -6,8 +6,8 @@ Facts: Sessions API section 4. Pure: times and identifiers are arguments, nothin
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.authority.models import JwtTemplate, Membership, SessionRecord, Status, User
 from gateway.authority.signing.shortcodes import fill
-from gateway.authority.store.models import JwtTemplate, Membership, SessionRecord, Status, User
 
 AUTOMATIC_CLAIMS = frozenset({"azp", "exp", "iat", "iss", "jti", "nbf", "sub"})
 """Claims of every token; no template can set them."""

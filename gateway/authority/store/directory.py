@@ -4,8 +4,8 @@ import json
 import sqlite3
 from collections.abc import Mapping
 
+from gateway.authority.models import Membership, Organization, Role, User
 from gateway.authority.store.database import Database
-from gateway.authority.store.models import Membership, Organization, Role, User
 
 _MEMBERSHIP = """
 SELECT memberships.user_id, memberships.public_metadata AS membership_metadata,

@@ -8,9 +8,9 @@ import sqlite3
 from dataclasses import dataclass
 
 from gateway.authority.config import AuthorityConfig
+from gateway.authority.identifiers import new_id, new_secret
 from gateway.authority.signing.keyring import SigningKey
 from gateway.authority.store.database import Database
-from gateway.authority.store.identifiers import new_id, new_secret
 from gateway.authority.store.seed import Seed, default_seed
 from gateway.authority.store.signing_keys import SigningKeys
 from gateway.core.secret import Secret

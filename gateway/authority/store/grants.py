@@ -7,8 +7,8 @@ call pays for all.
 
 import json
 
+from gateway.authority.identifiers import digest, new_secret
 from gateway.authority.store.database import Database
-from gateway.authority.store.identifiers import digest, new_secret
 
 # more than one, so that what is over shrinks while rows are added
 _SWEPT_AT_ONCE = 20

@@ -11,9 +11,9 @@ import json
 import sqlite3
 from dataclasses import dataclass
 
+from gateway.authority.identifiers import digest, new_id, new_secret
+from gateway.authority.models import Client, SessionRecord, Status
 from gateway.authority.store.database import Database, Values
-from gateway.authority.store.identifiers import digest, new_id, new_secret
-from gateway.authority.store.models import Client, SessionRecord, Status
 from gateway.authority.store.purge import purge_clients, purge_sessions, write_down_the_over
 
 _LIVE = "status IN ('active', 'pending') AND expire_at > :now AND abandon_at > :now"

@@ -15,8 +15,8 @@ Only digests are stored, and of each session the last 256 tokens. What is older 
 
 from dataclasses import dataclass, field
 
+from gateway.authority.identifiers import digest, new_secret
 from gateway.authority.store.database import Database
-from gateway.authority.store.identifiers import digest, new_secret
 
 _REMEMBERED = 256
 

@@ -6,10 +6,10 @@ Identifiers are random, because that is what applications meet; names, slugs and
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.authority.identifiers import new_id
+from gateway.authority.models import JwtTemplate, Organization, Role, User
 from gateway.authority.store.database import Database
 from gateway.authority.store.directory import Directory
-from gateway.authority.store.identifiers import new_id
-from gateway.authority.store.models import JwtTemplate, Organization, Role, User
 from gateway.authority.store.passwords import Passwords
 from gateway.authority.store.templates import Templates
 

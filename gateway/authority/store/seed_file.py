@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gateway.authority.identifiers import new_id
+from gateway.authority.models import JwtTemplate, Organization, Role, User
 from gateway.authority.signing.template_form import FIELDS, TemplateFault, parse_template
-from gateway.authority.store.identifiers import new_id
-from gateway.authority.store.models import JwtTemplate, Organization, Role, User
 from gateway.authority.store.passwords import hash_password, password_problem
 from gateway.authority.store.seed import Seed
 from gateway.core.secret import Secret

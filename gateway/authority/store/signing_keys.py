@@ -7,11 +7,11 @@ its row behind, without the key: no clock brings it back.
 import sqlite3
 from collections.abc import Callable
 
+from gateway.authority.identifiers import new_id
 from gateway.authority.signing import key_life
 from gateway.authority.signing.key_life import OVERLAP_S, KeyRecord, Keys, Stage
 from gateway.authority.signing.keyring import SigningKey
 from gateway.authority.store.database import Database
-from gateway.authority.store.identifiers import new_id
 from gateway.core.secret import Secret
 
 _COLUMNS = "kid, stage, created_at, sign_at, needed_until_s, retired_at"

@@ -3,8 +3,8 @@
 import json
 import sqlite3
 
+from gateway.authority.models import JwtTemplate
 from gateway.authority.store.database import Database, Values
-from gateway.authority.store.models import JwtTemplate
 from gateway.core.secret import Secret
 
 _INSERT = """

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import groupby
 
-from gateway.authority.store.identifiers import new_id
+from gateway.authority.identifiers import new_id
 from gateway.authority.webhooks.endpoints import Endpoint
 from gateway.authority.webhooks.outbox import Claim, Outbox
 from gateway.authority.webhooks.schedule import next_wait_ms

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from gateway.authority.identifiers import new_id
 from gateway.authority.store.database import Database
-from gateway.authority.store.identifiers import new_id
 from gateway.authority.webhooks.events import EventType
 from gateway.core.instance import InstanceKind
 from gateway.core.secret import Secret

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gateway.authority.store.identifiers import new_id
-from gateway.authority.store.models import SessionRecord, Status
+from gateway.authority.identifiers import new_id
+from gateway.authority.models import SessionRecord, Status
 from gateway.authority.versions import LATEST
 from gateway.authority.wire import backend_session
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gateway.authority.identifiers import new_id
 from gateway.authority.store.database import Database
-from gateway.authority.store.identifiers import new_id
 from gateway.authority.webhooks.endpoints import Endpoint, Endpoints
 from gateway.authority.webhooks.events import EventType
 

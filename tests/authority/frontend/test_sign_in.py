@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gateway.authority.store.models import User
+from gateway.authority.models import User
 
 APP = "http://127.0.0.1:8000"
 BAD_RETURNS = [

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.authority.models import JwtTemplate, Membership, Organization, Role, SessionRecord, Status, User
 from gateway.authority.signing.keyring import Category, ForeignToken, KeyRing, SigningKey
 from gateway.authority.signing.token_claims import TokenFacts, encode_permissions, session_claims, template_claims
-from gateway.authority.store.models import JwtTemplate, Membership, Organization, Role, SessionRecord, Status, User
 
 USER = User(id="user_1", first_name="Zoë", last_name="Łukasz", email_address="z@example.com", plan="free")
 ACME = Organization(id="org_1", name="Acme", slug="acme", plan="pro", features=("dashboard", "teams"))

@@ -8,10 +8,10 @@ import pytest
 
 from gateway.authority import AuthorityConfig
 from gateway.authority.authority import Authority
+from gateway.authority.models import SessionRecord, Status
 from gateway.authority.store import grants, ledger, purge, refresh_tokens
 from gateway.authority.store.database import Database
 from gateway.authority.store.ledger import Ledger, SessionFilter
-from gateway.authority.store.models import SessionRecord, Status
 from tests.authority.conftest import ORIGIN, START, Clock
 
 NOW = int(START * 1000)

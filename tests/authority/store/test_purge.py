@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from gateway.authority import AuthorityConfig, lifecycle
 from gateway.authority.authority import Authority
+from gateway.authority.models import Status
 from gateway.authority.store.ledger import SessionFilter
-from gateway.authority.store.models import Status
 from tests.authority.conftest import ORIGIN
 
 DAY_S = 86_400

@@ -4,10 +4,10 @@ import sqlite3
 
 import pytest
 
+from gateway.authority.identifiers import digest
+from gateway.authority.models import Status
 from gateway.authority.store.database import Database
-from gateway.authority.store.identifiers import digest
 from gateway.authority.store.ledger import Ledger, SessionFilter
-from gateway.authority.store.models import Status
 from gateway.authority.store.refresh_tokens import RefreshTokens
 from gateway.authority.store.schema import STEPS
 from gateway.errors import ConfigurationError

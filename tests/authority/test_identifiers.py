@@ -3,7 +3,7 @@
 import re
 import string
 
-from gateway.authority.store.identifiers import digest, new_id, new_secret
+from gateway.authority.identifiers import digest, new_id, new_secret
 
 
 def test_an_identifier_is_its_prefix_and_27_characters():

@@ -22,9 +22,9 @@ from starlette.requests import Request
 from gateway.authenticator.bucket import Bucket
 from gateway.authority.credentials import Credentials, SignInCheck
 from gateway.authority.errors import Problem, Refusal
+from gateway.authority.models import Client
 from gateway.authority.store.directory import Directory
 from gateway.authority.store.ledger import Ledger
-from gateway.authority.store.models import Client
 from gateway.core.secret import Secret
 from gateway.core.trust import Forwarded, Trust
 

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from gateway.authority import Authority, AuthorityConfig
+from gateway.authority.checking import Attempts
 from gateway.authority.credentials import Credentials
-from gateway.authority.frontend.checking import Attempts
 from gateway.authority.store.passwords import hash_password
 from gateway.core.instance import InstanceKind
 from gateway.core.secret import Secret

@@ -4,8 +4,8 @@ An instance without an endpoint keeps nothing: whoever adds one later is told of
 real service, and a database that nobody listens to does not grow.
 """
 
+from gateway.authority.models import SessionRecord
 from gateway.authority.realm import Realm
-from gateway.authority.store.models import SessionRecord
 from gateway.authority.user_wire import backend_user
 from gateway.authority.webhooks.events import Cause, event_type_of, session_event
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.authority import AuthorityConfig, lifecycle
 from gateway.authority.errors import Refusal
-from gateway.authority.store.models import Status
+from gateway.authority.models import Status
 from gateway.authority.webhooks.endpoints import Endpoint
 from gateway.authority.webhooks.events import EventType
 from tests.authority.conftest import ORIGIN
