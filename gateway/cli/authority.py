@@ -37,6 +37,7 @@ _DRAIN_S = 5.0
 _MOST_LISTED = 20
 _LISTEN = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _OPTION_OF = {
+    "origin": "--origin",
     "allowed_origins": "--allow-origin",
     "sign_in_check": "--sign-in-check",
     "trusted_proxies": "--trust-proxy",
@@ -72,7 +73,7 @@ class AuthorityOptions:
 )
 @click.option("--origin", metavar="URL", help="How browsers reach it, if not at the address it listens on.")
 @click.option("--seed", metavar="FILE", help="TOML file that says who is in a new database (docs/authority.md).")
-@click.option("--db", metavar="PATH", help="SQLite file that keeps keys and sessions; without it they end with it.")
+@click.option("--db", metavar="FILE", help="SQLite file that keeps keys and sessions; without it they end with it.")
 @click.option(
     "--instance",
     type=click.Choice([kind.value for kind in InstanceKind]),
@@ -131,14 +132,16 @@ class AuthorityOptions:
     metavar="FILE",
     help='Add the claims of this JSON file to session tokens, e.g. {"team": "{{org.slug}}"}, as in a JWT template.',
 )
-@click.option("--allow-remote", "is_remote_allowed", is_flag=True, help="Listen beyond this machine. Read the warning.")
+@click.option(
+    "--allow-remote", "is_remote_allowed", is_flag=True, help="Let other machines reach it, in a closed network."
+)
 @control_option
 @click.option(
-    "--webhook", "webhooks", metavar="URL", multiple=True, help="Post session events to this URL; may be repeated."
+    "--webhook", "webhooks", metavar="URL", multiple=True, help="Post session events to this URL; repeat it for more."
 )
 @click.option(
     "--webhook-secret-file",
-    metavar="PATH",
+    metavar="FILE",
     help="File with the secret that signs them (whsec_...); without it one is made and printed.",
 )
 @click.option("--json", "is_json", is_flag=True, help="Print one line of JSON once it accepts connections.")
@@ -201,15 +204,14 @@ def _serve(options: AuthorityOptions, *, is_json: bool) -> int:
     description = announced.describe() | add_webhooks(announced, webhooks)
     announced.close()
     judge_keys(os.environ, announced.secret_key, announced.publishable_key.value)
+    control = None if options.control is None else control_address(options.control, config.kind, {listen.port})
     if not has_check:
         remote = "" if is_loopback(listen.host) else str(listen)
         warn_anybody(f"{announced.frontend_api_url}/sign-in", remote=remote)
     elif options.is_remote_allowed:
         click.echo(f"warning: {listen} may be reached from other machines; use it in closed networks only", err=True)
 
-    control = None
-    if options.control is not None:
-        control = control_address(options.control, config.kind, {listen.port})
+    if control is not None:
         description["control_url"] = url_of(control)
         warn(control)
 
@@ -275,7 +277,9 @@ def read_claims(path: str) -> dict[str, object]:
     try:
         claims = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationError([Fault("--session-claims", path, str(error.strerror), "name a JSON file")]) from None
+        raise ConfigurationError(
+            [Fault("--session-claims", path, f"it cannot be read ({error.strerror})", "name a JSON file")]
+        ) from None
     except (ValueError, RecursionError):
         claims = None
     if not isinstance(claims, dict):
@@ -338,7 +342,7 @@ def describe_for_people(description: Mapping[str, object], kind: InstanceKind) -
 
 
 def _webhook_line(webhook: Mapping[str, object]) -> str:
-    return f"  CLERK_WEBHOOK_SIGNING_SECRET={webhook['signing_secret']}    signs events for {webhook['url']}"
+    return f"  CLERK_WEBHOOK_SIGNING_SECRET={webhook['signing_secret']}    # signs events for {webhook['url']}"
 
 
 def _user_line(user: Mapping[str, object]) -> str:

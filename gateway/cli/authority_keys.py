@@ -5,7 +5,6 @@ to standard error.
 """
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,10 @@ from gateway.authority.store.database import Database
 from gateway.authority.store.ledger import Ledger, SessionFilter
 from gateway.authority.store.signing_keys import SigningKeys
 from gateway.cli.authority_database import database_option, open_database
-from gateway.cli.exit_codes import EPILOG
+from gateway.cli.console import confirm
+from gateway.cli.exit_codes import DATABASE_EPILOG
+from gateway.cli.table import Table, print_table
+from gateway.errors import ConfigurationError, Fault
 
 _STYLES = {Stage.SIGNING: "green", Stage.PUBLISHED: "yellow", Stage.RETIRED: "dim"}
 _CONSEQUENCE = (
@@ -29,7 +31,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON,
 _yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
-@click.group("keys", epilog=EPILOG)
+@click.group("keys", epilog=DATABASE_EPILOG)
 def command() -> None:
     """List, rotate and retire the keys that sign the tokens, without signing anybody out.
 
@@ -45,7 +47,7 @@ def command() -> None:
     """
 
 
-@command.command("list", epilog=EPILOG)
+@command.command("list")
 @database_option
 @click.option("--all", "is_all", is_flag=True, help="The retired ones too.")
 @_json_option
@@ -60,7 +62,7 @@ def list_(db: str, *, is_all: bool, as_json: bool) -> None:
         _show(keys, is_all=is_all, as_json=as_json)
 
 
-@command.command("generate", epilog=EPILOG)
+@command.command("generate")
 @database_option
 @_json_option
 def generate(db: str, *, as_json: bool) -> None:
@@ -74,7 +76,7 @@ def generate(db: str, *, as_json: bool) -> None:
         _show(keys, as_json=as_json)
 
 
-@command.command("rotate", epilog=EPILOG)
+@command.command("rotate")
 @database_option
 @click.option(
     "--sign-after",
@@ -106,7 +108,7 @@ def rotate(db: str, *, sign_after_s: int, as_json: bool) -> None:
         _show(keys, as_json=as_json)
 
 
-@command.command("retire", epilog=EPILOG)
+@command.command("retire")
 @database_option
 @click.argument("kid", required=False)
 @click.option("--force", "is_forced", is_flag=True, help="Although tokens that it signed are good. Signs people out.")
@@ -131,7 +133,10 @@ def retire(db: str, kid: str | None, *, is_forced: bool, yes: bool, as_json: boo
             click.echo(f"retired: {', '.join(retired)}" if retired else "no key can be retired yet", err=True)
         else:
             record = next((key for key in keys.records() if key.kid == kid), None)
-            if is_forced and record and record.stage is Stage.RETIRING and record.is_needed(keys.now_ms()):
+            if record is None:
+                fix = "'gateway authority keys list --all' shows them"
+                raise ConfigurationError([Fault("KID", kid, "there is no key with that id", fix)])
+            if is_forced and record.stage is Stage.RETIRING and record.is_needed(keys.now_ms()):
                 until = moment(record.needed_until_s + MARGIN_S)
                 _confirm(f"{kid} is needed until {until}", database, keys.now_ms(), yes=yes)
             keys.retire(kid, is_forced=is_forced)
@@ -139,7 +144,7 @@ def retire(db: str, kid: str | None, *, is_forced: bool, yes: bool, as_json: boo
         _show(keys, as_json=as_json)
 
 
-@command.command("replace", epilog=EPILOG)
+@command.command("replace")
 @database_option
 @_yes_option
 @_json_option
@@ -162,11 +167,10 @@ def _opened(db: str) -> Iterator[tuple[SigningKeys, Database]]:
 
 
 def _confirm(what: str, database: Database, now_ms: int, *, yes: bool) -> None:
-    """Ask on a terminal, not in a script."""
-    if yes or not sys.stdin.isatty():
+    if yes:
         return
     sessions = Ledger(database).count(SessionFilter(status=Status.ACTIVE), now_ms)
-    click.confirm(f"{what}. {_CONSEQUENCE}. Sessions: {sessions}. Go on?", abort=True, err=True)
+    confirm(f"{what}. {_CONSEQUENCE}. Sessions: {sessions}. Go on?", yes=yes)
 
 
 def _show(keys: SigningKeys, *, as_json: bool, is_all: bool = False) -> None:
@@ -189,21 +193,12 @@ def _as_json(key: KeyRecord) -> dict[str, object]:
 
 
 def _print_table(keys: list[KeyRecord], now_ms: int) -> None:
-    from rich.table import Table  # noqa: PLC0415 - scripts that ask for JSON do not need it
-    from rich.text import Text  # noqa: PLC0415
-
-    from gateway.cli.console import output  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("KEY", "STAGE", "PUBLISHED", "SIGNS FROM", "NEEDED"):
-        table.add_column(heading, no_wrap=True)
-    for key in keys:
-        stage = Text(key.stage.value, style=_STYLES.get(key.stage, ""))
-        table.add_row(Text(key.kid), stage, _time(key.created_at_ms), _time(key.sign_at_ms), _need(key, now_ms))
-    console = output()
-    # As wide as its content, never cut: an id is there to be copied.
-    console.width = max(console.width, console.measure(table).maximum)
-    console.print(table)
+    headings = ("KEY", "STAGE", "PUBLISHED", "SIGNS FROM", "NEEDED")
+    styles = {"STAGE": {stage.value: style for stage, style in _STYLES.items()}}
+    rows = [
+        (key.kid, key.stage.value, _time(key.created_at_ms), _time(key.sign_at_ms), _need(key, now_ms)) for key in keys
+    ]
+    print_table(Table(headings, ("PUBLISHED", "SIGNS FROM"), styles), rows)
 
 
 def _need(key: KeyRecord, now_ms: int) -> str:

@@ -18,20 +18,22 @@ from gateway.authority.credentials import PASSWORD
 from gateway.authority.identifiers import new_id
 from gateway.authority.models import Organization, Role, User
 from gateway.authority.store.passwords import hash_password, password_problem
-from gateway.authority.store.seed_file import read_email_address, read_role_key, read_slug
+from gateway.authority.store.seed_file import read_email_address, read_permission, read_role_key, read_slug
 from gateway.cli.authority_database import database_option, open_database
-from gateway.cli.console import print_rows
+from gateway.cli.console import confirm
+from gateway.cli.exit_codes import DATABASE_EPILOG
 from gateway.cli.sessions_view import plain
+from gateway.cli.table import Table, print_table
 from gateway.core.instance import InstanceKind
 from gateway.core.secret import Secret
-from gateway.core.settings_values import BadValueError, show
+from gateway.core.settings_values import BadValueError
 from gateway.errors import ConfigurationError, Fault
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _KEEP_ALL_S = 315_360_000  # what a running authority keeps is not for a command to purge
 
 
-@click.group("users")
+@click.group("users", epilog=DATABASE_EPILOG)
 def users() -> None:
     """List, add and remove the users of an authority.
 
@@ -43,7 +45,7 @@ def users() -> None:
     """
 
 
-@click.group("organizations")
+@click.group("organizations", epilog=DATABASE_EPILOG)
 def organizations() -> None:
     """List, add and remove the organizations of an authority, and their members.
 
@@ -55,7 +57,7 @@ def organizations() -> None:
     """
 
 
-@click.group("roles")
+@click.group("roles", epilog=DATABASE_EPILOG)
 def roles() -> None:
     """List and add the roles that members of organizations have.
 
@@ -71,8 +73,8 @@ def _options(function: _Command) -> _Command:
 
 @users.command("list")
 @click.option("--query", default="", metavar="WORDS", help="Only users whose id, name or email address holds them.")
-@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True, help="At most so many.")
-@click.option("--offset", type=click.IntRange(0), default=0, help="Skip so many first.")
+@click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True, metavar="N", help="At most N.")
+@click.option("--offset", type=click.IntRange(0), default=0, metavar="N", help="Skip N first.")
 @_options
 def list_users(db: str, query: str, limit: int, offset: int, *, as_json: bool) -> None:
     """List users in the order in which they were added."""
@@ -83,14 +85,14 @@ def list_users(db: str, query: str, limit: int, offset: int, *, as_json: bool) -
     if as_json:
         _print_json({"data": shown, "total_count": count})
         return
-    print_rows(
-        ("ID", "NAME", "EMAIL ADDRESS", "PASSWORD", "ORGANIZATIONS"),
-        [
-            (user.id, user.full_name, user.email_address, "yes" if each["has_password"] else "no", _places(each))
-            for user, each in zip(found, shown, strict=True)
-        ],
-    )
-    click.echo(f"{len(found)} of {count} users", err=True)
+    headings = ("ID", "NAME", "EMAIL ADDRESS", "PASSWORD", "ORGANIZATIONS")
+    rows = [
+        (user.id, user.full_name, user.email_address, "yes" if each["has_password"] else "no", _places(each))
+        for user, each in zip(found, shown, strict=True)
+    ]
+    table = Table(headings, ("ORGANIZATIONS", "PASSWORD", "NAME"))
+    more = f"; more with --offset {offset + len(found)}" if found and offset + len(found) < count else ""
+    print_table(table, rows, f"{len(found)} of {count} users{more}")
 
 
 @users.command("add")
@@ -98,7 +100,9 @@ def list_users(db: str, query: str, limit: int, offset: int, *, as_json: bool) -
 @click.option("--first-name", default="")
 @click.option("--last-name", default="")
 @click.option("--plan", default="", help="The user's own plan, as tokens name it.")
-@click.option("--feature", "features", multiple=True, metavar="NAME", help="A feature of the user's own; repeat it.")
+@click.option(
+    "--feature", "features", multiple=True, metavar="NAME", help="A feature of the user's own; repeat it for more."
+)
 @click.option("--with-password", is_flag=True, help="Ask for a password.")
 @click.option("--password-file", metavar="FILE", help="Read the password from FILE; - is standard input.")
 @_options
@@ -157,7 +161,7 @@ def remove_user(db: str, user: str, *, yes: bool) -> None:
     """Remove a user, named by id or email address; the user's sessions end."""
     with _open(db) as authority:
         found = _find_user(authority, user)
-        _confirm(f"Remove {found.email_address} and end all sessions?", yes=yes)
+        confirm(f"Remove {found.email_address} and end all sessions?", yes=yes)
         ended = lifecycle.remove_user(authority.realm, found.id)
     click.echo(f"removed {found.id}; {ended} sessions ended", err=True)
 
@@ -169,17 +173,17 @@ def list_organizations(db: str, *, as_json: bool) -> None:
     with _open(db) as authority:
         found = authority.realm.directory.organizations()
     if as_json:
-        _print_json([_organization_json(each) | {"members": count} for each, count in found])
+        _print_json({"data": [_organization_json(each) | {"members": count} for each, count in found]})
         return
     rows = [(each.id, each.name, each.slug, each.plan, ", ".join(each.features), str(n)) for each, n in found]
-    print_rows(("ID", "NAME", "SLUG", "PLAN", "FEATURES", "MEMBERS"), rows)
+    print_table(Table(("ID", "NAME", "SLUG", "PLAN", "FEATURES", "MEMBERS"), ("FEATURES", "PLAN", "MEMBERS")), rows)
 
 
 @organizations.command("add")
 @click.argument("name")
 @click.option("--slug", required=True, help="What stands in addresses.")
 @click.option("--plan", default="", help="Its plan, as tokens name it.")
-@click.option("--feature", "features", multiple=True, metavar="NAME", help="A feature of the plan; repeat it.")
+@click.option("--feature", "features", multiple=True, metavar="NAME", help="A feature of the plan; repeat it for more.")
 @_options
 def add_organization(db: str, name: str, slug: str, plan: str, features: tuple[str, ...], *, as_json: bool) -> None:
     """Add an organization."""
@@ -202,7 +206,7 @@ def remove_organization(db: str, organization: str, *, yes: bool) -> None:
     """Remove an organization, named by id or slug; its members' next tokens no longer have it."""
     with _open(db) as authority:
         found = _find_organization(authority, organization)
-        _confirm(f"Remove {found.name} and all memberships?", yes=yes)
+        confirm(f"Remove {found.name} and all memberships?", yes=yes)
         authority.realm.directory.remove_organization(found.id)
     click.echo(f"removed {found.id}", err=True)
 
@@ -215,9 +219,11 @@ def list_members(db: str, organization: str, *, as_json: bool) -> None:
     with _open(db) as authority:
         found = authority.realm.directory.members(_find_organization(authority, organization).id)
     if as_json:
-        _print_json([{"user_id": u.id, "email_address": u.email_address, "role": role} for u, role in found])
+        data = [{"user_id": u.id, "email_address": u.email_address, "role": role} for u, role in found]
+        _print_json({"data": data})
         return
-    print_rows(("ID", "NAME", "EMAIL ADDRESS", "ROLE"), [(u.id, u.full_name, u.email_address, r) for u, r in found])
+    rows = [(user.id, user.full_name, user.email_address, role) for user, role in found]
+    print_table(Table(("ID", "NAME", "EMAIL ADDRESS", "ROLE"), ("NAME", "ID")), rows)
 
 
 @organizations.command("add-member")
@@ -232,7 +238,12 @@ def add_member(db: str, organization: str, user: str, role: str) -> None:
         place, who = _find_organization(authority, organization), _find_user(authority, user)
         known = [each.key for each in directory.roles()]
         if role not in known:
-            _refuse("--role", role, "there is no such role", f"name one of {', '.join(known)}, or add it first")
+            _refuse(
+                "--role",
+                role,
+                "there is no such role",
+                f"name one of {', '.join(known)}, or add it with 'gateway authority roles add'",
+            )
         directory.remove_member(who.id, place.id)
         directory.add_member(who.id, place.id, role)
     click.echo(f"{plain(who.email_address)} is {role} of {place.slug}", err=True)
@@ -247,7 +258,12 @@ def remove_member(db: str, organization: str, user: str) -> None:
     with _open(db) as authority:
         place, who = _find_organization(authority, organization), _find_user(authority, user)
         if authority.realm.directory.membership(who.id, place.id) is None:
-            _refuse("USER", user, f"the user is not a member of {place.slug}", "list the members to see who is")
+            _refuse(
+                "USER",
+                user,
+                f"the user is not a member of {place.slug}",
+                f"'gateway authority organizations members {place.slug}' shows who is",
+            )
         authority.realm.directory.remove_member(who.id, place.id)
     click.echo(f"{plain(who.email_address)} is no longer in {place.slug}", err=True)
 
@@ -259,19 +275,24 @@ def list_roles(db: str, *, as_json: bool) -> None:
     with _open(db) as authority:
         found = authority.realm.directory.roles()
     if as_json:
-        _print_json([{"key": each.key, "name": each.name, "permissions": list(each.permissions)} for each in found])
+        data = [{"key": each.key, "name": each.name, "permissions": list(each.permissions)} for each in found]
+        _print_json({"data": data})
         return
-    print_rows(("KEY", "NAME", "PERMISSIONS"), [(each.key, each.name, ", ".join(each.permissions)) for each in found])
+    rows = [(each.key, each.name, ", ".join(each.permissions)) for each in found]
+    print_table(Table(("KEY", "NAME", "PERMISSIONS"), ("NAME",)), rows)
 
 
 @roles.command("add")
 @click.argument("key")
 @click.option("--name", default="", help="For people; by default made of the key.")
-@click.option("--permission", "permissions", multiple=True, metavar="KEY", help="Such as org:teams:read; repeat it.")
+@click.option(
+    "--permission", "permissions", multiple=True, metavar="KEY", help="Such as org:teams:read; repeat it for more."
+)
 @database_option
 def add_role(db: str, key: str, name: str, permissions: tuple[str, ...]) -> None:
     """Add a role."""
     key = _read("KEY", read_role_key, key)
+    permissions = tuple(_read("--permission", read_permission, each) for each in permissions)
     with _open(db) as authority, authority.realm.database.transaction():
         if any(each.key == key for each in authority.realm.directory.roles()):
             _refuse("KEY", key, "there is such a role already", "choose another key")
@@ -303,14 +324,16 @@ def _find_user(authority: Authority, named: str) -> User:
     directory = authority.realm.directory
     found = directory.user_by_email(named) if "@" in named else directory.user(named)
     if found is None:
-        _refuse("USER", named, "there is no such user", "name an id or an email address that users list shows")
+        _refuse("USER", named, "there is no such user", "'gateway authority users list' shows them")
     return found
 
 
 def _find_organization(authority: Authority, named: str) -> Organization:
     found = authority.realm.directory.organization(named)
     if found is None:
-        _refuse("ORGANIZATION", named, "there is no such organization", "name an id or a slug that list shows")
+        _refuse(
+            "ORGANIZATION", named, "there is no such organization", "'gateway authority organizations list' shows them"
+        )
     return found
 
 
@@ -332,7 +355,7 @@ def _password_text(file: str | None) -> str:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         problem = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        _refuse("--password-file", file, problem, "name a readable file")
+        _refuse("--password-file", file, f"it cannot be read ({problem})", "name a readable file")
     return text.rstrip("\r\n")  # an editor ends the file with a new line; blanks belong to the password
 
 
@@ -340,16 +363,11 @@ def _read(setting: str, read: Callable[[object], str], value: str) -> str:
     try:
         return read(value)
     except BadValueError as bad:
-        _refuse(setting, show(value), bad.problem, bad.fix)
+        _refuse(setting, value, bad.problem, bad.fix)
 
 
 def _refuse(setting: str, seen: str, problem: str, fix: str) -> NoReturn:
     raise ConfigurationError([Fault(setting, seen, problem, fix)])
-
-
-def _confirm(question: str, *, yes: bool) -> None:
-    if not yes and sys.stdin.isatty():
-        click.confirm(plain(question), abort=True, err=True)
 
 
 def _user_json(authority: Authority, user: User) -> dict[str, object]:

@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -21,7 +20,10 @@ from gateway.authority.webhooks.events import EventType
 from gateway.authority.webhooks.history import Delivery, History
 from gateway.authority.webhooks.outbox import DeliveryState, Outbox
 from gateway.cli.authority_database import database_option, open_database
-from gateway.cli.exit_codes import EPILOG, ExitCode
+from gateway.cli.console import confirm
+from gateway.cli.exit_codes import DATABASE_EPILOG, ExitCode
+from gateway.cli.sessions_view import time_text
+from gateway.cli.table import Table, print_table
 from gateway.core.instance import InstanceKind
 from gateway.core.secret import Secret
 from gateway.errors import ConfigurationError, Fault
@@ -32,7 +34,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON,
 _endpoint_argument = click.argument("endpoint", metavar="ENDPOINT")
 
 
-@click.group("webhooks", epilog=EPILOG)
+@click.group("webhooks", epilog=DATABASE_EPILOG)
 def command() -> None:
     """Tell applications of sessions that begin and end, signed as Svix signs.
 
@@ -47,7 +49,7 @@ def command() -> None:
     """
 
 
-@command.command("add", epilog=EPILOG)
+@command.command("add")
 @click.argument("url")
 @database_option
 @click.option(
@@ -55,9 +57,9 @@ def command() -> None:
     "events",
     multiple=True,
     type=click.Choice([event_type.value for event_type in EventType]),
-    help="Only this event; may be repeated. Without it: every one.",
+    help="Only this event; repeat it for more. Without it: every one.",
 )
-@click.option("--secret-file", metavar="PATH", help="File with a signing secret (whsec_...); without it one is made.")
+@click.option("--secret-file", metavar="FILE", help="File with a signing secret (whsec_...); without it one is made.")
 @_json_option
 def add(url: str, db: str, *, events: Sequence[str], secret_file: str | None, as_json: bool) -> None:
     """Add an endpoint and print its signing secret.
@@ -78,7 +80,7 @@ def add(url: str, db: str, *, events: Sequence[str], secret_file: str | None, as
         click.echo(f"{made.id}\nCLERK_WEBHOOK_SIGNING_SECRET={made.secret.reveal()}")
 
 
-@command.command("list", epilog=EPILOG)
+@command.command("list")
 @database_option
 @_json_option
 def list_(db: str, *, as_json: bool) -> None:
@@ -100,10 +102,11 @@ def list_(db: str, *, as_json: bool) -> None:
         )
         for endpoint, counts in found
     ]
-    _print_table(("ENDPOINT", "URL", "EVENTS", "STATE", "WAITING", "DELIVERED", "FAILED"), rows)
+    headings = ("ENDPOINT", "URL", "EVENTS", "STATE", "WAITING", "DELIVERED", "FAILED")
+    print_table(Table(headings, ("DELIVERED", "EVENTS", "WAITING", "ENDPOINT")), rows)
 
 
-@command.command("secret", epilog=EPILOG)
+@command.command("secret")
 @_endpoint_argument
 @database_option
 def secret_(endpoint: str, db: str) -> None:
@@ -112,15 +115,21 @@ def secret_(endpoint: str, db: str) -> None:
         click.echo(_found(outbox, endpoint).secret.reveal())
 
 
-@command.command("remove", epilog=EPILOG)
+@command.command("remove")
 @_endpoint_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @database_option
-def remove(endpoint: str, db: str) -> None:
-    """Remove an endpoint, and every message for it."""
-    _change(db, endpoint, lambda outbox, found: outbox.endpoints.remove(found.id), "is removed")
+def remove(endpoint: str, db: str, *, yes: bool) -> None:
+    """Remove an endpoint, its secret and every message for it."""
+
+    def remove_it(outbox: Outbox, found: Endpoint) -> None:
+        confirm(f"Remove {found.url}, its secret and every message for it?", yes=yes)
+        outbox.endpoints.remove(found.id)
+
+    _change(db, endpoint, remove_it, "is removed")
 
 
-@command.command("disable", epilog=EPILOG)
+@command.command("disable")
 @_endpoint_argument
 @database_option
 def disable(endpoint: str, db: str) -> None:
@@ -128,7 +137,7 @@ def disable(endpoint: str, db: str) -> None:
     _change(db, endpoint, lambda outbox, found: outbox.endpoints.disable(found.id, "by command"), "is disabled")
 
 
-@command.command("enable", epilog=EPILOG)
+@command.command("enable")
 @_endpoint_argument
 @database_option
 def enable(endpoint: str, db: str) -> None:
@@ -136,11 +145,13 @@ def enable(endpoint: str, db: str) -> None:
     _change(db, endpoint, lambda outbox, found: outbox.endpoints.enable(found.id), "is enabled")
 
 
-@command.command("messages", epilog=EPILOG)
+@command.command("messages")
 @database_option
 @click.option("--endpoint", metavar="ENDPOINT", help="Only for this endpoint.")
-@click.option("--state", type=click.Choice([state.value for state in DeliveryState]), help="Only these.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many at most.")
+@click.option(
+    "--state", type=click.Choice([state.value for state in DeliveryState]), help="Only messages in this state."
+)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="At most N.")
 @_json_option
 def messages(db: str, *, endpoint: str | None, state: str | None, limit: int, as_json: bool) -> None:
     """List messages, the newest first. Delivered ones are kept for 3 days, failed ones for 30."""
@@ -151,10 +162,12 @@ def messages(db: str, *, endpoint: str | None, state: str | None, limit: int, as
         click.echo(json.dumps({"data": [delivery.as_json() for delivery in found]}, indent=2))
     else:
         headings = ("MESSAGE", "EVENT", "SESSION", "ENDPOINT", "STATE", "ATTEMPTS", "LAST", "CREATED")
-        _print_table(headings, [_row(delivery) for delivery in found], state_column=4)
+        styles = {"STATE": {state.value: style for state, style in _STYLES.items()}}
+        table = Table(headings, ("ENDPOINT", "CREATED", "SESSION", "ATTEMPTS"), styles)
+        print_table(table, [_row(delivery) for delivery in found])
 
 
-@command.command("replay", epilog=EPILOG)
+@command.command("replay")
 @click.argument("message_id", required=False)
 @database_option
 @click.option("--failed", is_flag=True, help="Everything that failed.")
@@ -238,7 +251,9 @@ def _kind(database: Database) -> InstanceKind:
 def _found(outbox: Outbox, name: str) -> Endpoint:
     found = outbox.endpoints.find(name)
     if found is None:
-        raise ConfigurationError([Fault("ENDPOINT", name, "there is no such endpoint", "see 'webhooks list'")])
+        raise ConfigurationError(
+            [Fault("ENDPOINT", name, "there is no such endpoint", "'gateway authority webhooks list' shows them")]
+        )
     return found
 
 
@@ -268,23 +283,5 @@ def _row(delivery: Delivery) -> tuple[str, ...]:
         delivery.state.value,
         str(delivery.attempts),
         delivery.outcome or "",
-        datetime.fromtimestamp(delivery.created_at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ"),
+        time_text(delivery.created_at_ms),
     )
-
-
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], state_column: int = -1) -> None:
-    from rich.table import Table  # noqa: PLC0415 - scripts that ask for JSON do not need it
-    from rich.text import Text  # noqa: PLC0415
-
-    from gateway.cli.console import output  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in headings:
-        table.add_column(heading, no_wrap=True)
-    for row in rows:
-        styles = [_STYLES[DeliveryState(text)] if place == state_column else "" for place, text in enumerate(row)]
-        table.add_row(*(Text(text, style=style) for text, style in zip(row, styles, strict=True)))
-    console = output()
-    # As wide as its content, never cut: an id is there to be copied.
-    console.width = max(console.width, console.measure(table).maximum)
-    console.print(table)

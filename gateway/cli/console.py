@@ -5,15 +5,16 @@ settings is taken for markup.
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TextIO
 
+import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from gateway.errors import Fault
+from gateway.errors import Fault, GatewayError
 
+_ARGUMENTS = ("EMAIL_ADDRESS", "ENDPOINT", "KEY", "KID", "ORGANIZATION", "URL", "USER")
 # Wide enough that no table is folded in a pipe or a log.
 _PIPE_WIDTH = 240
 
@@ -42,8 +43,24 @@ def print_faults(faults: Iterable[Fault]) -> None:
     listed = list(faults)
     for fault in listed:
         errors().print(_fault_text(fault, "bold red"))
+    if all(_is_typed(fault) for fault in listed):
+        return  # what stands on the command line is no configuration, and is seen at once
     count = "1 fault" if len(listed) == 1 else f"{len(listed)} faults"
     errors().print(Text(f"{count} in the configuration", style="bold"))
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something that cannot be undone: on a terminal, not in a script.
+
+    Args:
+        question: what is about to happen, as a question.
+        yes: there is nothing to ask.
+
+    Raises:
+        GatewayError: the answer was no.
+    """
+    if not yes and sys.stdin.isatty() and not click.confirm(_clean(question), err=True):
+        raise GatewayError("nothing was changed")
 
 
 def print_warnings(warnings: Iterable[Fault]) -> None:
@@ -59,16 +76,8 @@ def print_alarm(heading: str, *lines: str) -> None:
         errors().print(Text.assemble(("  ! ", "bold red"), _clean(line)))
 
 
-def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table of plain texts, as wide as its content and never cut: an identifier is there to be copied."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in headings:
-        table.add_column(heading, no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(_clean(text)) for text in row))
-    console = output()
-    console.width = max(console.width, Console(width=10_000).measure(table).maximum)
-    console.print(table)
+def _is_typed(fault: Fault) -> bool:
+    return fault.setting.startswith("--") or fault.setting in _ARGUMENTS
 
 
 def _fault_text(fault: Fault, style: str) -> Text:

@@ -79,10 +79,10 @@ class Places:
 )
 @click.option("--open", "opens_browser", is_flag=True, help="Open the address in a browser.")
 @click.option("--seed", metavar="FILE", help="TOML file that says who is in a new database (docs/authority.md).")
-@click.option("--db", metavar="PATH", help="Keep the authority's users, sessions and keys in this file.")
+@click.option("--db", metavar="FILE", help="Keep the authority's users, sessions and keys in this file.")
 @control_option
 @click.option(
-    "--webhook", "webhooks", metavar="URL", multiple=True, help="Post session events to this URL; may be repeated."
+    "--webhook", "webhooks", metavar="URL", multiple=True, help="Post session events to this URL; repeat it for more."
 )
 def command(  # noqa: PLR0913 - one for each option
     *,
@@ -129,7 +129,7 @@ def command(  # noqa: PLR0913 - one for each option
         click.echo(describe(places, authority, token_lifetime_s, shows_whoami=upstream is None))
         for endpoint in endpoints:
             click.echo(
-                f"  CLERK_WEBHOOK_SIGNING_SECRET={endpoint.secret.reveal()}    signs events for {endpoint.url}\n"
+                f"  CLERK_WEBHOOK_SIGNING_SECRET={endpoint.secret.reveal()}    # signs events for {endpoint.url}\n"
             )
         if opens_browser:
             webbrowser.open(places.gateway)

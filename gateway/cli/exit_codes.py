@@ -1,5 +1,6 @@
 """What the exit code of a command says. Scripts and service managers rely on these numbers."""
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 
@@ -22,4 +23,29 @@ MEANINGS = {
     ExitCode.UNREACHABLE: "the API could not be reached",
     ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
 }
-EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code.value:<4} {meaning}" for code, meaning in MEANINGS.items())
+
+
+def _epilog(meanings: Mapping[ExitCode, str]) -> str:
+    return "\b\nExit codes:\n" + "\n".join(f"  {code.value:<4} {meaning}" for code, meaning in meanings.items())
+
+
+EPILOG = _epilog(MEANINGS)
+# of commands that change the file of an authority and listen to nothing
+DATABASE_EPILOG = _epilog(
+    {
+        ExitCode.OK: "done",
+        ExitCode.FAILED: "it was refused or failed, or you said no; the message says why",
+        ExitCode.CONFIGURATION: "wrong usage, or it names something that is not there; nothing was changed",
+        ExitCode.INTERRUPTED: MEANINGS[ExitCode.INTERRUPTED],
+    }
+)
+# of commands that ask the Sessions API
+API_EPILOG = _epilog(
+    {
+        ExitCode.OK: "done",
+        ExitCode.FAILED: "the API refused or failed, or you said no; the message says why",
+        ExitCode.CONFIGURATION: "wrong usage or configuration; nothing was sent",
+        ExitCode.UNREACHABLE: MEANINGS[ExitCode.UNREACHABLE],
+        ExitCode.INTERRUPTED: MEANINGS[ExitCode.INTERRUPTED],
+    }
+)

@@ -11,6 +11,7 @@ from typing import Literal
 import click
 
 from gateway.cli import sessions_list, sessions_revoke
+from gateway.cli.exit_codes import API_EPILOG
 from gateway.cli.sessions_access import Access, access_options, read_private
 from gateway.cli.sessions_view import plain
 from gateway.sessions.client import SessionsClient
@@ -19,7 +20,7 @@ from gateway.sessions.models import RefreshedCookies, Session, Token, session_js
 _LIFETIME_S = click.IntRange(30, 315_360_000)
 
 
-@click.group("sessions")
+@click.group("sessions", epilog=API_EPILOG)
 def command() -> None:
     """List, inspect, revoke and mint sessions through the Sessions API.
 
@@ -34,14 +35,6 @@ def command() -> None:
       gateway sessions list --user user_2x9... --all --json | jq -r '.data[].id'
       curl http://localhost:8000/ \\
         -H "Authorization: Bearer $(gateway sessions token sess_2x9...)"
-
-    \b
-    Exit codes:
-      0    done
-      1    the API refused or failed, or nothing was done on your word
-      2    wrong usage or configuration
-      4    the API could not be reached
-      130  interrupted by Ctrl-C
     """
 
 

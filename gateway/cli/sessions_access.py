@@ -157,7 +157,9 @@ def _read_word(option: str, name: str) -> str:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         problem = error.strerror if isinstance(error, OSError) and error.strerror else "it is not UTF-8 text"
-        raise ConfigurationError([Fault(option, name, problem, "name a readable file")]) from None
+        raise ConfigurationError(
+            [Fault(option, name, f"it cannot be read ({problem})", "name a readable file")]
+        ) from None
     if len(text.split()) != 1:
         raise ConfigurationError([Fault(option, name, "it must hold one word", "write the value and nothing else")])
     return text.strip()

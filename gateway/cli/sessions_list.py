@@ -109,9 +109,9 @@ class TableListing:
     """
 
     def __init__(self, skipped: int) -> None:
-        from gateway.cli.sessions_table import SessionTable, console_of  # noqa: PLC0415 - JSON does not need it
+        from gateway.cli.sessions_table import SessionTable  # noqa: PLC0415 - JSON does not need it
 
-        self._table = SessionTable(console_of(is_result=True))
+        self._table = SessionTable()
         self._skipped, self._count = skipped, 0
 
     def add(self, sessions: list[Session]) -> None:
@@ -126,9 +126,9 @@ class TableListing:
         is_cut = self._count > 0 and (total_count is None or reached < total_count)
         of_all = "" if total_count is None else f" of {total_count}"
         more = f"; more with --offset {reached} or --all" if is_cut else ""
-        hidden = ", ".join(self._table.left_out)
-        narrow = f"\nno room for {hidden}; a wider terminal or --json shows all" if hidden else ""
-        click.echo(f"{self._count}{of_all} sessions{more}{narrow}", err=True)
+        click.echo(f"{self._count}{of_all} sessions{more}", err=True)
+        if self._table.note:
+            click.echo(self._table.note, err=True)
 
 
 def _tell_progress(text: str) -> None:

@@ -109,9 +109,9 @@ def _print_revoked(access: Access, sessions: Sequence[Session], *, is_one: bool)
         if documents or not is_one:
             click.echo(json.dumps(documents[0] if is_one else {"data": documents}, indent=2))
     elif sessions:
-        from gateway.cli.sessions_table import SessionTable, console_of, print_session  # noqa: PLC0415 - not for JSON
+        from gateway.cli.sessions_table import SessionTable, print_session  # noqa: PLC0415 - not for JSON
 
         if is_one:
             print_session(sessions[0])
         else:
-            SessionTable(console_of(is_result=True)).print(sessions)
+            SessionTable().print(sessions)

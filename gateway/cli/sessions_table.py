@@ -1,21 +1,17 @@
-"""How ``gateway sessions`` shows sessions to people: a line for each in a table, or all of one in lines.
+"""How ``gateway sessions`` shows sessions to people: a line for each in a table, or all of one in lines."""
 
-What comes from the API is shown as plain text: no control character of it reaches a terminal. An identifier is there to
-be copied and never cut: a terminal that is too narrow gets fewer columns, everything else gets them all.
-"""
-
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from gateway.cli.sessions_view import details, plain, time_text
-from gateway.sessions.models import Session
+from gateway.cli.table import Table, console_of
+from gateway.sessions.models import Session, SessionStatus
 
-_STYLES = {"active": "green", "pending": "yellow"}
+_COLOURS = {SessionStatus.ACTIVE: "green", SessionStatus.PENDING: "yellow"}
+_STYLES = {status.value: _COLOURS.get(status, "dim") for status in SessionStatus}
 _GAP = 2
 
 _COLUMNS: dict[str, Callable[[Session], str]] = {
@@ -26,60 +22,36 @@ _COLUMNS: dict[str, Callable[[Session], str]] = {
     "LAST ACTIVE": lambda session: time_text(session.last_active_at_ms),
     "CREATED": lambda session: time_text(session.created_at_ms),
 }
-_LEFT_OUT_FIRST = ("CREATED", "CLIENT", "USER", "LAST ACTIVE")
-
-
-def console_of(*, is_result: bool) -> Console:
-    """Return a console on standard output for results, on standard error for the rest."""
-    # rich keeps bold and dim where NO_COLOR is set; who sets it wants plain text (https://no-color.org).
-    return Console(stderr=not is_result, highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
 
 
 @dataclass(slots=True)
 class SessionTable:
-    """A table that may be printed page by page, under one heading.
+    """A table of sessions that may be printed page by page.
 
     Attributes:
         console: where it goes.
-        columns: what is shown; settled with the first page.
-        left_out: the columns that a narrow terminal has no room for.
     """
 
-    console: Console
-    columns: list[str] = field(default_factory=lambda: list(_COLUMNS))
-    left_out: list[str] = field(default_factory=list)
-    _widths: dict[str, int] = field(default_factory=dict)
+    console: Console = field(default_factory=lambda: console_of(is_result=True))
+    _table: Table = field(init=False)
+
+    def __post_init__(self) -> None:
+        left_out_first = ("CREATED", "CLIENT", "USER", "LAST ACTIVE")
+        self._table = Table(tuple(_COLUMNS), left_out_first, {"STATUS": _STYLES}, self.console)
+
+    @property
+    def left_out(self) -> list[str]:
+        """The columns that the terminal has no room for."""
+        return self._table.left_out
+
+    @property
+    def note(self) -> str:
+        """What is to be said of columns that are not shown; empty when all are."""
+        return self._table.note
 
     def print(self, sessions: Sequence[Session]) -> None:
         """Print a page; the first one brings the heading."""
-        is_first = not self._widths
-        rows = [{name: plain(read(session)) for name, read in _COLUMNS.items()} for session in sessions]
-        for name in _COLUMNS:
-            cells = [self._widths.get(name, cell_len(name)), *(cell_len(row[name]) for row in rows)]
-            self._widths[name] = max(cells)
-        if is_first:
-            self._fit()
-            self._print_row({name: (name, "bold") for name in _COLUMNS})
-        for row in rows:
-            status = row["STATUS"]
-            styles = {"STATUS": _STYLES.get(status, "dim")}
-            self._print_row({name: (text, styles.get(name, "")) for name, text in row.items()})
-
-    def _fit(self) -> None:
-        for name in _LEFT_OUT_FIRST if self.console.is_terminal else ():
-            if sum(self._widths[each] + _GAP for each in self.columns) - _GAP <= self.console.width:
-                return
-            self.columns.remove(name)
-            self.left_out.append(name)
-
-    def _print_row(self, cells: dict[str, tuple[str, str]]) -> None:
-        line = Text()
-        for name in self.columns:
-            text, style = cells[name]
-            line.append(text, style)
-            if name != self.columns[-1]:
-                line.append(" " * (self._widths[name] - cell_len(text) + _GAP))
-        self.console.print(line, soft_wrap=True)
+        self._table.print([read(session) for read in _COLUMNS.values()] for session in sessions)
 
 
 def print_session(session: Session) -> None:

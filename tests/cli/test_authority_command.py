@@ -127,7 +127,11 @@ def test_live_keys_of_others_in_the_environment_are_refused_and_not_shown(invoke
         (["--listen", "8001"], "it is no host and port"),
         (["--listen", "127.0.0.1:99999"], "it is no host and port"),
         (["--listen", "localhost:8001"], "use a host with a dot"),
-        (["--listen", "127.0.0.1:0", "--origin", "https://auth.example.com/path"], "not a plain http or https origin"),
+        (
+            ["--listen", "127.0.0.1:0", "--origin", "https://auth.example.com/path"],
+            "--origin = https://auth.example.com/path",
+        ),
+        (["--listen", "127.0.0.1:0", "--control", "nowhere"], "--control = nowhere"),
         (["--listen", "127.0.0.1:0", "--origin", "https://auth.example.com"], "anybody be anybody"),
         (["--listen", "127.0.0.1:0", "--db", "/nonexistent/directory/a.db"], "--db = /nonexistent/directory/a.db"),
         (["--instance", "staging"], "--instance"),
@@ -138,6 +142,7 @@ def test_what_cannot_be_used_is_exit_code_2_and_named(invoke, arguments, said):
     code, out, err = invoke(*arguments)
     assert (code, out) == (2, "")
     assert said in err
+    assert "warning" not in err  # who is refused is not warned of what does not begin
 
 
 @pytest.mark.parametrize(

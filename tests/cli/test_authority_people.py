@@ -77,19 +77,19 @@ def test_organizations_and_members_come_and_go(call, authority):
     ].strip()
     call("roles", "add", "org:editor", "--permission", "org:pages:write")
     assert "org:pages:write" in call("roles", "list")[0]
-    assert json.loads(call("roles", "list", "--json")[0])[-1] == {
+    assert json.loads(call("roles", "list", "--json")[0])["data"][-1] == {
         "key": "org:editor", "name": "Editor", "permissions": ["org:pages:write"],
     }  # fmt: skip
     call("organizations", "add-member", "initech", "alan@example.com", "--role", "org:member")
     call("organizations", "add-member", made, "alan@example.com", "--role", "org:editor")
     assert "org:editor" in call("organizations", "members", "initech")[0]
-    (member,) = json.loads(call("organizations", "members", "initech", "--json")[0])
+    (member,) = json.loads(call("organizations", "members", "initech", "--json")[0])["data"]
     assert (member["email_address"], member["role"]) == ("alan@example.com", "org:editor")
     assert "initech" in call("organizations", "list")[0]
-    listed = json.loads(call("organizations", "list", "--json")[0])
+    listed = json.loads(call("organizations", "list", "--json")[0])["data"]
     assert [(each["slug"], each["members"]) for each in listed] == [("acme", 2), ("globex", 2), ("initech", 1)]
     call("organizations", "remove-member", "initech", "alan@example.com")
-    assert json.loads(call("organizations", "members", made, "--json")[0]) == []
+    assert json.loads(call("organizations", "members", made, "--json")[0]) == {"data": []}
     assert json.loads(call("organizations", "add", "B", "--slug", "b", "--json")[0])["slug"] == "b"
     call("organizations", "remove", "initech", "--yes")
     assert authority.realm.directory.organization(made) is None
@@ -111,6 +111,7 @@ def test_organizations_and_members_come_and_go(call, authority):
         (("organizations", "remove-member", "acme", "alan@example.com"), "the user is not a member of acme"),
         (("roles", "add", "admin"), "it is not the key of a role"),
         (("roles", "add", "org:admin"), "there is such a role already"),
+        (("roles", "add", "org:editor", "--permission", "articles"), "--permission = articles\n  it is no permission"),
     ],
 )
 def test_what_cannot_be_done_is_exit_code_2_and_changes_nothing(call, authority, arguments, said):
@@ -128,3 +129,13 @@ def test_a_password_that_is_too_short_is_not_taken_and_not_shown(call, authority
     assert "short1" not in err
     secret.write_bytes(b"\xff" * 9)
     assert "not UTF-8" in call("users", "add", "x@example.com", "--password-file", str(secret), code=2)[1]
+
+
+def test_what_stands_on_the_command_line_is_not_called_configuration(call):
+    _, err = call("users", "add", "ada", code=2)
+    assert err == "EMAIL_ADDRESS = ada\n  it is not an email address\n  fix: write one like ada@example.com\n"
+
+
+def test_users_beyond_the_page_are_told_how_to_be_seen(call):
+    assert "2 of 4 users; more with --offset 3" in call("users", "list", "--limit", "2", "--offset", "1")[1]
+    assert call("users", "list", "--offset", "3")[1] == "1 of 4 users\n"

@@ -59,7 +59,7 @@ def test_an_endpoint_is_added_listed_shown_and_removed(webhooks):
     assert shown["events"] == ["session.ended", "session.revoked"]
     assert shown["deliveries"] == {"waiting": 0, "delivered": 0, "failed": 0}
     assert webhooks("secret", URL)[1] == f"{secret}\n"
-    assert webhooks("remove", endpoint_id)[::2] == (0, f"{endpoint_id} is removed\n")
+    assert webhooks("remove", endpoint_id, "--yes")[::2] == (0, f"{endpoint_id} is removed\n")
     assert json.loads(webhooks("list", "--json")[1]) == {"data": []}
 
 
@@ -126,7 +126,7 @@ def test_without_a_file_both_processes_sign_with_the_secret_that_is_printed():
         authority.close()
     assert told[0] == told[1]
     text = describe_for_people(authority_description(told[0]), InstanceKind.DEVELOPMENT)
-    assert f"CLERK_WEBHOOK_SIGNING_SECRET={wanted[URL].reveal()}    signs events for {URL}" in text
+    assert f"CLERK_WEBHOOK_SIGNING_SECRET={wanted[URL].reveal()}    # signs events for {URL}" in text
 
 
 def authority_description(more: dict[str, object]) -> dict[str, object]:

@@ -64,7 +64,9 @@ class Database:
                 raise
         except (sqlite3.DatabaseError, OSError) as error:
             fix = "name a file of the authority in a directory that exists and can be written to"
-            raise ConfigurationError([Fault("--db", path, f"it cannot be opened ({error})", fix)]) from error
+            raise ConfigurationError(
+                [Fault("--db", path, f"it cannot be opened ({getattr(error, 'strerror', None) or error})", fix)]
+            ) from error
         return database
 
     def hurry(self) -> None:

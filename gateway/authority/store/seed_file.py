@@ -157,8 +157,10 @@ def _role(sheet: _Sheet, name: str, row: Mapping[str, object]) -> Role:
     key = str(sheet.value(name, row, "key", read_role_key))
     permissions = sheet.words(name, row, "permissions")
     for permission in permissions:
-        if not permission.startswith("org:") or permission.count(":") < 2:
-            sheet.fault(f"{name}.permissions", permission, "it is no permission", 'write one like "org:teams:manage"')
+        try:
+            read_permission(permission)
+        except BadValueError as bad:
+            sheet.fault(f"{name}.permissions", permission, bad.problem, bad.fix)
     return Role(key, sheet.word(name, row, "name", key.removeprefix("org:").capitalize()), permissions)
 
 
@@ -246,6 +248,14 @@ def read_role_key(value: object) -> str:
     found = text(value)
     if not found.startswith("org:") or found == "org:":
         raise BadValueError("it is not the key of a role", 'write one like "org:admin"')
+    return found
+
+
+def read_permission(value: object) -> str:
+    """Read the key of a permission."""
+    found = text(value)
+    if not found.startswith("org:") or found.count(":") < 2:
+        raise BadValueError("it is no permission", 'write one like "org:teams:manage"')
     return found
 
 
