@@ -9,7 +9,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,21 +20,22 @@ from starlette.types import ASGIApp
 from gateway.authority import Authority, AuthorityConfig, Founding
 from gateway.authority.config import MEMORY
 from gateway.authority.control import Clock
+from gateway.authority.store.seed import empty_seed
 from gateway.authority.store.seed_file import read_seed
 from gateway.cli import authority_keys, authority_people, authority_webhooks
 from gateway.cli.authority_control import control_address, control_option, serve_controlled, url_of, warn
+from gateway.cli.authority_description import describe_for_people, form_lines
 from gateway.cli.authority_start import ANYBODY, is_loopback, judge_keys, judge_origin, warn_anybody
 from gateway.cli.authority_webhooks import add_webhooks, webhooks_of
+from gateway.cli.console import print_warnings
 from gateway.cli.exit_codes import EPILOG, ExitCode
 from gateway.cli.serving import reachable, reserve, run
-from gateway.cli.sessions_view import plain
 from gateway.cli.sign_in_check import load_check
 from gateway.core.instance import InstanceKind
 from gateway.core.settings_model import Address
 from gateway.errors import ConfigurationError, Fault
 
 _DRAIN_S = 5.0
-_MOST_LISTED = 20
 _LISTEN = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _OPTION_OF = {
     "origin": "--origin",
@@ -79,7 +80,7 @@ class AuthorityOptions:
     type=click.Choice([kind.value for kind in InstanceKind]),
     default=InstanceKind.DEVELOPMENT.value,
     show_default=True,
-    help="Production sets Secure cookies and knows no dev browser.",
+    help="Production sets Secure cookies, knows no dev browser, and begins with nobody.",
 )
 @click.option(
     "--token-lifetime",
@@ -201,7 +202,9 @@ def _serve(options: AuthorityOptions, *, is_json: bool) -> int:
     founding = found(config, options.seed)
     webhooks = webhooks_of(options.webhooks, options.webhook_secret_file, config)
     announced = Authority.open(config, founding=founding)
+    warn_seed(options.seed, founding, announced)
     description = announced.describe() | add_webhooks(announced, webhooks)
+    form = form_lines(announced)
     announced.close()
     judge_keys(os.environ, announced.secret_key, announced.publishable_key.value)
     control = None if options.control is None else control_address(options.control, config.kind, {listen.port})
@@ -224,7 +227,7 @@ def _serve(options: AuthorityOptions, *, is_json: bool) -> int:
         return opened().app
 
     def on_ready() -> None:
-        click.echo(json.dumps(description) if is_json else describe_for_people(description, config.kind))
+        click.echo(json.dumps(description) if is_json else describe_for_people(description, config.kind, form))
 
     if control is not None:
         clock = Clock()
@@ -239,7 +242,23 @@ def found(config: AuthorityConfig, seed: str | None) -> Founding:
         ConfigurationError: the seed file cannot be used.
     """
     now_ms = int(time.time() * 1000)
-    return Founding.generate(config, now_ms, read_seed(seed, now_ms) if seed else None)
+    if seed:
+        return Founding.generate(config, now_ms, read_seed(seed, now_ms))
+    return Founding.generate(config, now_ms, empty_seed(now_ms) if config.kind is InstanceKind.PRODUCTION else None)
+
+
+def warn_seed(seed: str | None, founding: Founding | None, authority: Authority) -> None:
+    """Say that a seed file has changed nothing, because the database was not new.
+
+    Args:
+        seed: of ``--seed``; None if there was none.
+        founding: made with it.
+        authority: opened with it.
+    """
+    if seed and founding and founding.instance_id != authority.realm.instance_id:
+        db = authority.realm.config.database
+        fix = "use 'gateway authority users', 'organizations' and 'roles', or another --db"
+        print_warnings([Fault("--seed", seed, f"nothing of it is taken: {db} holds an authority already", fix)])
 
 
 def read_config(options: AuthorityOptions, listen: Address) -> AuthorityConfig:
@@ -306,48 +325,3 @@ def resolve_listen(options: AuthorityOptions) -> Address:
         fix = "listen on 127.0.0.1, or add --allow-remote if the network is closed"
         raise ConfigurationError([Fault("--listen", options.listen, problem, fix)])
     return listen if listen.port else reserve(listen, "--listen")
-
-
-def describe_for_people(description: Mapping[str, object], kind: InstanceKind) -> str:
-    """What to know about a running authority, as text."""
-    users, webhooks = description["users"], description.get("webhooks")
-    listed = users if isinstance(users, list) else []
-    lines = [
-        f"Session authority ({kind}) on {description['api_url']}",
-        "",
-        f"  CLERK_PUBLISHABLE_KEY={description['publishable_key']}",
-        f"  CLERK_SECRET_KEY={description['secret_key']}",
-        f"  CLERK_API_URL={description['api_url']}",
-        *(_webhook_line(webhook) for webhook in (webhooks if isinstance(webhooks, list) else [])),
-        "",
-        "A gateway in front of your service finds it with these in [instance] of its configuration:",
-        "",
-        f'  publishable_key = "{description["publishable_key"]}"',
-        f'  secret_key = "{description["secret_key"]}"',
-        f'  api_url = "{description["api_url"]}"',
-        f'  proxy_url = "{description["frontend_api_url"]}"',
-        f'  sign_in_url = "{description["frontend_api_url"]}/sign-in"',
-        "",
-        *(
-            [f"Tests turn its clock and faults at {description['control_url']}", ""]
-            if "control_url" in description
-            else []
-        ),
-        f"Sign in at {description['frontend_api_url']}/sign-in as",
-        *(_user_line(user) for user in listed[:_MOST_LISTED]),
-    ]
-    if len(listed) > _MOST_LISTED:
-        lines.append(f"  and {len(listed) - _MOST_LISTED} more")
-    return "\n".join(lines)
-
-
-def _webhook_line(webhook: Mapping[str, object]) -> str:
-    return f"  CLERK_WEBHOOK_SIGNING_SECRET={webhook['signing_secret']}    # signs events for {webhook['url']}"
-
-
-def _user_line(user: Mapping[str, object]) -> str:
-    organizations = user["organizations"]
-    member_of = (
-        [f"{item['slug']} ({item['role']})" for item in organizations] if isinstance(organizations, list) else []
-    )
-    return plain(f"  {user['first_name']} {user['last_name']}, {', '.join(member_of) or 'no organization'}")

@@ -24,7 +24,7 @@ from gateway.authority import Authority, AuthorityConfig
 from gateway.authority.config import MEMORY
 from gateway.authority.control import Clock
 from gateway.authority.control.api import Control
-from gateway.cli.authority import found
+from gateway.cli.authority import found, warn_seed
 from gateway.cli.authority_control import control_address, control_option, warn
 from gateway.cli.authority_start import judge_keys, warn_anybody
 from gateway.cli.authority_webhooks import webhooks_of
@@ -153,7 +153,9 @@ def open_authority(
     """
     listen = None if control is None else control_address(control, config.kind, taken)
     clock = Clock()
-    authority = Authority.open(config, clock if listen else time.time, found(config, seed) if seed else None)
+    founding = found(config, seed) if seed else None
+    authority = Authority.open(config, clock if listen else time.time, founding)
+    warn_seed(seed, founding, authority)
     try:
         judge_keys(os.environ, authority.secret_key, authority.publishable_key.value)
     except ConfigurationError:

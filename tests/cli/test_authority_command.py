@@ -17,9 +17,12 @@ import pytest
 from gateway import parse_settings
 from gateway.authority import Authority, AuthorityConfig
 from gateway.authority.store.database import Database
-from gateway.cli.authority import AuthorityOptions, describe_for_people, resolve_listen
+from gateway.authority.store.passwords import hash_password
+from gateway.cli.authority import AuthorityOptions, found, resolve_listen, warn_seed
+from gateway.cli.authority_description import describe_for_people, form_lines
 from gateway.cli.main import run
 from gateway.core.instance import InstanceKind
+from gateway.core.secret import Secret
 
 START = [sys.executable, "-m", "gateway", "authority"]
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("CLERK_")}
@@ -231,3 +234,52 @@ def test_the_name_of_a_user_does_not_steer_the_terminal():
     line = describe_for_people(told, InstanceKind.DEVELOPMENT).splitlines()[-1]
     assert line == "  \ufffd[31m a\ufffdb\ufffd, no organization"
     authority.close()
+
+
+def test_who_has_no_last_name_or_no_name_at_all_is_listed_too():
+    users = [
+        {"first_name": "Plato", "last_name": "", "email_address": "p@example.com", "organizations": []},
+        {"first_name": "", "last_name": "", "email_address": "x@example.com", "organizations": []},
+    ]
+    told = {"users": users, "api_url": "", "frontend_api_url": "", "publishable_key": "", "secret_key": ""}
+    lines = describe_for_people(told, InstanceKind.DEVELOPMENT).splitlines()
+    assert lines[-2:] == ["  Plato, no organization", "  x@example.com, no organization"]
+
+
+def test_with_a_check_nobody_is_listed_and_it_is_said_how_the_first_password_is_set(tmp_path):
+    path = str(tmp_path / "authority.db")
+    config = AuthorityConfig(origin="http://127.0.0.1:8001", database=path, sign_in_check="password")
+    authority = Authority.open(config)
+    form = form_lines(authority)
+    assert form[0] == "Sign in at http://127.0.0.1:8001/sign-in with email address and password"
+    assert (
+        f"nobody has a password yet: gateway authority users add EMAIL_ADDRESS --with-password --db {path}" in form[1]
+    )
+    assert "Ada" not in describe_for_people(authority.describe(), InstanceKind.DEVELOPMENT, form)
+    user = authority.realm.directory.users()[0]
+    authority.realm.passwords.keep(user.id, hash_password(Secret("correct horse battery")), 0)
+    assert form_lines(authority) == form[:1]
+    authority.close()
+
+
+def test_a_production_instance_begins_with_nobody():
+    production = AuthorityConfig(
+        origin="https://auth.example.com", kind=InstanceKind.PRODUCTION, sign_in_check="password"
+    )
+    seed = found(production, None).seed
+    assert (seed.users, seed.organizations, seed.memberships) == ((), (), ())
+    assert [role.key for role in seed.roles] == ["org:admin", "org:member"]
+
+
+def test_a_seed_that_changes_nothing_is_told(tmp_path, capsys):
+    people = tmp_path / "people.toml"
+    people.write_text('[[users]]\nfirst_name = "Milton"\nemail_address = "milton@initech.test"\n')
+    config = AuthorityConfig(origin="http://127.0.0.1:8001", database=str(tmp_path / "authority.db"))
+    for said in ("", f"warning: --seed = {people}\n  nothing of it is taken: "):
+        founding = found(config, str(people))
+        authority = Authority.open(config, founding=founding)
+        warn_seed(str(people), founding, authority)
+        authority.close()
+        assert capsys.readouterr().err.startswith(said)
+    warn_seed(None, founding, authority)
+    assert capsys.readouterr().err == ""

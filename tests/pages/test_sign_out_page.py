@@ -12,4 +12,9 @@ def test_form_posts_the_return_address_to_sign_out(read_page):
 
 
 def test_nobody_signed_in_is_said(read_page):
-    assert "Nobody is signed in" in read_page(render(name="", redirect_url="")).text
+    page = read_page(render(name="", redirect_url="https://a.example/?b=1&c=2"))
+    assert "You are signed out" in page.text
+    assert "Nobody is signed in" in page.text
+    assert "Sign out?" not in page.text
+    assert page.all("a")[-1]["href"] == "/sign-in?redirect_url=https%3A//a.example/%3Fb%3D1%26c%3D2"
+    assert not page.all("form")

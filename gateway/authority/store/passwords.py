@@ -74,6 +74,10 @@ class Passwords:
         row = self._database.row("SELECT kept FROM passwords WHERE user_id = :id", {"id": user_id})
         return str(row["kept"]) if row else None
 
+    def has_any(self) -> bool:
+        """Whether anybody has a password."""
+        return self._database.row("SELECT 1 FROM passwords LIMIT 1") is not None
+
 
 class PasswordCheck:
     """The built-in check: an email address of the directory and its password."""

@@ -4,7 +4,7 @@ Identifiers are random, because that is what applications meet; names, slugs and
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.authority.identifiers import new_id
 from gateway.authority.models import JwtTemplate, Organization, Role, User
@@ -83,6 +83,11 @@ def default_seed(now_ms: int) -> Seed:
         ),
         templates=(_hasura(),),
     )
+
+
+def empty_seed(now_ms: int) -> Seed:
+    """The seed of a production instance: the roles and the template, and nobody who could sign in."""
+    return replace(default_seed(now_ms), users=(), organizations=(), memberships=())
 
 
 def _user(first_name: str, last_name: str, email_address: str, now_ms: int) -> User:
