@@ -33,11 +33,11 @@ _yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 @click.group("keys", epilog=DATABASE_EPILOG)
 def command() -> None:
-    """List, rotate and retire the keys that sign the tokens, without signing anybody out.
+    """List, rotate and retire the keys that sign tokens.
 
-    A key is published (in the JWKS, so that everybody gets to know it), then signing, then retiring (still in the
-    JWKS, because tokens that it signed are still good), then retired (gone). Exactly one key signs. An authority that
-    serves the file takes every change up by itself.
+    A rotation signs nobody out. A key is published (in the JWKS, so that everybody gets to know it), then signing, then
+    retiring (still in the JWKS, because tokens that it signed are still good), then retired (gone). Exactly one key
+    signs. An authority that serves the file takes every change up by itself.
 
     \b
     The usual way, and the one for a key that others have:
@@ -66,7 +66,7 @@ def list_(db: str, *, is_all: bool, as_json: bool) -> None:
 @database_option
 @_json_option
 def generate(db: str, *, as_json: bool) -> None:
-    """Publish a new key, which signs nothing before 'rotate' takes it.
+    """Publish a new key for a later rotation.
 
     Not needed before 'rotate', which makes a key itself: this is for a key that should be known long before.
     """
@@ -89,11 +89,12 @@ def generate(db: str, *, as_json: bool) -> None:
 )
 @_json_option
 def rotate(db: str, *, sign_after_s: int, as_json: bool) -> None:
-    """Publish a new key now, and let it sign once everybody knows it. The key before it is retiring then.
+    """Publish a new key, and let it sign once everybody knows it.
 
-    Gateways and official SDKs look at the keys every 5 minutes, and what is between them may keep the answer for one
-    more. With --sign-after 0 they meet a key that they do not know, and ask for it: a gateway no more often than
-    its keys.cool_down_s (10 seconds), so tokens may be refused for so long. A key made by 'generate' is taken first.
+    The key before it is retiring then. Gateways and official SDKs look at the keys every 5 minutes, and what is between
+    them may keep the answer for one more. With --sign-after 0 they meet a key that they do not know, and ask for it: a
+    gateway no more often than its keys.cool_down_s (10 seconds), so tokens may be refused for so long. A key made by
+    'generate' is taken first.
 
     \b
     Example:
@@ -115,10 +116,11 @@ def rotate(db: str, *, sign_after_s: int, as_json: bool) -> None:
 @_yes_option
 @_json_option
 def retire(db: str, kid: str | None, *, is_forced: bool, yes: bool, as_json: bool) -> None:
-    """Take a key out of the JWKS for good; without KID every one that is no longer needed.
+    """Take a key out of the JWKS for good.
 
-    A key is needed as long as a token that it signed is good, or may be traded for a new one. The authority notes the
-    last of them before it signs. A published key goes at any time, and a rotation to it with it.
+    Without KID every one that is no longer needed. A key is needed as long as a token that it signed is good, or may be
+    traded for a new one. The authority notes the last of them before it signs. A published key goes at any time, and a
+    rotation to it with it.
 
     \b
     Examples:
@@ -149,9 +151,10 @@ def retire(db: str, kid: str | None, *, is_forced: bool, yes: bool, as_json: boo
 @_yes_option
 @_json_option
 def replace(db: str, *, yes: bool, as_json: bool) -> None:
-    """Let a new key sign at once and retire all others: for keys that somebody else has, or that are damaged.
+    """Let a new key sign at once and retire all others.
 
-    This signs people out. It also works when the authority refuses to start because of its keys.
+    For keys that somebody else has, or that are damaged. This signs people out. It also works when the authority
+    refuses to start because of its keys.
     """
     with _opened(db) as (keys, database):
         _confirm("All keys are replaced", database, keys.now_ms(), yes=yes)

@@ -35,7 +35,7 @@ _KEEP_ALL_S = 315_360_000  # what a running authority keeps is not for a command
 
 @click.group("users", epilog=DATABASE_EPILOG)
 def users() -> None:
-    """List, add and remove the users of an authority.
+    """List, add and remove users, and set their passwords.
 
     \b
     Examples:
@@ -47,7 +47,7 @@ def users() -> None:
 
 @click.group("organizations", epilog=DATABASE_EPILOG)
 def organizations() -> None:
-    """List, add and remove the organizations of an authority, and their members.
+    """List, add and remove organizations and their members.
 
     \b
     Examples:
@@ -146,7 +146,10 @@ def add_user(  # noqa: PLR0913, PLR0917 - one for each option
 @click.option("--password-file", metavar="FILE", help="Read it from FILE; - is standard input. Asked for if not given.")
 @database_option
 def set_password(db: str, user: str, password_file: str | None) -> None:
-    """Give a user, named by id or email address, a password; sessions stay as they are."""
+    """Give a user a password; sessions stay as they are.
+
+    USER is an id or an email address.
+    """
     with _open(db) as authority:
         found = _find_user(authority, user)
         authority.realm.passwords.keep(found.id, _ask_password(password_file), int(time.time() * 1000))
@@ -158,7 +161,10 @@ def set_password(db: str, user: str, password_file: str | None) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @database_option
 def remove_user(db: str, user: str, *, yes: bool) -> None:
-    """Remove a user, named by id or email address; the user's sessions end."""
+    """Remove a user and end all sessions.
+
+    USER is an id or an email address.
+    """
     with _open(db) as authority:
         found = _find_user(authority, user)
         confirm(f"Remove {found.email_address} and end all sessions?", yes=yes)
@@ -203,7 +209,10 @@ def add_organization(db: str, name: str, slug: str, plan: str, features: tuple[s
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @database_option
 def remove_organization(db: str, organization: str, *, yes: bool) -> None:
-    """Remove an organization, named by id or slug; its members' next tokens no longer have it."""
+    """Remove an organization and its memberships.
+
+    ORGANIZATION is an id or a slug. The members' next tokens no longer have it.
+    """
     with _open(db) as authority:
         found = _find_organization(authority, organization)
         confirm(f"Remove {found.name} and all memberships?", yes=yes)
@@ -232,7 +241,10 @@ def list_members(db: str, organization: str, *, as_json: bool) -> None:
 @click.option("--role", required=True, metavar="KEY", help="The key of a role, such as org:member.")
 @database_option
 def add_member(db: str, organization: str, user: str, role: str) -> None:
-    """Make a user a member; who is one already gets the role."""
+    """Make a user a member, or give a member another role.
+
+    ORGANIZATION is an id or a slug, USER an id or an email address.
+    """
     with _open(db) as authority, authority.realm.database.transaction():
         directory = authority.realm.directory
         place, who = _find_organization(authority, organization), _find_user(authority, user)
@@ -254,7 +266,10 @@ def add_member(db: str, organization: str, user: str, role: str) -> None:
 @click.argument("user")
 @database_option
 def remove_member(db: str, organization: str, user: str) -> None:
-    """End a membership; the user's next token no longer has the organization."""
+    """End a membership.
+
+    ORGANIZATION is an id or a slug, USER an id or an email address. The user's next token no longer has it.
+    """
     with _open(db) as authority:
         place, who = _find_organization(authority, organization), _find_user(authority, user)
         if authority.realm.directory.membership(who.id, place.id) is None:

@@ -36,10 +36,11 @@ _endpoint_argument = click.argument("endpoint", metavar="ENDPOINT")
 
 @click.group("webhooks", epilog=DATABASE_EPILOG)
 def command() -> None:
-    """Tell applications of sessions that begin and end, signed as Svix signs.
+    """Tell applications of sessions that begin and end.
 
-    An authority that serves the file takes every change up within a second. What fails is tried again for 28 hours:
-    after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h. ENDPOINT is an id (ep_...) or a URL.
+    Events are signed as Svix signs. An authority that serves the file takes every change up within a second. What
+    fails is tried again for 28 hours: after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h. ENDPOINT is an id (ep_...)
+    or a URL.
 
     \b
     Examples:
@@ -84,7 +85,7 @@ def add(url: str, db: str, *, events: Sequence[str], secret_file: str | None, as
 @database_option
 @_json_option
 def list_(db: str, *, as_json: bool) -> None:
-    """List the endpoints, and how many messages each waits for or did not get."""
+    """List the endpoints and how many messages they got."""
     with _opened(db) as (outbox, database):
         history = History(database)
         found = [(endpoint, history.counts(endpoint.id)) for endpoint in outbox.endpoints.all()]
@@ -133,7 +134,10 @@ def remove(endpoint: str, db: str, *, yes: bool) -> None:
 @_endpoint_argument
 @database_option
 def disable(endpoint: str, db: str) -> None:
-    """Send nothing to an endpoint any more; what waits for it counts as failed."""
+    """Send nothing to an endpoint any more.
+
+    What waits for it counts as failed.
+    """
     _change(db, endpoint, lambda outbox, found: outbox.endpoints.disable(found.id, "by command"), "is disabled")
 
 
@@ -141,7 +145,10 @@ def disable(endpoint: str, db: str) -> None:
 @_endpoint_argument
 @database_option
 def enable(endpoint: str, db: str) -> None:
-    """Send to an endpoint again, from now on; 'replay' sends what failed before."""
+    """Send to an endpoint again, from now on.
+
+    'replay' sends what failed before.
+    """
     _change(db, endpoint, lambda outbox, found: outbox.endpoints.enable(found.id), "is enabled")
 
 
@@ -154,7 +161,10 @@ def enable(endpoint: str, db: str) -> None:
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="At most N.")
 @_json_option
 def messages(db: str, *, endpoint: str | None, state: str | None, limit: int, as_json: bool) -> None:
-    """List messages, the newest first. Delivered ones are kept for 3 days, failed ones for 30."""
+    """List messages, the newest first.
+
+    Delivered ones are kept for 3 days, failed ones for 30.
+    """
     with _opened(db) as (outbox, database):
         endpoint_id = _found(outbox, endpoint).id if endpoint else None
         found = History(database).page(limit, DeliveryState(state) if state else None, endpoint_id)
@@ -173,7 +183,9 @@ def messages(db: str, *, endpoint: str | None, state: str | None, limit: int, as
 @click.option("--failed", is_flag=True, help="Everything that failed.")
 @click.option("--endpoint", metavar="ENDPOINT", help="Only for this endpoint.")
 def replay(message_id: str | None, db: str, *, failed: bool, endpoint: str | None) -> int:
-    """Send a message again under its id, or with --failed all that failed.
+    """Send a message again, or with --failed all that failed.
+
+    Each keeps its id.
 
     \b
     Examples:

@@ -30,7 +30,9 @@ class Subcommand:
 
 SUBCOMMANDS = {
     "dev": Subcommand("gateway.cli.dev", "Try it", "Run everything on this machine: authority, demo app, gateway."),
-    "authority": Subcommand("gateway.cli.authority", "Try it", "Run the embedded session authority alone."),
+    "authority": Subcommand(
+        "gateway.cli.authority", "Try it", "Run the session authority, or tend its users and keys."
+    ),
     "serve": Subcommand("gateway.cli.serve", "Run it", "Run the authenticating reverse proxy."),
     "check": Subcommand("gateway.cli.check", "Run it", "Name every fault of a configuration, or show its routes."),
     "explain": Subcommand("gateway.cli.explain", "Operate it", "Say why a request is let in or refused."),
