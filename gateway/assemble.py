@@ -6,7 +6,7 @@ The only place that knows which adapter stands behind which port; owns their clo
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from gateway.adapters.journal import JsonJournal, TextJournal
 from gateway.adapters.jwks import PinnedKeys, RemoteKeys
 from gateway.adapters.key_file import KeyFile
 from gateway.adapters.key_load import Load, public_jwks
+from gateway.adapters.upstream_tls import tls_context
 from gateway.authenticator.driver import Authenticator
 from gateway.authenticator.machines import Machines
 from gateway.authenticator.shared_refreshes import SharedRefreshes
@@ -32,7 +33,7 @@ from gateway.core.keys import pinned_key
 from gateway.core.organization_sync import OrganizationPatterns, Pattern
 from gateway.core.policy import SignIn, accounts_portal
 from gateway.core.routes import RouteTable
-from gateway.core.settings_model import InstanceSettings, Settings
+from gateway.core.settings_model import InstanceSettings, RouteSettings, Settings
 from gateway.core.token_class import has_machines
 from gateway.core.tokens import Expectations
 from gateway.core.trust import Trust
@@ -47,6 +48,7 @@ from gateway.surfaces.status import Status
 
 if TYPE_CHECKING:
     from gateway.surfaces.proxy import Proxy
+    from gateway.upstream.pool import Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,19 +240,17 @@ def proxy_app(  # noqa: PLR0913 - what an engine and a door can be given
     """
     # The transport's parser comes with the extra "serve"; the middleware does without it.
     from gateway.surfaces.proxy import Destination, Life, Proxy  # noqa: PLC0415
-    from gateway.upstream.origin import Limits, Origin  # noqa: PLC0415
-    from gateway.upstream.pool import Pool  # noqa: PLC0415
 
     engine = build(settings, clock, transport, timer, folder=folder)
     private_cookies = frozenset(name.encode() for name in engine.names.private)
-    pools: dict[tuple[str, Limits], Pool] = {}
+    pools: dict[tuple[object, ...], Pool] = {}
     destinations = {}
     for route in engine.gate.routes.routes:
         if route.settings.upstream:
-            # Routes share the connections to their upstream where they bound them alike.
-            which = (route.settings.upstream, Limits.of(route.settings))
+            # Routes share the connections to their upstream where they reach and bound it alike.
+            which = _reach(route.settings)
             if which not in pools:
-                pools[which] = Pool(Origin.parse(which[0]), which[1])
+                pools[which] = _pool(route.settings)
             keep = route.settings.keep_credentials
             headers = RequestHeaders(engine.namespace, private_cookies, keep_credentials=keep)
             destinations[route.name] = Destination(pools[which], headers)
@@ -265,6 +265,22 @@ def proxy_app(  # noqa: PLR0913 - what an engine and a door can be given
     status = Status(engine.gate, engine.keys.warm, decisions)
     life = Life(engine.keys.start if asks_at_start else lambda: None, close)
     return Proxy(engine.gate, status, destinations, private_cookies, journal or journal_of(settings), life)
+
+
+def _reach(route: RouteSettings) -> tuple[object, ...]:
+    """Return all that counts for connections to a route's upstream."""
+    from gateway.upstream.origin import Limits  # noqa: PLC0415
+
+    tls = (route.tls_name, route.tls_ca_file, route.tls_certificate_file, route.tls_key_file)
+    return (route.upstream, Limits.of(route), *tls)
+
+
+def _pool(route: RouteSettings) -> "Pool":
+    from gateway.upstream.origin import Limits, Origin  # noqa: PLC0415
+    from gateway.upstream.pool import Pool  # noqa: PLC0415
+
+    origin = replace(Origin.parse(route.upstream or ""), name=route.tls_name or "")
+    return Pool(origin, Limits.of(route), tls_context(route))
 
 
 def journal_of(settings: Settings) -> Journal | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.adapters.answer_stores import store_fault
+from gateway.adapters.upstream_tls import tls_faults
 from gateway.core.settings import parse
 from gateway.core.settings_keys import SECTIONS, Key, Kind
 from gateway.core.settings_model import Settings
@@ -23,6 +24,7 @@ PREFIX = "GATEWAY_"
 # Read by the command line itself; see gateway.cli.
 CONFIG_VARIABLE = "GATEWAY_CONFIG"
 _SECRETS = ("secret_key", "machine_secret_key", "jwt_key")
+_TLS_FILES = ("tls_ca_file", "tls_certificate_file", "tls_key_file")
 FALLBACKS = ("publishable_key", *(f"{name}{end}" for name in _SECRETS for end in ("", "_file")))
 _MAX_SECRET_BYTES = 64 * 1024
 _BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -119,6 +121,11 @@ class _Sources:
         cache_file = keys.get("cache_file")
         if isinstance(cache_file, str) and cache_file.strip():
             keys["cache_file"] = str(folder / cache_file.strip())
+        routes = document.get("routes")
+        for route in routes if isinstance(routes, list) else ():
+            for name in _TLS_FILES if isinstance(route, dict) else ():
+                if isinstance(route.get(name), str) and route[name].strip():
+                    route[name] = str(folder / route[name].strip())
         table = _table(document, "instance")
         for name in _SECRETS:
             file = table.get(f"{name}_file")
@@ -159,6 +166,7 @@ class _Sources:
         else:
             if (missing := store_fault(settings.refresh)) is not None:
                 self.faults.append(missing)
+            self.faults += tls_faults(settings.routes)
         if self.faults:
             raise ConfigurationError([self._with_variable(fault) for fault in self.faults])
         return replace(settings, warnings=(*settings.warnings, *self.warnings))

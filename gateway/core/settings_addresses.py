@@ -76,6 +76,8 @@ def origin(value: object) -> str:
 def upstream(value: object) -> str:
     """Read where a route's requests go: scheme, host, port; the request's own path is forwarded."""
     found = text(value)
+    if found.startswith("unix:/") and "\0" not in found:
+        return found
     parts = _split(found, "http://127.0.0.1:9000")
     bare = f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
     if "@" in parts.netloc:
@@ -133,6 +135,18 @@ def host_pattern(value: object) -> str:
     if port is not None:
         raise BadValueError("hosts are compared without their port", f'write "{star}{name}"')
     return f"{star}{name}"
+
+
+def host_name(value: object) -> str:
+    """Read a host's name or address, without a port."""
+    found = text(value)
+    try:
+        name, port = canonical_host(found)
+    except HostError:
+        raise BadValueError("it is not a host name", 'write a name alone, like "service.internal"') from None
+    if port is not None:
+        raise BadValueError("it has a port", f'write "{name}"')
+    return name.strip("[]")
 
 
 def is_loopback(host: str) -> bool:

@@ -16,6 +16,7 @@ from gateway.core.token_class import SESSION_ONLY, Accepts, TokenType, has_machi
 from gateway.errors import Fault
 
 _MUCH_SKEW_S = 60
+_TLS = ("tls_ca_file", "tls_certificate_file", "tls_key_file", "tls_name")
 
 Routes = Sequence[tuple[str, Mapping[str, Any]]]
 """Each route's name in the document and its good values."""
@@ -41,6 +42,7 @@ def faults(
         yield from _decide_faults(sections["decide"])
     yield from _accepts_faults(routes, given)
     yield from _require_faults(good)
+    yield from _tls_faults(good)
     yield from _duplicate_faults(good)
 
 
@@ -128,6 +130,14 @@ def _require_faults(routes: Routes) -> Iterable[Fault]:
             yield Fault(f"{where}.require", str(require), problem, fix)
 
 
+def _tls_faults(routes: Routes) -> Iterable[Fault]:
+    """Say which keys have no certificate."""
+    for where, values in routes:
+        if "tls_key_file" in values and "tls_certificate_file" not in values:
+            problem = "there is no certificate that it is the key of"
+            yield Fault(f"{where}.tls_key_file", show(values["tls_key_file"]), problem, "set tls_certificate_file too")
+
+
 def _duplicate_faults(routes: Routes) -> list[Fault]:
     """Two routes for the same host, path and method: which one counts would be chance."""
     seen: dict[tuple[str | None, str, str], str] = {}
@@ -164,8 +174,20 @@ def warnings(settings: Settings) -> Iterable[Fault]:
             problem = "anybody can ask about any request"
             yield Fault("decide.trusted", f'"{network}"', problem, "name the addresses of your own fronts")
     yield from satellite_warnings(instance)
+    yield from _tls_warnings(settings.routes)
     if instance.publishable_key.kind is InstanceKind.PRODUCTION:
         yield from _production_warnings(settings)
+
+
+def _tls_warnings(routes: Iterable[RouteSettings]) -> Iterable[Fault]:
+    for number, route in enumerate(routes):
+        named = next((name for name in _TLS if getattr(route, name) is not None), None)
+        if named is not None and not (route.upstream or "").startswith("https:"):
+            problem = "its upstream is not https, so no certificate is looked at"
+            value = show(getattr(route, named))
+            yield Fault(
+                f"routes[{number}].{named}", value, problem, "write https:// before the upstream, or leave it out"
+            )
 
 
 def _production_warnings(settings: Settings) -> Iterable[Fault]:

@@ -166,6 +166,10 @@ class RouteSettings:
     total_timeout_s: float = 0.0
     keep_alive_s: float = 15.0
     max_connections: int = 1024
+    tls_ca_file: str | None = None
+    tls_certificate_file: str | None = None
+    tls_key_file: str | None = None
+    tls_name: str | None = None
 
     def __post_init__(self) -> None:
         if self.require is not None and self.access is not Access.REQUIRED:

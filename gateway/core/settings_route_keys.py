@@ -30,7 +30,12 @@ ROUTE = section(
         values.list_of(requests.method, at_least=1),
         "Only for these methods; left out: all. GET takes HEAD too.",
     ),
-    Key("upstream", "text", addresses.upstream, "Where requests go: scheme, host and port. Required for the proxy."),
+    Key(
+        "upstream",
+        "text",
+        addresses.upstream,
+        "Where requests go: scheme, host and port, or unix: and the path of a socket. Required for the proxy.",
+    ),
     Key(
         "access",
         "text",

@@ -1,5 +1,6 @@
-"""The keys of ``[[routes]]`` that bound what an upstream may take: time and connections."""
+"""The keys of ``[[routes]]`` that say how an upstream is reached, and bound what it may take: time and connections."""
 
+from gateway.core import settings_addresses as addresses
 from gateway.core import settings_values as values
 from gateway.core.settings_table import Key
 
@@ -47,5 +48,26 @@ UPSTREAM_KEYS = (
         "integer",
         values.integer(1, 65_536),
         "How many connections to the upstream each worker process holds at once; requests beyond that get 503.",
+    ),
+    Key(
+        "tls_ca_file",
+        "text",
+        values.text,
+        "The path of a file of certificates, relative to this file, that vouch for an https upstream in place of the "
+        "system's; left out: the system's.",
+    ),
+    Key(
+        "tls_certificate_file",
+        "text",
+        values.text,
+        "The path of the gateway's own certificate for an https upstream that asks for one (mutual TLS), relative to "
+        "this file; it may hold the key too.",
+    ),
+    Key("tls_key_file", "text", values.text, "The path of that certificate's key, where it is in a file of its own."),
+    Key(
+        "tls_name",
+        "text",
+        addresses.host_name,
+        "The name that the certificate of an https upstream must bear; left out: the upstream's host.",
     ),
 )

@@ -16,7 +16,8 @@ class Origin:
         text: as configured, for logs.
         host, port: empty and 0 for a Unix socket.
         path: of the Unix socket; empty otherwise.
-        is_tls: speak TLS, with the system's trust.
+        is_tls: speak TLS.
+        name: that its certificate must bear; empty for the host.
     """
 
     text: str
@@ -24,6 +25,7 @@ class Origin:
     port: int = 0
     path: str = ""
     is_tls: bool = False
+    name: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Self:

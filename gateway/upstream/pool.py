@@ -25,17 +25,18 @@ class Pool:
     Args:
         origin: where it is.
         limits: how many and how long.
+        tls: for an upstream that speaks TLS; by default the system's trust.
 
     Attributes:
         in_use: connections that carry an exchange, or are being opened for one.
     """
 
-    def __init__(self, origin: Origin, limits: Limits | None = None) -> None:
+    def __init__(self, origin: Origin, limits: Limits | None = None, tls: ssl.SSLContext | None = None) -> None:
         self.origin = origin
         self.limits = limits or Limits()
         self._idle: deque[Connection] = deque()
         self._used: set[Connection] = set()
-        self._tls = origin.tls_context()
+        self._tls = tls or origin.tls_context()
         self._buffer = memoryview(bytearray(_READ_BYTES))
         self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
@@ -89,7 +90,10 @@ class Pool:
                 if origin.path:
                     _, connection = await loop.create_unix_connection(make, origin.path)
                 else:
-                    _, connection = await loop.create_connection(make, origin.host, origin.port, ssl=self._tls)
+                    name = (origin.name or origin.host) if self._tls is not None else None
+                    _, connection = await loop.create_connection(
+                        make, origin.host, origin.port, ssl=self._tls, server_hostname=name
+                    )
                 return connection
         except TimeoutError as error:
             detail = f"no connection to {origin.text} within {self.limits.connect_s:g} s"

@@ -277,3 +277,15 @@ def test_the_key_file_is_found_from_the_configurations_folder(folder: Folder, tm
     assert folder.load(GOOD, GATEWAY_KEYS_CACHE_FILE="/var/keys.json").keys.cache_file == "/var/keys.json"
     (fault,) = folder.faults(f"{GOOD}[keys]\ncache_file = 5")
     assert fault.setting == "keys.cache_file"
+
+
+def test_certificates_of_upstreams_are_found_from_the_configurations_folder(folder: Folder, tmp_path: Path) -> None:
+    text = GOOD.replace("http://", "https://") + 'tls_ca_file = "ca.pem"\ntls_certificate_file = "own.pem"\n'
+    (fault,) = folder.faults(text)
+    assert (fault.setting, fault.seen) == ("routes[0].tls_ca_file", f'"{tmp_path / "ca.pem"}"')
+    (tmp_path / "ca.pem").write_text("no certificate")
+    (fault,) = folder.faults(text)
+    assert "does not hold" in fault.problem
+    (fault,) = folder.faults(text.replace('tls_ca_file = "ca.pem"\n', ""))
+    assert (fault.setting, fault.seen) == ("routes[0].tls_certificate_file", f'"{tmp_path / "own.pem"}"')
+    assert "No such file" in fault.problem

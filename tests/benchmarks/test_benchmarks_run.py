@@ -1,7 +1,12 @@
 """The benchmarks still run; what they measure is for people to read, never for a test to judge."""
 
+import shutil
 import subprocess
 import sys
+
+import pytest
+
+from tests.benchmarks.proxy import TOOLS
 
 
 def test_the_decision_benchmark_prints_every_row():
@@ -31,3 +36,12 @@ def test_the_authority_benchmark_prints_every_row():
     assert [row for row in rows if row not in printed] == []
     for name in ("mint", "get", "list by user", "list by client", "list all", "refresh", "create", "revoke"):
         assert printed.count(f"\n{name}") == 2
+
+
+@pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"needs {', '.join(TOOLS)}")
+def test_the_proxy_benchmark_prints_every_row():
+    command = [sys.executable, "-m", "tests.benchmarks.proxy", "--quick"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=110).stdout
+    for name in ("nginx-plain", "haproxy-jwt", "gateway"):
+        assert printed.count(f"\n{name} ") == 2
+    assert [line for line in printed.splitlines() if line.startswith("gateway") and not line.endswith(" 0")] == []

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from gateway.core.headers import (
     HOP_BY_HOP,
     IdentityNamespace,
+    Remembered,
     RequestHeaders,
     for_one_browser,
     response_headers,
@@ -241,3 +242,21 @@ def test_whatever_a_client_sends_identity_is_ours_alone(headers: list[tuple[byte
     built = RequestHeaders(NAMESPACE, PRIVATE).build(headers, OURS)
     assert built[-2:] == OURS
     assert not any(name in NAMESPACE or name in HOP_BY_HOP for name, _ in built[:-2])
+
+
+def test_names_are_judged_once_while_they_are_few_and_short():
+    asked: list[bytes] = []
+    remembered = Remembered(lambda name: asked.append(name) or len(name))
+    assert [remembered[b"accept"], remembered[b"accept"]] == [6, 6]
+    assert asked == [b"accept"]
+    for name in (b"x" * 1000, b"x" * 1000, *(b"x-%d" % number for number in range(2000))):
+        assert remembered[name] == len(name)
+    assert len(asked) == 2003
+    assert len(remembered) <= 512
+    assert max(map(len, remembered)) <= 64
+
+
+def test_a_name_in_the_connection_of_an_answer_ends_here_but_never_a_cookie_of_others():
+    headers = [(b"connection", b"keep-alive"), (b"set-cookie", b"a=1"), (b"x-hop", b"1")]
+    assert response_headers(headers, PRIVATE) == headers[1:]
+    assert response_headers([*headers, (b"connection", b"close, x-hop")], PRIVATE) == [(b"set-cookie", b"a=1")]

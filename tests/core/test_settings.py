@@ -456,6 +456,12 @@ BAD_ROUTE_VALUES = [
     ("upstream", "http://127.0.0.1:9000/api", "path", '"http://127.0.0.1:9000"'),
     ("upstream", "http://127.0.0.1:9000?", "query", '"http://127.0.0.1:9000"'),
     ("upstream", "http://user:hunter2@Backend", "password", '"http://backend"'),
+    ("upstream", "unix:relative.sock", "absolute", "http://127.0.0.1:9000"),
+    ("tls_name", "service.internal:443", "port", '"service.internal"'),
+    ("tls_name", "a b", "not a host name", "service.internal"),
+    ("tls_key_file", "key.pem", "no certificate", "tls_certificate_file"),
+    ("first_byte_timeout_s", 0, "range", "0.1"),
+    ("max_connections", 0, "range", "1"),
     ("accepts", [], "empty", "session_token, api_key, m2m_token, oauth_token"),
     ("accepts", "all", "element 1", '"any"'),
     ("accepts", ["any"], "element 1", '"any"'),
@@ -773,3 +779,23 @@ def test_fronts_without_addresses_and_addresses_without_fronts_are_faults() -> N
 def test_a_warning_where_anybody_may_ask() -> None:
     (warning,) = parse(document(decide={"fronts": ["caddy"], "trusted": ["0.0.0.0/0"]})).warnings
     assert (warning.setting, warning.seen) == ("decide.trusted", '"0.0.0.0/0"')
+
+
+def test_an_upstream_is_reached_as_its_route_says() -> None:
+    tls = {"tls_ca_file": "ca.pem", "tls_certificate_file": "own.pem", "tls_key_file": "key.pem", "tls_name": "[::1]"}
+    routes = [
+        {"path": "/a", "upstream": "unix:/run/app.sock", "total_timeout_s": 30},
+        {"path": "/b", "upstream": "https://up.internal", **tls},
+    ]
+    settings = parse(document(routes=routes))
+    socket, secure = settings.routes
+    assert (socket.upstream, socket.total_timeout_s) == ("unix:/run/app.sock", 30)
+    assert (secure.tls_ca_file, secure.tls_certificate_file, secure.tls_key_file) == ("ca.pem", "own.pem", "key.pem")
+    assert secure.tls_name == "::1"
+    assert not [warning for warning in settings.warnings if "tls" in warning.setting]
+
+
+def test_certificates_for_an_upstream_in_plain_text_are_warned_of() -> None:
+    warned = parse(document(routes=[{"upstream": "http://up.internal", "tls_ca_file": "ca.pem"}])).warnings
+    (warning,) = [warning for warning in warned if "tls" in warning.setting]
+    assert (warning.setting, warning.seen) == ("routes[0].tls_ca_file", '"ca.pem"')

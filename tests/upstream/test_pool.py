@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from gateway.adapters.upstream_tls import tls_context
 from gateway.core.reasons import Reason
 from gateway.core.settings_model import RouteSettings
 from gateway.errors import UpstreamError
@@ -264,3 +265,28 @@ def test_limits_are_what_a_route_says():
     )
     assert Limits.of(route) == Limits(1, 2, 3, 4, 5, 6)
     assert Limits.of(RouteSettings()) == Limits()
+
+
+async def test_upstream_that_asks_for_a_certificate_gets_ours(tls, certificate):
+    tls.load_verify_locations(certificate)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    async with upstream(answers(HELLO), tls=tls) as served:
+        trusting = RouteSettings(upstream=served.origin, tls_ca_file=certificate)
+        for route, answers_ in ((trusting, False), (replace(trusting, tls_certificate_file=certificate), True)):
+            pool = Pool(Origin.parse(served.origin), PATIENT, tls_context(route))
+            if answers_:
+                assert (await ask(pool)).body_ == b"hello"
+            else:
+                with pytest.raises(UpstreamError):
+                    await ask(pool)
+            await pool.close()
+
+
+async def test_certificate_has_to_bear_the_name_that_is_set(tls, certificate):
+    async with upstream(answers(HELLO), tls=tls) as served:
+        context = tls_context(RouteSettings(upstream=served.origin, tls_ca_file=certificate))
+        pool = Pool(replace(Origin.parse(served.origin), name="other.internal"), PATIENT, context)
+        with pytest.raises(UpstreamError) as caught:
+            await ask(pool)
+        assert caught.value.reason == Reason.UPSTREAM_TLS
+        await pool.close()
