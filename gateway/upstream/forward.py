@@ -106,7 +106,7 @@ async def forward(pool: Pool, request: Outgoing, receive: Receive, sink: Sink) -
 
 
 async def _exchange(connection: Connection, request: Outgoing, receive: Receive, sink: Sink, idle_s: float) -> None:
-    companion = _Companion(connection, request.length, receive, idle_s)
+    companion = Companion(connection, request.length, receive, idle_s)
     companion.start()
     try:
         answer = await connection.wait_head()
@@ -128,7 +128,7 @@ async def _exchange(connection: Connection, request: Outgoing, receive: Receive,
         await companion.stop()
 
 
-class _Companion:
+class Companion:
     """What goes on beside the answer: the request's body is pumped, and the client is watched."""
 
     __slots__ = ("_connection", "_idle_s", "_is_over", "_length", "_receive", "_remaining", "_task", "is_client_gone")
