@@ -24,6 +24,11 @@ async def check(credentials):
         row = connection.execute("SELECT id FROM users WHERE email_address = ?", (credentials.identifier,)).fetchone()
     return row[0] if row else None
 """
+PEOPLE = """
+[[users]]
+first_name = "Ada"
+email_address = "ada@example.com"
+"""
 
 
 def test_a_production_session_is_made_refreshed_revoked_and_ended(
@@ -33,8 +38,18 @@ def test_a_production_session_is_made_refreshed_revoked_and_ended(
     port = free_port()
     base = f"http://127.0.0.1:{port}"
     (tmp_path / "first_user.py").write_text(CHECK)
+    (tmp_path / "people.toml").write_text(PEOPLE)
     started = ("authority", "--listen", "127.0.0.1:0", "--json", "--instance", "production", "--token-lifetime", "2")
-    options = ("--sign-in-check", "first_user:check", "--allow-origin", base, "--db", str(tmp_path / "authority.db"))
+    options = (
+        "--sign-in-check",
+        "first_user:check",
+        "--allow-origin",
+        base,
+        "--db",
+        str(tmp_path / "authority.db"),
+        "--seed",
+        "people.toml",
+    )
     with Command(*started, *options, cwd=tmp_path) as authority:
         described = json.loads(authority.wait_for(r"^\{.*\}$")[0])
         config = tmp_path / "config.toml"
