@@ -139,8 +139,11 @@ class Proxy:
         except UpstreamError as error:
             reason, detail = error.reason, error.detail
             await self._answer_failure(watch.wrap(send), watch, admission, reason)
-        except ClientGoneError:
+        except ClientGoneError as gone:
             detail = "the client went away"
+            if gone.is_unfinished:
+                reason, detail = Reason.REQUEST_FRAMING_INVALID, "its body is broken, or the client went away within it"
+                await self._answer_failure(watch.wrap(send), watch, admission, reason)
         except Exception as error:
             _log.exception("forwarding a request failed")
             reason, detail = Reason.UNEXPECTED_ERROR, type(error).__name__

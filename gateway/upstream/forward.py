@@ -24,7 +24,16 @@ _LINE = b": ".join  # of a name and a value
 
 
 class ClientGoneError(Exception):
-    """The client went away; there is nobody to answer."""
+    """The client went away; there is nobody to answer.
+
+    Attributes:
+        is_unfinished: its request was not whole. Servers say the same of a body that is not framed as it should be,
+            and that client may still be there.
+    """
+
+    def __init__(self, *, is_unfinished: bool = False) -> None:
+        self.is_unfinished = is_unfinished
+        super().__init__("the client went away")
 
 
 class Sink(Protocol):
@@ -122,7 +131,7 @@ async def _exchange(connection: Connection, request: Outgoing, receive: Receive,
                 await sink.body(data, more=True)
     except (ConnectionLostError, UpstreamError):
         if companion.is_client_gone:
-            raise ClientGoneError from None
+            raise ClientGoneError(is_unfinished=not connection.is_request_sent) from None
         raise
     finally:
         await companion.stop()

@@ -391,9 +391,8 @@ async def test_broken_chunks_end_the_exchange_with_the_upstream():
         wire = await world.connect()
         framing = b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcX0\r\n\r\n"
         wire.send(b"POST /public HTTP/1.1\r\n" + HOST + framing)
-        await until(lambda: world.journal.entries)
-        assert world.journal.entry.detail == "the client went away"
-        assert world.pool.idle == 0
+        assert problem(await wire.answer()) == (400, Reason.REQUEST_FRAMING_INVALID)
+        assert (world.pool.idle, world.pool.in_use) == (0, 0)
 
 
 async def test_expect_is_answered_here_and_not_asked_of_the_upstream():
@@ -626,7 +625,7 @@ async def test_client_gone_ends_the_work_of_the_upstream(request_):
         wire.writer.close()
         await asyncio.wait_for(world.served.is_left.wait(), 5)
         await until(lambda: world.journal.entries)
-        assert world.journal.entry.detail == "the client went away"
+        assert "the client went away" in world.journal.entry.detail
 
 
 @pytest.mark.parametrize("goes", [True, False])
