@@ -264,7 +264,9 @@ def proxy_app(  # noqa: PLR0913 - what an engine and a door can be given
     decisions = DecisionService(engine.gate, decide.fronts, decide.trusted) if decide.fronts else None
     status = Status(engine.gate, engine.keys.warm, decisions)
     life = Life(engine.keys.start if asks_at_start else lambda: None, close)
-    return Proxy(engine.gate, status, destinations, private_cookies, journal or journal_of(settings), life)
+    proxy = Proxy(engine.gate, status, destinations, private_cookies, journal or journal_of(settings), life)
+    proxy.max_requests, proxy.has_forwarded = settings.server.max_requests, settings.server.forwarded
+    return proxy
 
 
 def _reach(route: RouteSettings) -> tuple[object, ...]:

@@ -119,6 +119,7 @@ class Entry:
         duration_ms: milliseconds from the first byte of the decision to the last byte of the answer.
         detail: for the operator; never holds a token.
         cause: of a redirect loop that was stopped (:class:`gateway.core.loop_causes.LoopCause`); empty for none.
+        request_id: as the upstream and the client were told it; empty where there is none.
     """
 
     status: int
@@ -131,6 +132,7 @@ class Entry:
     duration_ms: float
     detail: str = ""
     cause: str = ""
+    request_id: str = ""
 
 
 class Journal(Protocol):

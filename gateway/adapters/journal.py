@@ -47,6 +47,8 @@ class TextJournal:
             f"{entry.duration_ms:.1f}ms",
         )
         line = "  ".join(fields)
+        if entry.request_id:
+            line += f"  id={_word(entry.request_id)}"
         if entry.cause:
             line += f"  loop={entry.cause}"
         _write(self._stream, f"{line}  {_plain(entry.detail)}" if entry.detail else line)
@@ -72,6 +74,8 @@ class JsonJournal:
             "how": entry.how,
             "duration_ms": round(entry.duration_ms, 3),
         }
+        if entry.request_id:
+            document["request_id"] = entry.request_id
         if entry.cause:
             document["cause"] = entry.cause
         if entry.detail:

@@ -85,6 +85,9 @@ TABLE: dict[str, str] = {
     Reason.REQUEST_HOST_INVALID: "Send one Host, and add its name to server.allowed_hosts if it is yours.",
     Reason.REQUEST_FRAMING_INVALID: "Send one Content-Length, or Transfer-Encoding: chunked.",
     Reason.REQUEST_HEADERS_TOO_LARGE: "Find out what fills the headers; as a rule cookies that nobody removes.",
+    Reason.EXPECTATION_FAILED: "The client's Expect header may say 100-continue and nothing else; see to the client.",
+    Reason.GATEWAY_OVERLOADED: "More requests are in hand than server.max_requests allows: look for a slow upstream, "
+    "add workers or machines, or raise it.",
     Reason.REQUEST_TIMEOUT: "Send the request faster, or look for what stands between client and gateway.",
     Reason.ROUTE_NOT_FOUND: "Add a route for this host and path, [[routes]]; gateway check shows those there are.",
     Reason.METHOD_NOT_ALLOWED: "Add the method to routes[].methods if it should be served.",

@@ -224,7 +224,8 @@ class _Answered(Enum):
 def _judge_answered(name: bytes) -> _Answered:
     if name in {b"connection", b"set-cookie"}:
         return _Answered(name.decode("ascii"))
-    stays = name in HOP_BY_HOP or name.startswith(_NEVER_TO_CLIENTS)
+    # The request's name is what the gateway says it is: a service that echoes it would have it there twice.
+    stays = name in HOP_BY_HOP or name == b"x-request-id" or name.startswith(_NEVER_TO_CLIENTS)
     return _Answered.STAYS if stays else _Answered.CROSSES
 
 

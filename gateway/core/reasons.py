@@ -77,6 +77,8 @@ class Reason(StrEnum):
     REQUEST_FRAMING_INVALID = "request-framing-invalid"
     REQUEST_HEADERS_TOO_LARGE = "request-headers-too-large"
     REQUEST_TIMEOUT = "request-timeout"
+    EXPECTATION_FAILED = "expectation-failed"
+    GATEWAY_OVERLOADED = "gateway-overloaded"
     ROUTE_NOT_FOUND = "route-not-found"
     METHOD_NOT_ALLOWED = "method-not-allowed"
     DECISION_PEER_REFUSED = "decision-peer-refused"
@@ -256,6 +258,8 @@ TABLE: dict[str, Meaning] = {
         431, "", "warning", "The request's headers are too large. Deleting this site's cookies may help."
     ),
     Reason.REQUEST_TIMEOUT: Meaning(408, "", "info", "The request did not arrive in time."),
+    Reason.EXPECTATION_FAILED: Meaning(417, "", "warning", "The request expects something that is not done here."),
+    Reason.GATEWAY_OVERLOADED: Meaning(503, "", "error", "Too much is going on here. Please try again shortly."),
     Reason.ROUTE_NOT_FOUND: Meaning(404, "", "info", "There is nothing at this address."),
     Reason.METHOD_NOT_ALLOWED: Meaning(405, "", "info", "This address does not take this kind of request."),
     Reason.DECISION_PEER_REFUSED: Meaning(403, "", "warning", "Decisions are not for you to ask for."),

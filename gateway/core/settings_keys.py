@@ -51,6 +51,19 @@ SECTIONS: tuple[Section, ...] = (
             "How long requests in flight may take to finish after SIGTERM; then they are cut.",
             unit="seconds",
         ),
+        Key(
+            "max_requests",
+            "integer",
+            values.integer(1, 16_000),
+            "How many requests each worker process has in hand at once, open WebSockets and streams included; more get "
+            "503 with Retry-After. Those for /.gateway/ are always answered.",
+        ),
+        Key(
+            "forwarded",
+            "boolean",
+            values.boolean,
+            "Whether upstreams get the Forwarded header (RFC 7239) beside X-Forwarded-For, -Host and -Proto.",
+        ),
     ),
     section(
         "identity",

@@ -82,6 +82,8 @@ class ServerSettings:
     trusted_proxies: tuple[Network, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     drain_s: float = 30.0
+    max_requests: int = 4096
+    forwarded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

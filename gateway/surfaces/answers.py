@@ -27,6 +27,7 @@ _HEADINGS = {
     404: "Nothing here",
     405: "Not like this",
     408: "The request took too long",
+    417: "The request expects too much",
     431: "The request is too large",
     500: "Something went wrong",
     501: "Not available",

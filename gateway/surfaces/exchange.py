@@ -114,15 +114,17 @@ class Watch:
     Attributes:
         status: that went out; 0 while none did.
         denial: that waits for its turn, or took it.
+        request_id: the header that names the request, for answers of ours and the log; None for none.
     """
 
-    __slots__ = ("_journal", "_started_s", "denial", "status")
+    __slots__ = ("_journal", "_started_s", "denial", "request_id", "status")
 
     def __init__(self, journal: Journal | None) -> None:
         self._journal = journal
         self._started_s = time.perf_counter()
         self.status = 0
         self.denial: Denial | None = None
+        self.request_id: Header | None = None
 
     def wrap(self, send: Send) -> Send:
         """Return a ``send`` that notes the status."""
@@ -132,6 +134,8 @@ class Watch:
                 return
             if message["type"] in _START:
                 self.status = message["status"]
+                if self.request_id is not None:
+                    message = {**message, "headers": [*message.get("headers", ()), self.request_id]}
             elif message["type"] == "websocket.accept":
                 self.status = 101
             elif message["type"] == "websocket.close" and not self.status:
@@ -190,5 +194,6 @@ class Watch:
                 duration_ms=(time.perf_counter() - self._started_s) * 1000,
                 detail=detail or admission.detail,
                 cause=verdict.loop.cause if verdict.loop is not None else "",
+                request_id=self.request_id[1].decode("ascii") if self.request_id is not None else "",
             )
         )

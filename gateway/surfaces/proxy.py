@@ -16,17 +16,17 @@ from gateway.core.machine import type_in
 from gateway.core.reasons import Reason
 from gateway.core.request import Header, RequestFacts
 from gateway.core.routes import Route
-from gateway.core.settings_model import Access
+from gateway.core.settings_model import Access, ServerSettings
 from gateway.core.token_class import has_machines
 from gateway.core.tokens import may_be_from
-from gateway.core.verdict import State
+from gateway.core.verdict import State, Verdict
 from gateway.errors import UpstreamError
 from gateway.ports import Journal
 from gateway.surfaces import answers
 from gateway.surfaces.answers import set_cookie_headers
 from gateway.surfaces.exchange import Watch, send_answer, send_refused_websocket
 from gateway.surfaces.gate import Admission, Gate
-from gateway.surfaces.scope import raw_path
+from gateway.surfaces.scope import peer, raw_path
 from gateway.surfaces.status import PREFIX, Status
 from gateway.upstream.forward import ClientGoneError, Outgoing, forward
 from gateway.upstream.pool import Pool
@@ -38,6 +38,10 @@ _QUERY = re.compile(r"[!-~\x80-\xff]*").fullmatch
 _MAX_LENGTH_DIGITS = 18
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
 _PUBLIC, _SIGNED_IN = Access.PUBLIC, State.SIGNED_IN  # members of an enum are slow to name
+
+# What proxies make: UUIDs, hexadecimal numbers, trace ids; short, and nothing that means something in a log or a shell.
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}").fullmatch
+_NOT_ADMITTED = Admission(None, None, None, Verdict(State.SIGNED_OUT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,10 @@ class Proxy:
         private_cookies: cookies that an upstream may not set.
         journal: the access log; None for none.
         life: what happens at start-up and shutdown.
+
+    Attributes:
+        max_requests: that are served at once; more are refused before anything is done for them.
+        has_forwarded: upstreams get ``Forwarded`` too.
     """
 
     def __init__(
@@ -94,6 +102,9 @@ class Proxy:
         self._journal = journal
         self._life = life
         self._request_ids = _request_ids()
+        self._in_hand = 0
+        self.max_requests = ServerSettings().max_requests
+        self.has_forwarded = ServerSettings().forwarded
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one scope."""
@@ -101,6 +112,8 @@ class Proxy:
             return self._lifespan(receive, send)
         if scope["type"] == "http" and (path := raw_path(scope)).startswith(PREFIX):
             return self._answer_for_itself(scope, path, send)
+        if self._in_hand >= self.max_requests:
+            return self._shed(scope, send)
         return self._serve(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -121,11 +134,35 @@ class Proxy:
             await send_answer(watch.wrap(send), admission.answer)
         watch.write(scope, admission)
 
+    async def _shed(self, scope: Scope, send: Send) -> None:
+        """Refuse a request that comes on top of too many, which has to cost less than serving it."""
+        watch = Watch(self._journal)
+        reason = Reason.GATEWAY_OVERLOADED
+        answer = answers.refusal(None, reason)
+        admission = Admission(answer, None, None, Verdict(State.SIGNED_OUT, reason))
+        if scope["type"] == "websocket":
+            await send_refused_websocket(scope, watch.wrap(send), answer)
+        else:
+            await send_answer(watch.wrap(send), answer)
+        watch.write(scope, admission, detail=f"{self._in_hand} requests are in hand")
+
+    def _request_id(self, scope: Scope) -> Header:
+        """Return the request's name: that which a trusted peer gave it, or a new one."""
+        trust = self._gate.trust
+        if trust.networks:
+            said = [header for header in scope["headers"] if header[0] == b"x-request-id"]
+            if len(said) == 1 and _REQUEST_ID(said[0][1]) and trust.is_trusted(peer(scope)):
+                return (b"x-request-id", said[0][1])
+        return next(self._request_ids)
+
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         watch = Watch(self._journal)
-        admission = await self._gate.admit(scope)
+        watch.request_id = self._request_id(scope)
+        self._in_hand += 1
+        admission = _NOT_ADMITTED
         reason = detail = ""
         try:
+            admission = await self._gate.admit(scope)
             if scope["type"] == "websocket":
                 answer = admission.answer
                 if answer is None:
@@ -135,7 +172,7 @@ class Proxy:
             elif admission.answer is not None:
                 await send_answer(watch.wrap(send), admission.answer)
             else:
-                await self._forward(scope, receive, _Sink(send, watch), admission)
+                await self._forward(scope, receive, _Sink(send, watch, watch.request_id), admission)
         except UpstreamError as error:
             reason, detail = error.reason, error.detail
             await self._answer_failure(watch.wrap(send), watch, admission, reason)
@@ -149,6 +186,7 @@ class Proxy:
             reason, detail = Reason.UNEXPECTED_ERROR, type(error).__name__
             await self._answer_failure(watch.wrap(send), watch, admission, reason)
         finally:
+            self._in_hand -= 1
             watch.write(scope, admission, reason, detail)
 
     async def _forward(self, scope: Scope, receive: Receive, sink: "_Sink", admission: Admission) -> None:
@@ -164,7 +202,11 @@ class Proxy:
             raise UpstreamError(Reason.ROUTE_NOT_FOUND, "the route has no upstream: it is there for decisions")
         received = scope["headers"]
         length = _body_length(scope, received)
-        ours = (*_forwarded(facts.client, url.scheme, url.host), next(self._request_ids), *admission.identity)
+        ours = (
+            *_forwarded(facts.client, url.scheme, url.host, has_standard=self.has_forwarded),
+            sink.request_id,
+            *admission.identity,
+        )
         headers = destination.headers.build(received, ours, drop_bearer=self._is_ours(facts, route, admission))
         request = Outgoing(facts.method, _target(facts, route.settings.keep_credentials), headers, length)
         sink.private_cookies = self._private_cookies
@@ -198,13 +240,15 @@ class _Sink:
         private_cookies: cookies that an upstream may not set.
         depends: whether the answer depends on who asks.
         added: cookies of ours that go with it.
+        request_id: the header that names the request.
     """
 
-    __slots__ = ("_send", "_watch", "added", "depends", "private_cookies")
+    __slots__ = ("_send", "_watch", "added", "depends", "private_cookies", "request_id")
 
-    def __init__(self, send: Send, watch: Watch) -> None:
+    def __init__(self, send: Send, watch: Watch, request_id: Header) -> None:
         self._send = send
         self._watch = watch
+        self.request_id = request_id
         self.private_cookies: frozenset[bytes] = frozenset()
         self.added: tuple[Header, ...] = ()
         self.depends = True
@@ -216,6 +260,7 @@ class _Sink:
             kept = with_cache_rules(kept)
         if self.added:
             kept = [*for_one_browser(kept), *self.added]
+        kept.append(self.request_id)
         self._watch.status = status
         await self._send({"type": "http.response.start", "status": status, "headers": kept})
 
@@ -237,12 +282,16 @@ def _target(facts: RequestFacts, keep_credentials: bool) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _forwarded(client: str, scheme: str, host: str) -> tuple[Header, ...]:
+def _forwarded(client: str, scheme: str, host: str, *, has_standard: bool) -> tuple[Header, ...]:
     headers: list[Header] = [
         (b"x-forwarded-for", client.encode("ascii", "replace")),
         (b"x-forwarded-proto", scheme.encode()),
         (b"x-forwarded-host", host.encode()),
     ]
+    if has_standard:
+        # RFC 7239 section 6: an IPv6 address stands in brackets, and what holds a colon in quotes.
+        node = f'"[{client}]"' if ":" in client else client or "unknown"
+        headers.append((b"forwarded", f'for={node};host="{host}";proto={scheme}'.encode("ascii", "replace")))
     return tuple(header for header in headers if header[1])
 
 
@@ -256,18 +305,26 @@ def _request_ids() -> Iterator[Header]:
         yield (b"x-request-id", f"{prefix}{number:08x}".encode())
 
 
-def _body_length(scope: Scope, headers: Sequence[Header]) -> int | None:
-    """Return how long the request's body is said to be: None where only its end will tell, 0 for none.
-
-    Raises:
-        UpstreamError: when it is said twice, or not in a way that all servers read alike (RFC 9112 section 6.3).
-    """
+def _framing(headers: Sequence[Header]) -> tuple[set[bytes], list[bytes]]:
+    """Return what is said of lengths and encodings, having refused what cannot be expected of us."""
     lengths, encodings = set(), []
     for name, value in headers:
         if name == b"content-length":
             lengths.add(value)
         elif name == b"transfer-encoding":
             encodings.append(value)
+        elif name == b"expect" and value.lower() not in {b"", b"100-continue"}:
+            raise UpstreamError(Reason.EXPECTATION_FAILED, "its Expect is not 100-continue")
+    return lengths, encodings
+
+
+def _body_length(scope: Scope, headers: Sequence[Header]) -> int | None:
+    """Return how long the request's body is said to be: None where only its end will tell, 0 for none.
+
+    Raises:
+        UpstreamError: when it is said twice, or not in a way that all servers read alike (RFC 9112 section 6.3).
+    """
+    lengths, encodings = _framing(headers)
     if encodings:
         if lengths or len(encodings) > 1 or encodings[0].lower() != b"chunked":
             raise UpstreamError(Reason.REQUEST_FRAMING_INVALID, "its transfer-encoding is not chunked alone")

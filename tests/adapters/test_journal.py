@@ -58,6 +58,13 @@ def test_what_is_not_there_is_a_dash():
     assert line.split()[3:6] == ["route=-", "-", "-"]
 
 
+def test_a_request_has_its_name_in_either_form():
+    named = replace(ENTRY, request_id="0b0c-1")
+    assert text_of(named).endswith("  id=0b0c-1\n")
+    assert json_of(named)["request_id"] == "0b0c-1"
+    assert "request_id" not in json_of(ENTRY)
+
+
 def test_a_detail_stands_at_the_end():
     assert text_of(replace(ENTRY, detail="it expired 10 s ago")).endswith("  it expired 10 s ago\n")
 

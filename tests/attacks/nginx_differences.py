@@ -261,6 +261,14 @@ REQUEST_DIFFERENCES: tuple[Difference, ...] = (
         ("hop: Expect: 100-continue",),
     ),
     Difference(
+        "refused 417 / passed 200",
+        "Nothing but 100-continue can be expected (RFC 9110 section 10.1.1).",
+        (
+            "hop: Expect: foo",
+            "hop: Expect: 100-Continue, foo",
+        ),
+    ),
+    Difference(
         "passed 200 / refused 400",
         "Two equal lengths are one (RFC 9110 section 8.6); the server shows one of them.",
         ("framing: Content-Length: 2\\r\\nContent-Length: 2\\r\\n\\r\\nab",),

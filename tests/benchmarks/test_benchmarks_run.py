@@ -45,3 +45,9 @@ def test_the_proxy_benchmark_prints_every_row():
     for name in ("nginx-plain", "haproxy-jwt", "gateway"):
         assert printed.count(f"\n{name} ") == 2
     assert [line for line in printed.splitlines() if line.startswith("gateway") and not line.endswith(" 0")] == []
+
+
+def test_the_soak_finds_memory_and_files_flat():
+    command = [sys.executable, "-m", "tests.benchmarks.soak", "--seconds", "5"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=110).stdout
+    assert "memory and open files are flat" in printed

@@ -133,8 +133,9 @@ def proxy_to(origin: str, journal: Pages | None = None, limits: Limits = LIMITS)
 class World:
     """A proxy between clients and one upstream."""
 
-    def __init__(self, port: int, served: Upstream, pool: Pool, journal: Pages) -> None:
+    def __init__(self, port: int, served: Upstream, pool: Pool, journal: Pages, proxy: Proxy) -> None:
         self.port = port
+        self.proxy = proxy
         self.served = served
         self.pool = pool
         self.journal = journal
@@ -183,7 +184,7 @@ async def proxied(script: Script | None = None, limits: Limits = LIMITS) -> Asyn
     async with upstream(script or answers(OK)) as served:
         app, pool = proxy_to(served.origin, journal, limits)
         async with granian(app) as port:
-            world = World(port, served, pool, journal)
+            world = World(port, served, pool, journal, app)
             try:
                 yield world
                 async with asyncio.timeout(5):

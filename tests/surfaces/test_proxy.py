@@ -530,7 +530,7 @@ async def test_dead_upstream_is_a_bad_gateway():
         bound.bind(("127.0.0.1", 0))
         app, pool = proxy_to(f"http://127.0.0.1:{bound.getsockname()[1]}")
         async with granian(app) as port, upstream(answers(OK)) as unused:
-            world = World(port, unused, pool, Pages())
+            world = World(port, unused, pool, Pages(), app)
             assert problem(await world.ask()) == (502, Reason.UPSTREAM_UNREACHABLE)
             assert pool.in_use == 0
             world.close()

@@ -70,7 +70,7 @@ class Upstream:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for writer in self._writers:
-            if writer.transport is not None:
+            if writer.transport is not None and not writer.transport.is_closing():
                 writer.transport.abort()
 
 
