@@ -3,7 +3,7 @@
 import sqlite3
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.authority.webhooks.endpoints import Endpoint
@@ -146,6 +146,7 @@ def test_nothing_is_put_off_for_longer_than_the_longest_wait(post):
     assert post.deliveries()[0]["due_at"] == post.clock.now_ms + LONGEST_WAIT_MS
 
 
+@settings(deadline=None)  # a file is written each time, and the disk may be busy
 @given(
     st.lists(
         st.one_of(
