@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from gateway.authority.errors import Problem, Refusal
 from gateway.authority.identifiers import new_id
-from gateway.authority.models import Client, SessionRecord, Status
+from gateway.authority.models import Client, SessionRecord
 from gateway.authority.realm import Realm
 from gateway.authority.recording import record_session
 from gateway.authority.webhooks.events import Cause
+from gateway.core.session_status import SessionStatus
 
 _AT_ONCE = 500
 
@@ -71,7 +72,7 @@ def sign_in(
     now_ms = realm.now_ms()
     with realm.database.transaction():
         if previous is not None:
-            realm.ledger.finish_all(previous.id, Status.REPLACED, now_ms)
+            realm.ledger.finish_all(previous.id, SessionStatus.REPLACED, now_ms)
             realm.ledger.mark_client(previous.id, now_ms)
             realm.ledger.forget_client_token(previous.id)
             realm.grants.forget_dev_browsers(previous.id)
@@ -101,7 +102,7 @@ def start_session(
         id=new_id("sess"),
         user_id=user_id,
         client_id=client.id,
-        status=Status.PENDING if opening.is_pending else _owed_status(realm, active_organization_id),
+        status=SessionStatus.PENDING if opening.is_pending else _owed_status(realm, active_organization_id),
         last_active_organization_id=active_organization_id,
         actor=opening.actor,
         first_factor_at_ms=now_ms - opening.proven_ago_ms,
@@ -117,7 +118,7 @@ def start_session(
     return session
 
 
-def finish(realm: Realm, session: SessionRecord, status: Status, cause: Cause | None = None) -> SessionRecord:
+def finish(realm: Realm, session: SessionRecord, status: SessionStatus, cause: Cause | None = None) -> SessionRecord:
     """End a session; one that is not live stays as it is. Returns the session as it is afterwards."""
     now_ms = realm.now_ms()
     with realm.database.transaction():
@@ -129,7 +130,7 @@ def finish(realm: Realm, session: SessionRecord, status: Status, cause: Cause | 
         return finished
 
 
-def finish_all(realm: Realm, client: Client, status: Status, cause: Cause | None = None) -> None:
+def finish_all(realm: Realm, client: Client, status: SessionStatus, cause: Cause | None = None) -> None:
     """End every live session of a client."""
     now_ms = realm.now_ms()
     with realm.database.transaction():
@@ -183,16 +184,16 @@ def remove_user(realm: Realm, user_id: str) -> int:
     with realm.database.transaction():
         while live := realm.ledger.live_sessions_of(user_id, _AT_ONCE, realm.now_ms()):
             for session in live:
-                finish(realm, session, Status.REMOVED)
+                finish(realm, session, SessionStatus.REMOVED)
             count += len(live)
         realm.directory.remove_user(user_id)
     return count
 
 
-def _owed_status(realm: Realm, active_organization_id: str | None) -> Status:
+def _owed_status(realm: Realm, active_organization_id: str | None) -> SessionStatus:
     """Pending while the session owes the choice of an organization."""
     owes = realm.config.requires_organization and active_organization_id is None
-    return Status.PENDING if owes else Status.ACTIVE
+    return SessionStatus.PENDING if owes else SessionStatus.ACTIVE
 
 
 def organization_id(realm: Realm, user_id: str, organization: str) -> str | None:

@@ -2,22 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from gateway.core.secret import Secret
-
-
-class Status(StrEnum):
-    """What became of a session (Backend API, Session.status)."""
-
-    ACTIVE = "active"
-    PENDING = "pending"
-    REVOKED = "revoked"
-    ENDED = "ended"
-    EXPIRED = "expired"
-    REMOVED = "removed"
-    ABANDONED = "abandoned"
-    REPLACED = "replaced"
+from gateway.core.session_status import SessionStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +75,7 @@ class SessionRecord:
     id: str
     user_id: str
     client_id: str
-    status: Status
+    status: SessionStatus
     last_active_organization_id: str | None
     actor: Mapping[str, object] | None
     first_factor_at_ms: int
@@ -101,7 +88,7 @@ class SessionRecord:
     @property
     def is_live(self) -> bool:
         """Whether tokens may still be made from it."""
-        return self.status in (Status.ACTIVE, Status.PENDING)
+        return self.status in (SessionStatus.ACTIVE, SessionStatus.PENDING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ the Frontend API's schemas ``Client.Client`` and ``Client.Session``.
 
 from typing import Any
 
-from gateway.authority.models import Status
 from gateway.authority.versions import ApiVersion
+from gateway.core.session_status import SessionStatus
 
 Schema = dict[str, Any]
 
@@ -75,14 +75,14 @@ def _wrapped(response: Schema) -> Schema:
 
 
 def _session(version: ApiVersion) -> Schema:
-    hidden = () if version.has_tasks else (Status.PENDING,)
+    hidden = () if version.has_tasks else (SessionStatus.PENDING,)
     members: dict[str, Schema] = {
         "object": {"const": "session"},
         "id": _TEXT,
         "user_id": _TEXT,
         "client_id": _TEXT,
         "actor": _OBJECT_OR_NULL,
-        "status": {"type": "string", "enum": [status.value for status in Status if status not in hidden]},
+        "status": {"type": "string", "enum": [status.value for status in SessionStatus if status not in hidden]},
         "last_active_organization_id": _TEXT_OR_NULL,
         "last_active_at": _MILLISECONDS,
         "latest_activity": {"anyOf": [ref("SessionActivity"), {"type": "null"}]},
@@ -152,7 +152,7 @@ _CLIENT_SESSION: Schema = {
     "properties": {
         "object": {"const": "session"},
         "id": _TEXT,
-        "status": {"type": "string", "enum": [status.value for status in Status]},
+        "status": {"type": "string", "enum": [status.value for status in SessionStatus]},
         "expire_at": _MILLISECONDS,
         "abandon_at": _MILLISECONDS,
         "last_active_at": _MILLISECONDS,

@@ -5,9 +5,10 @@ Facts: Sessions API section 1; Frontend API schemas ``Client.Client`` and ``Clie
 
 from collections.abc import Sequence
 
-from gateway.authority.models import Client, Membership, SessionRecord, Status, User
+from gateway.authority.models import Client, Membership, SessionRecord, User
 from gateway.authority.user_wire import backend_user
 from gateway.authority.versions import ApiVersion
+from gateway.core.session_status import SessionStatus
 
 
 def backend_session(session: SessionRecord, version: ApiVersion) -> dict[str, object]:
@@ -110,13 +111,13 @@ def _membership(membership: Membership) -> dict[str, object]:
 
 def _tasks(session: SessionRecord) -> list[dict[str, str]] | None:
     # choosing an organization is the one thing that a session can owe here
-    return [{"key": "choose-organization"}] if session.status is Status.PENDING else None
+    return [{"key": "choose-organization"}] if session.status is SessionStatus.PENDING else None
 
 
 def _status(session: SessionRecord, version: ApiVersion) -> str:
     # versions without "pending" know such a session as active
-    pending = session.status is Status.PENDING and not version.has_tasks
-    return Status.ACTIVE.value if pending else session.status.value
+    pending = session.status is SessionStatus.PENDING and not version.has_tasks
+    return SessionStatus.ACTIVE.value if pending else session.status.value
 
 
 def _public_user(user: User) -> dict[str, object]:

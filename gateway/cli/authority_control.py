@@ -4,7 +4,6 @@ Decides where it may listen, which is on this machine and nowhere else, and of w
 of production. The authority is then served by the process itself, because the control API changes its memory.
 """
 
-import re
 from collections.abc import Callable, Collection
 
 import click
@@ -13,21 +12,14 @@ import uvloop
 from gateway.authority import Authority
 from gateway.authority.control import Clock
 from gateway.authority.control.api import Control
-from gateway.cli.authority_start import is_loopback
+from gateway.cli.authority_start import is_loopback, read_listen
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.serving import reserve, serve_embedded, stop_on_signal
 from gateway.core.instance import InstanceKind
 from gateway.core.settings_model import Address
 from gateway.errors import ConfigurationError, Fault
 
-OPTION = "--control"
-_ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
-
-control_option = click.option(
-    OPTION,
-    metavar="HOST:PORT",
-    help="For tests: turn its clock and its faults over HTTP there, on this machine only. Port 0: any free one.",
-)
+_OPTION = "--control"
 
 
 def control_address(text: str, kind: InstanceKind, taken: Collection[int]) -> Address:
@@ -42,22 +34,18 @@ def control_address(text: str, kind: InstanceKind, taken: Collection[int]) -> Ad
         ConfigurationError: it is no address of loopback, or the instance is one of production.
         CannotListenError: it cannot be had.
     """
-    match = _ADDRESS.fullmatch(text)
-    if match is None or int(match["port"]) > 65535:
-        fix = "write for example 127.0.0.1:9001, or port 0 for any free one"
-        raise ConfigurationError([Fault(OPTION, text, "it is no host and port", fix)])
+    listen = read_listen(text, _OPTION, "127.0.0.1:9001")
     if kind is InstanceKind.PRODUCTION:
         problem = "who can reach it breaks the authority at will, and this one is of production"
-        raise ConfigurationError([Fault(OPTION, text, problem, "leave it out, or use --instance development")])
-    listen = Address(match["host"].strip("[]").lower(), int(match["port"]))
+        raise ConfigurationError([Fault(_OPTION, text, problem, "leave it out, or use --instance development")])
     if not is_loopback(listen.host):
         problem = "other machines could reach it, and nothing protects it from them"
-        raise ConfigurationError([Fault(OPTION, text, problem, "write 127.0.0.1 for the host")])
+        raise ConfigurationError([Fault(_OPTION, text, problem, "write 127.0.0.1 for the host")])
     if listen.port in taken:
-        raise ConfigurationError([Fault(OPTION, text, "this command listens there already", "choose another port")])
-    found = reserve(listen, OPTION)
+        raise ConfigurationError([Fault(_OPTION, text, "this command listens there already", "choose another port")])
+    found = reserve(listen, _OPTION)
     while found.port in taken:  # a port that is only promised so far looks free
-        found = reserve(listen, OPTION)
+        found = reserve(listen, _OPTION)
     return found
 
 

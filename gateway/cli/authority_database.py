@@ -1,27 +1,14 @@
-"""The database that ``gateway authority …`` looks after: the option ``--db``, and opening the file.
+"""The database that ``gateway authority …`` looks after: the file is opened for a command.
 
 The file must be there already: a mistyped name would otherwise become an authority of its own, with nobody in it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
-
-import click
 
 from gateway.authority.store.database import Database
 from gateway.errors import ConfigurationError, Fault
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def database_option(function: _Command) -> _Command:
-    """Add ``--db``; the command gets the path as ``db``."""
-    option = click.option(
-        "--db", required=True, metavar="FILE", help="SQLite file of the authority; it may be running."
-    )
-    return option(function)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from gateway.authority import Authority
 from gateway.authority.config import MEMORY
 from gateway.authority.credentials import PASSWORD
-from gateway.cli.sessions_view import plain
+from gateway.cli.plain_text import plain
 from gateway.core.instance import InstanceKind
 
 _MOST_LISTED = 20

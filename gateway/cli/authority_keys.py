@@ -4,22 +4,22 @@ Decides what is asked before somebody is signed out, and what is printed: the ke
 to standard error.
 """
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
 
-from gateway.authority.models import Status
 from gateway.authority.signing.key_life import MARGIN_S, OVERLAP_S, KeyRecord, Stage, moment
 from gateway.authority.store.database import Database
 from gateway.authority.store.ledger import Ledger, SessionFilter
 from gateway.authority.store.signing_keys import SigningKeys
-from gateway.cli.authority_database import database_option, open_database
+from gateway.cli.authority_database import open_database
+from gateway.cli.common_options import database_option, json_option, print_json, yes_option
 from gateway.cli.console import confirm
 from gateway.cli.exit_codes import DATABASE_EPILOG
 from gateway.cli.table import Table, print_table
+from gateway.core.session_status import SessionStatus
 from gateway.errors import ConfigurationError, Fault
 
 _STYLES = {Stage.SIGNING: "green", Stage.PUBLISHED: "yellow", Stage.RETIRED: "dim"}
@@ -27,8 +27,6 @@ _CONSEQUENCE = (
     "Gateways and SDKs refuse what it signed from their next look at the keys on, after 5 minutes at most. "
     "Browsers get new tokens through the handshake when a page is loaded; whatever else holds one is signed out"
 )
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-_yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 @click.group("keys", epilog=DATABASE_EPILOG)
@@ -50,7 +48,7 @@ def command() -> None:
 @command.command("list")
 @database_option
 @click.option("--all", "is_all", is_flag=True, help="The retired ones too.")
-@_json_option
+@json_option
 def list_(db: str, *, is_all: bool, as_json: bool) -> None:
     """List the keys, the oldest first.
 
@@ -64,7 +62,7 @@ def list_(db: str, *, is_all: bool, as_json: bool) -> None:
 
 @command.command("generate")
 @database_option
-@_json_option
+@json_option
 def generate(db: str, *, as_json: bool) -> None:
     """Publish a new key for a later rotation.
 
@@ -87,7 +85,7 @@ def generate(db: str, *, as_json: bool) -> None:
     metavar="SECONDS",
     help="How long the key is published before it signs; 0 is at once.",
 )
-@_json_option
+@json_option
 def rotate(db: str, *, sign_after_s: int, as_json: bool) -> None:
     """Publish a new key, and let it sign once everybody knows it.
 
@@ -113,8 +111,8 @@ def rotate(db: str, *, sign_after_s: int, as_json: bool) -> None:
 @database_option
 @click.argument("kid", required=False)
 @click.option("--force", "is_forced", is_flag=True, help="Although tokens that it signed are good. Signs people out.")
-@_yes_option
-@_json_option
+@yes_option
+@json_option
 def retire(db: str, kid: str | None, *, is_forced: bool, yes: bool, as_json: bool) -> None:
     """Take a key out of the JWKS for good.
 
@@ -148,8 +146,8 @@ def retire(db: str, kid: str | None, *, is_forced: bool, yes: bool, as_json: boo
 
 @command.command("replace")
 @database_option
-@_yes_option
-@_json_option
+@yes_option
+@json_option
 def replace(db: str, *, yes: bool, as_json: bool) -> None:
     """Let a new key sign at once and retire all others.
 
@@ -172,14 +170,14 @@ def _opened(db: str) -> Iterator[tuple[SigningKeys, Database]]:
 def _confirm(what: str, database: Database, now_ms: int, *, yes: bool) -> None:
     if yes:
         return
-    sessions = Ledger(database).count(SessionFilter(status=Status.ACTIVE), now_ms)
+    sessions = Ledger(database).count(SessionFilter(status=SessionStatus.ACTIVE), now_ms)
     confirm(f"{what}. {_CONSEQUENCE}. Sessions: {sessions}. Go on?", yes=yes)
 
 
 def _show(keys: SigningKeys, *, as_json: bool, is_all: bool = False) -> None:
     shown = [key for key in keys.records() if is_all or key.stage is not Stage.RETIRED]
     if as_json:
-        click.echo(json.dumps({"data": [_as_json(key) for key in shown]}, indent=2))
+        print_json({"data": [_as_json(key) for key in shown]})
     else:
         _print_table(shown, keys.now_ms())
 

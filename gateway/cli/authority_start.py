@@ -7,12 +7,14 @@ started from the same shell will read them.
 """
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.cli.console import print_alarm, print_warnings
 from gateway.core.secret import Secret
+from gateway.core.settings_model import Address
 from gateway.errors import ConfigurationError, Fault
 
 ANYBODY = "the sign-in page lets anybody be anybody: it asks for no password"
@@ -20,6 +22,7 @@ ANYBODY = "the sign-in page lets anybody be anybody: it asks for no password"
 _NAMES = ("CLERK", "GATEWAY_INSTANCE_")
 _STARTS = ("sk_live_", "pk_live_", "sk_test_", "pk_test_")
 _FILE_HEAD = 256
+_LISTEN = re.compile(r"(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 
 
 def judge_keys(environment: Mapping[str, str], secret_key: Secret, publishable_key: str) -> None:
@@ -82,6 +85,24 @@ def warn_anybody(sign_in_url: str, *, remote: str = "") -> None:
         "and every gateway and application that trusts this authority lets them in.",
         reach,
     )
+
+
+def read_listen(text: str, setting: str, example: str) -> Address:
+    """Read an address to listen on.
+
+    Args:
+        text: host and port, as written.
+        setting: how the user calls it, for the message.
+        example: a good one.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    match = _LISTEN.fullmatch(text)
+    if match is None or int(match["port"]) > 65535:
+        fix = f"write for example {example}, or port 0 for any free one"
+        raise ConfigurationError([Fault(setting, text, "it is no host and port", fix)])
+    return Address(match["host"].strip("[]").lower(), int(match["port"]))
 
 
 def is_loopback(host: str) -> bool:

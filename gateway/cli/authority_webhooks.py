@@ -4,33 +4,28 @@ Decides what is printed: a signing secret when it is made or asked for, to stand
 that somebody else made comes from a file, because the command line is seen by everybody on the machine.
 """
 
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
 
-from gateway.authority import Authority, AuthorityConfig
-from gateway.authority.config import MEMORY
 from gateway.authority.store.database import Database
-from gateway.authority.webhooks.endpoints import Endpoint, new_signing_secret, read_signing_secret, read_url
+from gateway.authority.webhooks.endpoints import Endpoint, read_url
 from gateway.authority.webhooks.events import EventType
 from gateway.authority.webhooks.history import Delivery, History
 from gateway.authority.webhooks.outbox import DeliveryState, Outbox
-from gateway.cli.authority_database import database_option, open_database
+from gateway.cli.authority_database import open_database
+from gateway.cli.authority_webhook_secrets import read_secret_file
+from gateway.cli.common_options import database_option, json_option, print_json
 from gateway.cli.console import confirm
 from gateway.cli.exit_codes import DATABASE_EPILOG, ExitCode
-from gateway.cli.sessions_view import time_text
+from gateway.cli.plain_text import time_text
 from gateway.cli.table import Table, print_table
 from gateway.core.instance import InstanceKind
-from gateway.core.secret import Secret
 from gateway.errors import ConfigurationError, Fault
 
 _STYLES = {DeliveryState.DELIVERED: "green", DeliveryState.WAITING: "yellow", DeliveryState.FAILED: "red"}
-_WEBHOOK, _SECRET_FILE = "--webhook", "--webhook-secret-file"
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 _endpoint_argument = click.argument("endpoint", metavar="ENDPOINT")
 
 
@@ -61,7 +56,7 @@ def command() -> None:
     help="Only this event; repeat it for more. Without it: every one.",
 )
 @click.option("--secret-file", metavar="FILE", help="File with a signing secret (whsec_...); without it one is made.")
-@_json_option
+@json_option
 def add(url: str, db: str, *, events: Sequence[str], secret_file: str | None, as_json: bool) -> None:
     """Add an endpoint and print its signing secret.
 
@@ -76,14 +71,14 @@ def add(url: str, db: str, *, events: Sequence[str], secret_file: str | None, as
         if not outbox.endpoints.add(made):
             raise ConfigurationError([Fault("URL", url, "there is an endpoint with this URL", "remove that one first")])
     if as_json:
-        click.echo(json.dumps(_as_json(made) | {"signing_secret": made.secret.reveal()}, indent=2))
+        print_json(_as_json(made) | {"signing_secret": made.secret.reveal()})
     else:
         click.echo(f"{made.id}\nCLERK_WEBHOOK_SIGNING_SECRET={made.secret.reveal()}")
 
 
 @command.command("list")
 @database_option
-@_json_option
+@json_option
 def list_(db: str, *, as_json: bool) -> None:
     """List the endpoints and how many messages they got."""
     with _opened(db) as (outbox, database):
@@ -91,7 +86,7 @@ def list_(db: str, *, as_json: bool) -> None:
         found = [(endpoint, history.counts(endpoint.id)) for endpoint in outbox.endpoints.all()]
     if as_json:
         data = [_as_json(endpoint) | {"deliveries": counts} for endpoint, counts in found]
-        click.echo(json.dumps({"data": data}, indent=2))
+        print_json({"data": data})
         return
     rows = [
         (
@@ -159,7 +154,7 @@ def enable(endpoint: str, db: str) -> None:
     "--state", type=click.Choice([state.value for state in DeliveryState]), help="Only messages in this state."
 )
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, metavar="N", help="At most N.")
-@_json_option
+@json_option
 def messages(db: str, *, endpoint: str | None, state: str | None, limit: int, as_json: bool) -> None:
     """List messages, the newest first.
 
@@ -169,7 +164,7 @@ def messages(db: str, *, endpoint: str | None, state: str | None, limit: int, as
         endpoint_id = _found(outbox, endpoint).id if endpoint else None
         found = History(database).page(limit, DeliveryState(state) if state else None, endpoint_id)
     if as_json:
-        click.echo(json.dumps({"data": [delivery.as_json() for delivery in found]}, indent=2))
+        print_json({"data": [delivery.as_json() for delivery in found]})
     else:
         headings = ("MESSAGE", "EVENT", "SESSION", "ENDPOINT", "STATE", "ATTEMPTS", "LAST", "CREATED")
         styles = {"STATE": {state.value: style for state, style in _STYLES.items()}}
@@ -202,51 +197,6 @@ def replay(message_id: str | None, db: str, *, failed: bool, endpoint: str | Non
         click.echo("there is no such message any more, or its endpoint is disabled", err=True)
         return ExitCode.FAILED
     return ExitCode.OK
-
-
-def read_secret_file(path: str, setting: str) -> Secret:
-    """A signing secret from a file.
-
-    Raises:
-        ConfigurationError: it cannot be read, or holds none.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        problem = f"it cannot be read ({reason})"
-        raise ConfigurationError([Fault(setting, path, problem, "name a file that holds a whsec_... secret")]) from None
-    return read_signing_secret(text, setting)
-
-
-def webhooks_of(urls: Sequence[str], secret_file: str | None, config: AuthorityConfig) -> dict[str, Secret | None]:
-    """What ``--webhook`` of a command that serves asks for: URLs with their secrets; None is left to the database.
-
-    Args:
-        urls: where to.
-        secret_file: path of the file with the secret for all of them, or None.
-        config: of the authority.
-
-    Raises:
-        ConfigurationError: a URL or the secret cannot be used, or there is nothing that the secret could sign.
-    """
-    for url in urls:
-        read_url(url, config.kind, _WEBHOOK)
-    secret: Secret | None = None
-    if secret_file is not None:
-        if not urls:
-            problem, fix = f"there is no {_WEBHOOK} to sign for", f"add {_WEBHOOK} URL, or leave it out"
-            raise ConfigurationError([Fault(_SECRET_FILE, secret_file, problem, fix)])
-        secret = read_secret_file(secret_file, _SECRET_FILE)
-    # without a file the worker must sign with what the first process prints
-    return {url: secret or (new_signing_secret() if config.database == MEMORY else None) for url in urls}
-
-
-def add_webhooks(authority: Authority, webhooks: Mapping[str, Secret | None]) -> dict[str, object]:
-    """Add the endpoints that are not there yet, and say what their receivers need; nothing without endpoints."""
-    added = [authority.add_webhook(url, secret, _WEBHOOK) for url, secret in webhooks.items()]
-    shown = [{"url": endpoint.url, "signing_secret": endpoint.secret.reveal()} for endpoint in added]
-    return {"webhooks": shown} if shown else {}
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from gateway.cli.plain_text import plain
 from gateway.errors import Fault, GatewayError
 
 _ARGUMENTS = ("EMAIL_ADDRESS", "ENDPOINT", "KEY", "KID", "ORGANIZATION", "URL", "USER")
@@ -35,7 +36,7 @@ def _console(stream: TextIO) -> Console:
 
 def print_error(message: str) -> None:
     """Say in one line what ended the command."""
-    errors().print(Text.assemble(("error: ", "bold red"), _clean(message)))
+    errors().print(Text.assemble(("error: ", "bold red"), plain(message)))
 
 
 def print_faults(faults: Iterable[Fault]) -> None:
@@ -59,7 +60,7 @@ def confirm(question: str, *, yes: bool) -> None:
     Raises:
         GatewayError: the answer was no.
     """
-    if not yes and sys.stdin.isatty() and not click.confirm(_clean(question), err=True):
+    if not yes and sys.stdin.isatty() and not click.confirm(plain(question), err=True):
         raise GatewayError("nothing was changed")
 
 
@@ -71,9 +72,9 @@ def print_warnings(warnings: Iterable[Fault]) -> None:
 
 def print_alarm(heading: str, *lines: str) -> None:
     """Warn of what must not be overlooked: a marked heading, and lines under it."""
-    errors().print(Text.assemble(("warning: ", "bold red"), (_clean(heading), "bold reverse red")))
+    errors().print(Text.assemble(("warning: ", "bold red"), (plain(heading), "bold reverse red")))
     for line in lines:
-        errors().print(Text.assemble(("  ! ", "bold red"), _clean(line)))
+        errors().print(Text.assemble(("  ! ", "bold red"), plain(line)))
 
 
 def _is_typed(fault: Fault) -> bool:
@@ -82,10 +83,5 @@ def _is_typed(fault: Fault) -> bool:
 
 def _fault_text(fault: Fault, style: str) -> Text:
     seen = f" = {fault.seen}" if fault.seen else ""
-    first = Text.assemble((_clean(fault.setting), style), _clean(seen))
-    return Text.assemble(first, "\n  ", _clean(fault.problem), "\n  fix: ", (_clean(fault.fix), "green"))
-
-
-def _clean(text: str) -> str:
-    """Return the text without control characters: keys of a file could steer the terminal."""
-    return "".join(character if character.isprintable() else "�" for character in text)
+    first = Text.assemble((plain(fault.setting), style), plain(seen))
+    return Text.assemble(first, "\n  ", plain(fault.problem), "\n  fix: ", (plain(fault.fix), "green"))

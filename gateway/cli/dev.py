@@ -4,60 +4,31 @@ Three servers on three ports of one process: the embedded authority, the demo up
 """
 
 import os
-import shutil
-import sys
 import time
 import webbrowser
-from collections.abc import Awaitable, Callable, Collection
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import quote
+from collections.abc import Collection
 
 import click
 import uvloop
-from starlette.types import ASGIApp
 
-from gateway.adapters.journal import TextJournal
-from gateway.assemble import proxy_app
 from gateway.authority import Authority, AuthorityConfig
 from gateway.authority.config import MEMORY
 from gateway.authority.control import Clock
 from gateway.authority.control.api import Control
-from gateway.cli.authority import found, warn_seed
-from gateway.cli.authority_control import control_address, control_option, warn
+from gateway.cli.authority_control import control_address, warn
+from gateway.cli.authority_serving import found, warn_seed
 from gateway.cli.authority_start import judge_keys, warn_anybody
-from gateway.cli.authority_webhooks import webhooks_of
-from gateway.cli.serving import CannotListenError, reserve, serve_embedded, stop_on_signal
+from gateway.cli.authority_webhook_secrets import webhooks_of
+from gateway.cli.common_options import control_option, seed_option, webhook_option
+from gateway.cli.dev_description import describe
+from gateway.cli.dev_stage import HOST, Places, Stage
+from gateway.cli.serving import CannotListenError, reserve
 from gateway.core.settings_addresses import upstream as read_upstream
-from gateway.core.settings_model import (
-    Address,
-    InstanceSettings,
-    RouteSettings,
-    ServerSettings,
-    Settings,
-)
+from gateway.core.settings_model import Address
 from gateway.core.settings_values import BadValueError, show
-from gateway.demo.whoami import whoami_app
 from gateway.errors import ConfigurationError, Fault
-from gateway.sessions.client import SessionsClient
 
-HOST = "127.0.0.1"
 MAX_PORT = 65535
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Where everything is."""
-
-    gateway: str
-    authority: str
-    upstream: str
-
-    @property
-    def origins(self) -> tuple[str, str]:
-        """The gateway in both spellings that people type."""
-        return self.gateway, self.gateway.replace(HOST, "localhost")
 
 
 @click.command("dev")
@@ -78,12 +49,10 @@ class Places:
     help="Put the gateway before your own application instead of whoami.",
 )
 @click.option("--open", "opens_browser", is_flag=True, help="Open the address in a browser.")
-@click.option("--seed", metavar="FILE", help="TOML file that says who is in a new database (docs/authority.md).")
+@seed_option
 @click.option("--db", metavar="FILE", help="Keep the authority's users, sessions and keys in this file.")
 @control_option
-@click.option(
-    "--webhook", "webhooks", metavar="URL", multiple=True, help="Post session events to this URL; repeat it for more."
-)
+@webhook_option
 def command(  # noqa: PLR0913 - one for each option
     *,
     port: int,
@@ -190,121 +159,3 @@ def reserve_near(port: int, taken: Collection[int]) -> int:
         except CannotListenError:
             pass
     return reserve(Address(HOST, 0)).port
-
-
-class Stage:
-    """The servers of ``gateway dev``.
-
-    Args:
-        authority: open.
-        places: where everything is.
-        token_lifetime_s: for the explanations on the demo page.
-        runs_whoami: serve the demo upstream.
-        control: what turns the authority, if anything; the gateway goes by the same clock.
-    """
-
-    def __init__(
-        self,
-        authority: Authority,
-        places: Places,
-        token_lifetime_s: int,
-        *,
-        runs_whoami: bool,
-        control: Control | None = None,
-    ) -> None:
-        self._authority = authority
-        self._places = places
-        self._token_lifetime_s = token_lifetime_s
-        self._runs_whoami = runs_whoami
-        self._control = control
-
-    async def run(self, ready: Callable[[], None]) -> None:
-        """Serve until SIGINT or SIGTERM."""
-        stop = stop_on_signal()
-        async with AsyncExitStack() as stack:
-            stack.callback(self._authority.close)
-            control, clock = self._control, self._authority.realm.clock
-            apps: list[tuple[ASGIApp, Address]] = [
-                (proxy_app(self._settings(), TextJournal(), clock), address_of(self._places.gateway)),
-                (control.app if control else self._authority.app, address_of(self._places.authority)),
-            ]
-            if control:
-                apps.append((control.api, control.listen))
-            if self._runs_whoami:
-                client = await stack.enter_async_context(
-                    SessionsClient(self._authority.secret_key, api_url=self._authority.api_url)
-                )
-                apps.append((self._whoami(client), address_of(self._places.upstream)))
-            await serve_embedded(apps, ready, stop)
-
-    def _settings(self) -> Settings:
-        authority, places = self._authority, self._places
-        instance = InstanceSettings(
-            publishable_key=authority.publishable_key,
-            secret_key=authority.secret_key,
-            api_url=authority.api_url,
-            proxy_url=authority.frontend_api_url,
-            sign_in_url=f"{authority.frontend_api_url}/sign-in",
-            authorized_parties=places.origins,  # tokens are made for the one that the browser came by
-            clock_skew_s=0.0,  # one machine, one clock: a short --token-lifetime means what it says
-        )
-        server = ServerSettings(listen=address_of(places.gateway), allowed_hosts=(HOST, "localhost"))
-        return Settings(instance=instance, server=server, routes=(RouteSettings(upstream=places.upstream),))
-
-    def _whoami(self, client: SessionsClient) -> ASGIApp:
-        revoke = revoker(client)
-        back = quote(f"{self._places.gateway}/", safe="")
-        sign_out_url = f"{self._places.authority}/sign-out?redirect_url={back}"
-        return whoami_app(revoke=revoke, sign_out_url=sign_out_url, token_lifetime_s=self._token_lifetime_s)
-
-
-def revoker(client: SessionsClient) -> Callable[[str], Awaitable[None]]:
-    """Return what revokes a session by its id, as an application's own backend would."""
-
-    async def revoke(session_id: str) -> None:
-        await client.revoke(session_id)
-
-    return revoke
-
-
-def address_of(url: str) -> Address:
-    """Return where to listen for one of our own URLs."""
-    host, _, port = url.removeprefix("http://").partition(":")
-    return Address(host, int(port))
-
-
-def own_name() -> str:
-    """Return how this command is called here; a newcomer has not activated the environment and pastes what is shown."""
-    if shutil.which("gateway"):
-        return "gateway"
-    script = Path(sys.executable).with_name("gateway")
-    return str(script) if script.exists() else f"{sys.executable} -m gateway"
-
-
-def describe(places: Places, authority: Authority, token_lifetime_s: int, *, shows_whoami: bool) -> str:
-    """Return the addresses and what to try, as text."""
-    upstream = "whoami, shows what it received" if shows_whoami else "your application"
-    key = authority.secret_key.reveal()
-    gateway = own_name()
-    bearer = f"Authorization: Bearer $({gateway} sessions token SESSION_ID --origin {places.gateway})"
-    return "\n".join(
-        (
-            "",
-            "  Session Gateway, development mode (anybody can sign in as anybody)",
-            "",
-            f"  gateway    {places.gateway}    open this one",
-            f"  authority  {places.authority}    sign-in, Sessions API, keys",
-            f"  upstream   {places.upstream}    {upstream}",
-            "",
-            "  Try",
-            f"    open {places.gateway} and sign in; reload after {token_lifetime_s} s: the session is refreshed",
-            f"    curl -i {places.gateway}    401, and the reason why",
-            f"    export CLERK_SECRET_KEY={key} CLERK_API_URL={places.authority}",
-            f"    {gateway} sessions list    the session that you signed in with",
-            f'    curl -i -H "{bearer}" {places.gateway}    200',
-            f"    {gateway} sessions revoke SESSION_ID    then reload: back to the sign-in page",
-            "",
-            "  Ctrl-C ends it. One line per request:",
-            "",
-        )
-    )

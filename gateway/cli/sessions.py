@@ -12,8 +12,8 @@ import click
 
 from gateway.cli import sessions_list, sessions_revoke
 from gateway.cli.exit_codes import API_EPILOG
+from gateway.cli.plain_text import plain
 from gateway.cli.sessions_access import Access, access_options, read_private
-from gateway.cli.sessions_view import plain
 from gateway.sessions.client import SessionsClient
 from gateway.sessions.models import RefreshedCookies, Session, Token, session_json
 

@@ -15,7 +15,9 @@ from typing import Concatenate, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from gateway.cli.sessions_view import error_json, error_text, plain
+from gateway.cli.common_options import json_option
+from gateway.cli.plain_text import plain
+from gateway.cli.sessions_view import error_json, error_text
 from gateway.core.instance import API_URL
 from gateway.core.secret import Secret
 from gateway.errors import ApiUnreachable, ConfigurationError, Fault, SessionsApiError
@@ -72,7 +74,7 @@ def access_options(function: Callable[Concatenate[Access, P], None]) -> Callable
         metavar="SECONDS",
         help="Patience with one attempt; 10 by default.",
     )
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+    @json_option
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
         given = {name: kwargs.pop(name) for name in ("secret_key_file", "api_url", "config", "timeout", "as_json")}

@@ -10,8 +10,9 @@ from typing import Protocol
 import click
 
 from gateway.cli.sessions_access import Access, access_options
+from gateway.core.session_status import SessionStatus
 from gateway.sessions.client import SessionsClient
-from gateway.sessions.models import Session, SessionList, SessionStatus, session_json
+from gateway.sessions.models import Session, SessionList, session_json
 
 # The API does not filter by pending (parameter status of operation GetSessionList).
 _FILTERS = sorted(status.value for status in SessionStatus if status is not SessionStatus.PENDING)

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 import click
 
+from gateway.cli.plain_text import plain
 from gateway.cli.sessions_access import EXIT_API, EXIT_USAGE, Access, access_options, exit_code, fail, report
-from gateway.cli.sessions_view import plain, session_lines
+from gateway.cli.sessions_view import session_lines
 from gateway.errors import ApiAnswered, SessionsApiError
 from gateway.sessions.client import SessionsClient
 from gateway.sessions.models import Session, session_json

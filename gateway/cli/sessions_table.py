@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.text import Text
 
-from gateway.cli.sessions_view import details, plain, time_text
+from gateway.cli.plain_text import plain, time_text
+from gateway.cli.sessions_view import details
 from gateway.cli.table import Table, console_of
-from gateway.sessions.models import Session, SessionStatus
+from gateway.core.session_status import SessionStatus
+from gateway.sessions.models import Session
 
 _COLOURS = {SessionStatus.ACTIVE: "green", SessionStatus.PENDING: "yellow"}
 _STYLES = {status.value: _COLOURS.get(status, "dim") for status in SessionStatus}

@@ -4,17 +4,12 @@ What comes from the API is shown as plain text: no control character of it reach
 """
 
 import json
-from datetime import UTC, datetime
 
+from gateway.cli.plain_text import plain, time_text
 from gateway.errors import ApiAnswered, ApiUnreachable, SessionsApiError
 from gateway.sessions.models import Session
 
 _INDENT = "\n       "  # as wide as "error: "
-
-
-def plain(text: str) -> str:
-    """Replace control characters, so that an answer cannot steer the terminal."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def session_lines(session: Session) -> list[str]:
@@ -82,11 +77,3 @@ def details(session: Session) -> list[tuple[str, str]]:
             ("place", ", ".join(filter(None, [activity.city, activity.country, activity.ip_address]))),
         ]
     return [row for row in rows if row[1]]
-
-
-def time_text(unix_ms: int) -> str:
-    """Return a time as people read it, in UTC."""
-    try:
-        return datetime.fromtimestamp(unix_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
-        return str(unix_ms)

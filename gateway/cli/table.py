@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from gateway.cli.sessions_view import plain
+from gateway.cli.plain_text import plain
 
 _GAP = 2
 

@@ -7,7 +7,6 @@ number.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -15,19 +14,6 @@ T = TypeVar("T")
 
 class WrongShape(Exception):
     """The JSON is not what the operation promises; the text names the place and never its value."""
-
-
-class SessionStatus(StrEnum):
-    """The statuses of schema Session. :attr:`Session.status` is a plain text, so a new one breaks no old client."""
-
-    ACTIVE = "active"
-    REVOKED = "revoked"
-    ENDED = "ended"
-    EXPIRED = "expired"
-    REMOVED = "removed"
-    ABANDONED = "abandoned"
-    REPLACED = "replaced"
-    PENDING = "pending"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from gateway.authority import lifecycle
 from gateway.authority.errors import Refusal
 from gateway.authority.frontend.handshake import HandshakeOrder, client_directives
-from gateway.authority.models import SessionRecord, Status, User
+from gateway.authority.models import SessionRecord, User
 from gateway.authority.realm import Realm, TokenOrder
 from gateway.authority.return_urls import parse_return_url
 from gateway.authority.versions import LATEST, ApiVersion
 from gateway.core.instance import InstanceKind
+from gateway.core.session_status import SessionStatus
 from gateway.testing.forging import Signer, claims_of, header_of
 from gateway.testing.wrong_use import WrongUse, unknown
 
@@ -91,11 +92,11 @@ class Session:
 
     def revoke(self) -> None:
         """Revoke it, as a backend does."""
-        lifecycle.finish(self._realm, self._record(), Status.REVOKED)
+        lifecycle.finish(self._realm, self._record(), SessionStatus.REVOKED)
 
     def end(self) -> None:
         """Sign the user out, as the user does in another window."""
-        lifecycle.finish(self._realm, self._record(), Status.ENDED)
+        lifecycle.finish(self._realm, self._record(), SessionStatus.ENDED)
 
     def switch_organization(self, organization: str | None) -> None:
         """Make another organization the active one, as the user does in another window.

@@ -6,9 +6,9 @@ import pytest
 
 from gateway.authority import AuthorityConfig, lifecycle
 from gateway.authority.errors import Refusal
-from gateway.authority.models import Status
 from gateway.authority.webhooks.endpoints import Endpoint
 from gateway.authority.webhooks.events import EventType
+from gateway.core.session_status import SessionStatus
 from tests.authority.conftest import ORIGIN
 
 RECEIVER = "http://127.0.0.1:3000/webhooks"
@@ -64,12 +64,12 @@ async def test_a_session_that_begins_is_told_with_its_user_and_the_request_that_
 @pytest.mark.parametrize(
     ("status", "told"),
     [
-        (Status.ENDED, "session.ended"),
-        (Status.REMOVED, "session.removed"),
-        (Status.REVOKED, "session.revoked"),
-        (Status.REPLACED, None),
-        (Status.EXPIRED, None),
-        (Status.ABANDONED, None),
+        (SessionStatus.ENDED, "session.ended"),
+        (SessionStatus.REMOVED, "session.removed"),
+        (SessionStatus.REVOKED, "session.revoked"),
+        (SessionStatus.REPLACED, None),
+        (SessionStatus.EXPIRED, None),
+        (SessionStatus.ABANDONED, None),
     ],
 )
 async def test_how_a_session_ended_decides_what_is_told_and_it_is_told_once(world, status, told):
@@ -91,8 +91,8 @@ async def test_every_session_of_a_client_that_ends_is_told_in_the_order_of_their
     client, _ = realm.ledger.add_client(realm.now_ms())
     subscribe(world, EventType.SESSION_ENDED)
     begun = [lifecycle.start_session(realm, world.users["Ada"], "", client).id for _ in range(3)]
-    lifecycle.finish_all(realm, client, Status.ENDED)
-    lifecycle.finish_all(realm, client, Status.ENDED)
+    lifecycle.finish_all(realm, client, SessionStatus.ENDED)
+    lifecycle.finish_all(realm, client, SessionStatus.ENDED)
     assert [event["data"]["id"] for event in recorded(world)] == begun
     assert types(world) == ["session.ended"] * 3
 

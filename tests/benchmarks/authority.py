@@ -23,12 +23,13 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from gateway.authority import Authority, AuthorityConfig, lifecycle
 from gateway.authority.backend.refresh import RefreshOrder, refresh
-from gateway.authority.models import SessionRecord, Status
+from gateway.authority.models import SessionRecord
 from gateway.authority.realm import Realm, TokenOrder
 from gateway.authority.signing.keyring import Category
 from gateway.authority.store.ledger import SessionFilter
 from gateway.authority.versions import LATEST
 from gateway.authority.wire import backend_session
+from gateway.core.session_status import SessionStatus
 from tests.benchmarks.decide import best_us
 from tests.e2e.processes import free_port
 from tests.faults.authority_kit import Answer, Caller, Service, calling
@@ -186,7 +187,7 @@ def reading(subject: Subject, sample: int) -> list[Operation]:
         ),
         Operation(
             "list all that are active, with its number",
-            lambda: page(SessionFilter(status=Status.ACTIVE)),
+            lambda: page(SessionFilter(status=SessionStatus.ACTIVE)),
             lambda c: c.ask("GET", f"{listing}&status=active"),
         ),
     ]
@@ -216,7 +217,7 @@ def writing(subject: Subject, sample: int) -> list[Operation]:
         Operation("create", create, lambda c: c.ask("POST", "/v1/sessions", {"user_id": next(sessions).user_id})),
         Operation(
             "revoke",
-            lambda: lifecycle.finish(realm, made.pop(), Status.REVOKED),
+            lambda: lifecycle.finish(realm, made.pop(), SessionStatus.REVOKED),
             lambda c: c.ask("POST", f"/v1/sessions/{next(sessions).id}/revoke"),
         ),
     ]

@@ -18,8 +18,9 @@ from gateway import parse_settings
 from gateway.authority import Authority, AuthorityConfig
 from gateway.authority.store.database import Database
 from gateway.authority.store.passwords import hash_password
-from gateway.cli.authority import AuthorityOptions, found, resolve_listen, warn_seed
 from gateway.cli.authority_description import describe_for_people, form_lines
+from gateway.cli.authority_options import AuthorityOptions, resolve_listen
+from gateway.cli.authority_serving import found, warn_seed
 from gateway.cli.main import run
 from gateway.core.instance import InstanceKind
 from gateway.core.secret import Secret

@@ -8,7 +8,7 @@ import pytest
 from gateway.authority import Authority, AuthorityConfig
 from gateway.authority.webhooks.endpoints import new_signing_secret
 from gateway.cli.authority_description import describe_for_people
-from gateway.cli.authority_webhooks import add_webhooks, webhooks_of
+from gateway.cli.authority_webhook_secrets import add_webhooks, webhooks_of
 from gateway.cli.main import run
 from gateway.core.instance import InstanceKind
 

@@ -43,6 +43,20 @@ def test_help_imports_no_subcommand_and_no_server() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("authority", {"granian", "gateway.authority", "cryptography", "rich", "httpx", "starlette"}),
+        ("authority_keys", {"granian", "gateway.authority.app", "httpx", "jinja2"}),
+        ("sessions", {"granian", "gateway.authority", "cryptography", "jwt"}),
+    ],
+)
+def test_a_command_imports_only_what_it_needs(module: str, absent: set[str]) -> None:
+    script = f"import sys, gateway.cli.{module}; print(sorted(set(sys.modules) & {absent!r}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == ExitCode.OK
     assert gateway.__version__ in capsys.readouterr().out

@@ -23,4 +23,5 @@ def test_the_table_names_nothing_that_is_not_there() -> None:
     known = MODULES | {module.partition("/")[2] for module in MODULES} | {path.name for path in PACKAGE.glob("*.py")}
     known |= {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("authority/**/*.py")}
     known |= {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("testing/*.py")}
+    known |= {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("cli/*.py")}
     assert not NAMED - known

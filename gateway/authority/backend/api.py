@@ -11,7 +11,7 @@ from gateway.authority import lifecycle
 from gateway.authority.backend.refresh import REFUSALS, RefreshOrder, refresh
 from gateway.authority.errors import Problem, Refusal, answer
 from gateway.authority.fields import Field
-from gateway.authority.models import SessionRecord, Status
+from gateway.authority.models import SessionRecord
 from gateway.authority.operations import Call, Operation
 from gateway.authority.realm import Realm, TokenOrder
 from gateway.authority.requests import cause_of, origin_header, path_id
@@ -20,6 +20,7 @@ from gateway.authority.store.ledger import SessionFilter
 from gateway.authority.versions import ApiVersion
 from gateway.authority.wire import backend_session
 from gateway.core.instance import InstanceKind
+from gateway.core.session_status import SessionStatus
 
 
 async def jwks(realm: Realm, _call: Call) -> Response:
@@ -34,7 +35,7 @@ async def list_sessions(realm: Realm, call: Call) -> Response:
     narrowed = SessionFilter(
         user_id=None if user_id is None else str(user_id),
         client_id=None if client_id is None else str(client_id),
-        status=Status(str(status)) if status else None,
+        status=SessionStatus(str(status)) if status else None,
         pending_is_active=not call.version.has_tasks,
     )
     found = realm.ledger.sessions(narrowed, int(str(query["limit"])), int(str(query["offset"])), now_ms)
@@ -77,7 +78,7 @@ async def refresh_session(realm: Realm, call: Call) -> Response:
 
 async def revoke_session(realm: Realm, call: Call) -> Response:
     """End a session."""
-    session = lifecycle.finish(realm, _session(realm, call), Status.REVOKED, cause_of(call.request))
+    session = lifecycle.finish(realm, _session(realm, call), SessionStatus.REVOKED, cause_of(call.request))
     return answer(backend_session(session, call.version))
 
 
@@ -151,7 +152,7 @@ PAGE = {
 }
 """The parameters of every list of the Backend API."""
 
-_LISTED = tuple(status.value for status in Status if status is not Status.PENDING)
+_LISTED = tuple(status.value for status in SessionStatus if status is not SessionStatus.PENDING)
 _LIFETIME = {
     "expires_in_seconds": Field(
         "integer", least=30, most=315_360_000, about="Lifetime of the token in seconds, in place of the usual one."

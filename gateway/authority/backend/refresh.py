@@ -36,12 +36,13 @@ from dataclasses import dataclass
 
 from gateway.authority import lifecycle
 from gateway.authority.errors import Problem, Refusal
-from gateway.authority.models import SessionRecord, Status
+from gateway.authority.models import SessionRecord
 from gateway.authority.realm import Realm, TokenOrder
 from gateway.authority.return_urls import origin_of
 from gateway.authority.signing.keyring import Category, ForeignToken
 from gateway.authority.store.refresh_tokens import RefreshToken
 from gateway.authority.versions import ApiVersion
+from gateway.core.session_status import SessionStatus
 
 _log = logging.getLogger("gateway.authority")
 
@@ -111,7 +112,7 @@ def refresh(realm: Realm, order: RefreshOrder) -> dict[str, object]:
         is_late = realm.refresh_tokens.is_late(held, now_ms)
         is_theft = is_late and (is_first or realm.refresh_tokens.is_outlived(held))
         if is_theft:
-            lifecycle.finish(realm, session, Status.REVOKED)
+            lifecycle.finish(realm, session, SessionStatus.REVOKED)
         elif not is_first:
             raise Refusal(Problem.TOKEN_CONSUMED)
         else:

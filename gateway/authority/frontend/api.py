@@ -10,15 +10,16 @@ from gateway.authority import lifecycle
 from gateway.authority.errors import Problem, Refusal, answer
 from gateway.authority.frontend.returning import add_cookies
 from gateway.authority.frontend.visitor import require_visitor
-from gateway.authority.models import Client, SessionRecord, Status
+from gateway.authority.models import Client, SessionRecord
 from gateway.authority.realm import Realm, TokenOrder
 from gateway.authority.requests import browser_version, cause_of, method_of, origin_header, path_id, read_form
 from gateway.authority.store.ledger import SessionFilter
 from gateway.authority.wire import frontend_client, frontend_session
 from gateway.core.instance import InstanceKind
+from gateway.core.session_status import SessionStatus
 
 _SHOWN_SESSIONS = 20
-_OFF_THE_CLIENT = (Status.REMOVED, Status.REPLACED)
+_OFF_THE_CLIENT = (SessionStatus.REMOVED, SessionStatus.REPLACED)
 INTENTS = ("focus", "select_session", "select_org")
 
 
@@ -59,7 +60,7 @@ async def client_sessions(realm: Realm, request: Request) -> Response:
     found = require_visitor(realm, request).client
     if found is None:
         raise Refusal(Problem.CLIENT_NOT_FOUND)
-    lifecycle.finish_all(realm, found, Status.REMOVED, cause_of(request))
+    lifecycle.finish_all(realm, found, SessionStatus.REMOVED, cause_of(request))
     response = answer({"response": shown_client(realm, found), "client": None})
     add_cookies(response, realm.cookies.signed_out())
     return response
@@ -90,12 +91,12 @@ async def touch(realm: Realm, request: Request) -> Response:
 
 async def end(realm: Realm, request: Request) -> Response:
     """Sign the session out; it stays on the client."""
-    return _finished(realm, request, Status.ENDED)
+    return _finished(realm, request, SessionStatus.ENDED)
 
 
 async def remove(realm: Realm, request: Request) -> Response:
     """Sign the session out and take it off the client."""
-    return _finished(realm, request, Status.REMOVED)
+    return _finished(realm, request, SessionStatus.REMOVED)
 
 
 async def token(realm: Realm, request: Request) -> Response:
@@ -132,7 +133,7 @@ def _make_client(realm: Realm, request: Request) -> Response:
     return response
 
 
-def _finished(realm: Realm, request: Request, status: Status) -> Response:
+def _finished(realm: Realm, request: Request, status: SessionStatus) -> Response:
     holder, found = _live_session(realm, request)
     response = _wrapped(realm, holder, lifecycle.finish(realm, found, status, cause_of(request)))
     add_cookies(response, realm.cookies.signed_out())

@@ -6,11 +6,12 @@ from starlette.responses import Response
 from gateway.authority import lifecycle
 from gateway.authority.errors import Problem, Refusal, answer
 from gateway.authority.frontend.visitor import require_visitor
-from gateway.authority.models import SessionRecord, Status
+from gateway.authority.models import SessionRecord
 from gateway.authority.realm import Realm
 from gateway.authority.requests import cause_of, path_id
 from gateway.authority.store.ledger import SessionFilter
 from gateway.authority.wire import frontend_session
+from gateway.core.session_status import SessionStatus
 
 _MOST = 100
 
@@ -23,7 +24,7 @@ async def my_sessions(realm: Realm, request: Request) -> Response:
 async def my_active_sessions(realm: Realm, request: Request) -> Response:
     """The user's sessions that are good."""
     own = _asking(realm, request)
-    return answer(_shown(realm, SessionFilter(user_id=own.user_id, status=Status.ACTIVE)))
+    return answer(_shown(realm, SessionFilter(user_id=own.user_id, status=SessionStatus.ACTIVE)))
 
 
 async def revoke_mine(realm: Realm, request: Request) -> Response:
@@ -36,7 +37,7 @@ async def revoke_mine(realm: Realm, request: Request) -> Response:
             raise Refusal(Problem.SESSION_NOT_FOUND, id=session_id)
         if not found.is_live:
             raise Refusal(Problem.SESSION_INACTIVE, session_id=found.id, state=found.status)
-        found = lifecycle.finish(realm, found, Status.REVOKED, cause_of(request))
+        found = lifecycle.finish(realm, found, SessionStatus.REVOKED, cause_of(request))
     shown = frontend_session(found, realm.directory.user(found.user_id), realm.now_ms())
     return answer({"response": shown, "client": None})
 

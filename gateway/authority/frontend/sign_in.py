@@ -14,10 +14,10 @@ from gateway.authority import lifecycle
 from gateway.authority.errors import Problem, Refusal
 from gateway.authority.frontend.returning import add_cookies, allowed_return_url, redirect, return_after_change
 from gateway.authority.frontend.visitor import cookie_client, identify
-from gateway.authority.models import Status
 from gateway.authority.realm import Realm
 from gateway.authority.requests import cause_of, is_cross_origin, read_form
 from gateway.authority.return_urls import ReturnUrl
+from gateway.core.session_status import SessionStatus
 from gateway.pages import notice, sign_in, sign_in_form, sign_out
 from gateway.pages.rendering import page_headers
 
@@ -88,7 +88,7 @@ async def sign_out_action(realm: Realm, request: Request) -> Response:
     url = _return_url(realm, form.get("redirect_url", ""))
     client = identify(realm, request).client
     if client is not None:
-        lifecycle.finish_all(realm, client, Status.ENDED, cause_of(request))
+        lifecycle.finish_all(realm, client, SessionStatus.ENDED, cause_of(request))
     if url:
         location = return_after_change(realm, url, client) if client else url.text
         return redirect(location, 303, realm.cookies.signed_out())

@@ -6,8 +6,9 @@ Facts: Sessions API section 4. Pure: times and identifiers are arguments, nothin
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.authority.models import JwtTemplate, Membership, SessionRecord, Status, User
+from gateway.authority.models import JwtTemplate, Membership, SessionRecord, User
 from gateway.authority.signing.shortcodes import fill
+from gateway.core.session_status import SessionStatus
 
 AUTOMATIC_CLAIMS = frozenset({"azp", "exp", "iat", "iss", "jti", "nbf", "sub"})
 """Claims of every token; no template can set them."""
@@ -104,7 +105,9 @@ def _version_1(facts: TokenFacts) -> dict[str, object]:
 def _version_2(facts: TokenFacts) -> dict[str, object]:
     claims: dict[str, object] = {
         "v": 2,
-        "sts": Status.PENDING.value if facts.session.status is Status.PENDING else Status.ACTIVE.value,
+        "sts": SessionStatus.PENDING.value
+        if facts.session.status is SessionStatus.PENDING
+        else SessionStatus.ACTIVE.value,
     }
     features = [f"u:{name}" for name in facts.user.features]
     plan = f"u:{facts.user.plan}" if facts.user.plan else ""

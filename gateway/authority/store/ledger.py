@@ -12,9 +12,10 @@ import sqlite3
 from dataclasses import dataclass
 
 from gateway.authority.identifiers import digest, new_id, new_secret
-from gateway.authority.models import Client, SessionRecord, Status
+from gateway.authority.models import Client, SessionRecord
 from gateway.authority.store.database import Database, Values
 from gateway.authority.store.purge import purge_clients, purge_sessions, write_down_the_over
+from gateway.core.session_status import SessionStatus
 
 _LIVE = "status IN ('active', 'pending') AND expire_at > :now AND abandon_at > :now"
 _STATUS_NOW = """
@@ -39,7 +40,7 @@ class SessionFilter:
 
     user_id: str | None = None
     client_id: str | None = None
-    status: Status | None = None
+    status: SessionStatus | None = None
     pending_is_active: bool = False
 
 
@@ -165,7 +166,7 @@ class Ledger:
         )
         return {str(row["user_id"]) for row in rows}
 
-    def finish(self, session_id: str, status: Status, now_ms: int) -> bool:
+    def finish(self, session_id: str, status: SessionStatus, now_ms: int) -> bool:
         """End a session that is live; False when it was not, and then nothing changes."""
         return bool(
             self._database.write(
@@ -174,7 +175,7 @@ class Ledger:
             )
         )
 
-    def finish_all(self, client_id: str, status: Status, now_ms: int) -> list[SessionRecord]:
+    def finish_all(self, client_id: str, status: SessionStatus, now_ms: int) -> list[SessionRecord]:
         """End every live session of a client; returns them as they are afterwards, in the order of their beginning."""
         rows = self._database.rows(
             "UPDATE sessions SET status = :status, updated_at = :now, ended_at = :now"  # noqa: S608
@@ -200,7 +201,7 @@ class Ledger:
         )
 
     def switch_organization(
-        self, session_id: str, organization_id: str | None, now_ms: int, status: Status = Status.ACTIVE
+        self, session_id: str, organization_id: str | None, now_ms: int, status: SessionStatus = SessionStatus.ACTIVE
     ) -> None:
         """Make an organization the active one of a session, and the session active or pending if it is live.
 
@@ -219,7 +220,7 @@ class Ledger:
     def _condition(self, narrowed: SessionFilter, now_ms: int) -> tuple[str, dict[str, str | int | None]]:
         wanted: Values = {"user_id": narrowed.user_id, "client_id": narrowed.client_id, "status": narrowed.status}
         asked: dict[str, str | int | None] = {name: value for name, value in wanted.items() if value is not None}
-        is_either = narrowed.pending_is_active and narrowed.status is Status.ACTIVE
+        is_either = narrowed.pending_is_active and narrowed.status is SessionStatus.ACTIVE
         is_status = "IN (:status, 'pending')" if is_either else "= :status"
         terms = {
             "user_id": "user_id = :user_id",
@@ -244,7 +245,7 @@ def _session(row: sqlite3.Row) -> SessionRecord:
         id=row["id"],
         user_id=row["user_id"],
         client_id=row["client_id"],
-        status=Status(row["status_now"]),
+        status=SessionStatus(row["status_now"]),
         last_active_organization_id=row["last_active_organization_id"],
         actor=None if row["actor"] is None else json.loads(row["actor"]),
         first_factor_at_ms=row["first_factor_at"],

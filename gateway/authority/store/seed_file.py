@@ -5,21 +5,27 @@ Identifiers are made up unless the file fixes them.
 """
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.authority.identifiers import new_id
 from gateway.authority.models import JwtTemplate, Organization, Role, User
 from gateway.authority.signing.template_form import FIELDS, TemplateFault, parse_template
-from gateway.authority.store.passwords import hash_password, password_problem
+from gateway.authority.store.passwords import hash_password
 from gateway.authority.store.seed import Seed
+from gateway.authority.store.seed_sheet import Sheet
+from gateway.authority.store.seed_values import (
+    read_email_address,
+    read_identifier,
+    read_password,
+    read_permission,
+    read_role_key,
+    read_slug,
+)
 from gateway.core.secret import Secret
-from gateway.core.settings_values import BadValueError, did_you_mean, list_of, show, text
+from gateway.core.settings_values import BadValueError
 from gateway.errors import ConfigurationError, Fault
-
-_Read = Callable[[object], object]
-_NO_TEXT = ""
 
 
 def read_seed(path: str, now_ms: int) -> Seed:
@@ -48,7 +54,7 @@ def parse_seed(document: Mapping[str, object], now_ms: int) -> Seed:
     Raises:
         ConfigurationError: with everything that is wrong.
     """
-    sheet = _Sheet()
+    sheet = Sheet()
     sheet.known("", document, _TABLES)
     roles = [_role(sheet, name, row) for name, row in sheet.rows(document, "roles")]
     organizations = [_organization(sheet, name, row, now_ms) for name, row in sheet.rows(document, "organizations")]
@@ -83,64 +89,6 @@ class _Person:
     memberships: Sequence[tuple[str, Mapping[str, object]]]
 
 
-@dataclass(slots=True)
-class _Sheet:
-    """Collects what is wrong while rows are read; a value at fault is replaced by its default."""
-
-    faults: list[Fault] = field(default_factory=list)
-
-    def rows(self, table: Mapping[str, object], key: str, prefix: str = "") -> list[tuple[str, Mapping[str, object]]]:
-        """The tables of an array of tables, each with its name for faults."""
-        found = table.get(key, [])
-        if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-            self.fault(f"{prefix}{key}", found, "it is not a list of tables", f"write [[{key}]] above each")
-            return []
-        return [(f"{prefix}{key}[{position + 1}]", row) for position, row in enumerate(found)]
-
-    def known(self, name: str, row: Mapping[str, object], keys: Sequence[str]) -> None:
-        """Complain about keys that nobody knows."""
-        for key in row:
-            if key not in keys:
-                self.fault(f"{name}.{key}".lstrip("."), row[key], "it is not a known key", did_you_mean(key, keys))
-
-    def value(self, name: str, row: Mapping[str, object], key: str, read: _Read, default: object = None) -> object:
-        """One value; without a default it must be there."""
-        if key not in row:
-            if default is None:
-                self.faults.append(Fault(f"{name}.{key}", "", "it is missing", "give it a value"))
-            return default if default is not None else _NO_TEXT
-        try:
-            return read(row[key])
-        except BadValueError as bad:
-            self.faults.append(Fault(f"{name}.{key}", _shown(key, row[key]), bad.problem, bad.fix))
-            return default if default is not None else _NO_TEXT
-
-    def word(self, name: str, row: Mapping[str, object], key: str, default: str | None = None) -> str:
-        """One text."""
-        return str(self.value(name, row, key, text, default))
-
-    def words(self, name: str, row: Mapping[str, object], key: str) -> tuple[str, ...]:
-        """A list of texts, by default empty."""
-        found = self.value(name, row, key, list_of(text), ())
-        return found if isinstance(found, tuple) else ()
-
-    def table(self, name: str, row: Mapping[str, object], key: str) -> Mapping[str, object]:
-        """A table of anything that JSON can say, by default empty."""
-        found = self.value(name, row, key, _json_table, {})
-        return found if isinstance(found, dict) else {}
-
-    def once(self, table: str, key: str, values: Sequence[str]) -> None:
-        """Complain about a value that an earlier row has."""
-        for position, value in enumerate(values):
-            if value and value in values[:position]:
-                name = f"{table}[{position + 1}].{key}"
-                self.fault(name, value, f"{table}[{values.index(value) + 1}] has the same", "give each its own")
-
-    def fault(self, name: str, seen: object, problem: str, fix: str) -> None:
-        """Note one thing that is wrong."""
-        self.faults.append(Fault(name, _shown(name.rpartition(".")[2], seen), problem, fix))
-
-
 _TABLES = ("roles", "organizations", "users", "jwt_templates")
 _ROLE = ("key", "name", "permissions")
 _ORGANIZATION = ("id", "name", "slug", "plan", "features", "public_metadata")
@@ -152,7 +100,7 @@ _MEMBERSHIP = ("organization", "role")
 _TEMPLATE = tuple(FIELDS)
 
 
-def _role(sheet: _Sheet, name: str, row: Mapping[str, object]) -> Role:
+def _role(sheet: Sheet, name: str, row: Mapping[str, object]) -> Role:
     sheet.known(name, row, _ROLE)
     key = str(sheet.value(name, row, "key", read_role_key))
     permissions = sheet.words(name, row, "permissions")
@@ -164,10 +112,10 @@ def _role(sheet: _Sheet, name: str, row: Mapping[str, object]) -> Role:
     return Role(key, sheet.word(name, row, "name", key.removeprefix("org:").capitalize()), permissions)
 
 
-def _organization(sheet: _Sheet, name: str, row: Mapping[str, object], now_ms: int) -> Organization:
+def _organization(sheet: Sheet, name: str, row: Mapping[str, object], now_ms: int) -> Organization:
     sheet.known(name, row, _ORGANIZATION)
     return Organization(
-        id=str(sheet.value(name, row, "id", _identifier("org_"), new_id("org"))),
+        id=str(sheet.value(name, row, "id", read_identifier("org_"), new_id("org"))),
         name=sheet.word(name, row, "name"),
         slug=str(sheet.value(name, row, "slug", read_slug)),
         plan=sheet.word(name, row, "plan", ""),
@@ -177,10 +125,10 @@ def _organization(sheet: _Sheet, name: str, row: Mapping[str, object], now_ms: i
     )
 
 
-def _person(sheet: _Sheet, name: str, row: Mapping[str, object], now_ms: int) -> _Person:
+def _person(sheet: Sheet, name: str, row: Mapping[str, object], now_ms: int) -> _Person:
     sheet.known(name, row, _USER)
     user = User(
-        id=str(sheet.value(name, row, "id", _identifier("user_"), new_id("user"))),
+        id=str(sheet.value(name, row, "id", read_identifier("user_"), new_id("user"))),
         first_name=sheet.word(name, row, "first_name", ""),
         last_name=sheet.word(name, row, "last_name", ""),
         email_address=str(sheet.value(name, row, "email_address", read_email_address)),
@@ -190,12 +138,12 @@ def _person(sheet: _Sheet, name: str, row: Mapping[str, object], now_ms: int) ->
         unsafe_metadata=sheet.table(name, row, "unsafe_metadata"),
         created_at_ms=now_ms,
     )
-    password = Secret(str(sheet.value(name, row, "password", _password, "")))
+    password = Secret(str(sheet.value(name, row, "password", read_password, "")))
     return _Person(name, user, password, sheet.rows(row, "memberships", f"{name}."))
 
 
 def _memberships(
-    sheet: _Sheet, people: Sequence[_Person], organizations: Sequence[Organization], roles: Sequence[Role]
+    sheet: Sheet, people: Sequence[_Person], organizations: Sequence[Organization], roles: Sequence[Role]
 ) -> list[tuple[str, str, str]]:
     ids = {organization.slug: organization.id for organization in organizations}
     keys = [role.key for role in roles]
@@ -214,7 +162,7 @@ def _memberships(
     return found
 
 
-def _template(sheet: _Sheet, name: str, row: Mapping[str, object], now_ms: int) -> JwtTemplate:
+def _template(sheet: Sheet, name: str, row: Mapping[str, object], now_ms: int) -> JwtTemplate:
     sheet.known(name, row, _TEMPLATE)
     known = {key: value for key, value in row.items() if key in _TEMPLATE}
     try:
@@ -225,79 +173,5 @@ def _template(sheet: _Sheet, name: str, row: Mapping[str, object], now_ms: int) 
         return JwtTemplate(id="", name="", claims={})
 
 
-def read_email_address(value: object) -> str:
-    """Read an email address; only its shape is looked at."""
-    found = text(value)
-    name, at, domain = found.rpartition("@")
-    if not (at and name and domain) or len(found) > 254 or any(not letter.isprintable() for letter in found):
-        raise BadValueError("it is not an email address", "write one like ada@example.com")
-    return found
-
-
-def read_slug(value: object) -> str:
-    """Read the slug of an organization: what stands in addresses."""
-    found = text(value)
-    plain = found.replace("-", "").replace("_", "")
-    if not (plain.isascii() and plain.isalnum() and plain == plain.lower()) or len(found) > 64:
-        raise BadValueError("it is not a slug", 'write lower-case letters, digits and dashes, like "acme"')
-    return found
-
-
-def read_role_key(value: object) -> str:
-    """Read the key of a role."""
-    found = text(value)
-    if not found.startswith("org:") or found == "org:":
-        raise BadValueError("it is not the key of a role", 'write one like "org:admin"')
-    return found
-
-
-def read_permission(value: object) -> str:
-    """Read the key of a permission."""
-    found = text(value)
-    if not found.startswith("org:") or found.count(":") < 2:
-        raise BadValueError("it is no permission", 'write one like "org:teams:manage"')
-    return found
-
-
-def _identifier(prefix: str) -> _Read:
-    def read(value: object) -> str:
-        found = text(value)
-        rest = found.removeprefix(prefix)
-        if rest == found or not (rest.isascii() and rest.replace("_", "").isalnum()) or len(found) > 64:
-            raise BadValueError("it is not an identifier", f'write one like "{prefix}ada", or leave it out')
-        return found
-
-    return read
-
-
-def _password(value: object) -> str:
-    if not isinstance(value, str):
-        raise BadValueError("it is not a text", "put it in quotes")
-    problem = password_problem(Secret(value))
-    if problem:
-        raise BadValueError(problem, "write another one")
-    return value
-
-
-def _json_table(value: object) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise BadValueError("it is not a table", "write { name = value, … }")
-    if not _is_json(value):
-        raise BadValueError("it holds a date or a number that JSON does not know", "write it as a text")
-    return value
-
-
-def _is_json(value: object) -> bool:
-    if isinstance(value, dict):
-        return all(map(_is_json, value.values()))
-    if isinstance(value, list):
-        return all(map(_is_json, value))
-    return isinstance(value, str | int) or (isinstance(value, float) and value - value == 0)
-
-
 def _one_of(names: Sequence[str] | Mapping[str, str]) -> str:
     return f"write one of {', '.join(names)}" if names else "declare it in the file"
-
-
-def _shown(key: str, value: object) -> str:
-    return "…" if key == "password" else show(value)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.authority.identifiers import new_id
-from gateway.authority.models import SessionRecord, Status
+from gateway.authority.models import SessionRecord
 from gateway.authority.versions import LATEST
 from gateway.authority.wire import backend_session
+from gateway.core.session_status import SessionStatus
 
 _USER_AGENT_LIMIT = 512
 
@@ -29,12 +30,12 @@ class EventType(StrEnum):
 
 
 # a session is recorded when it begins and when it ends; what it is then names the event
-_TYPES: Mapping[Status, EventType] = {
-    Status.ACTIVE: EventType.SESSION_CREATED,
-    Status.PENDING: EventType.SESSION_PENDING,
-    Status.ENDED: EventType.SESSION_ENDED,
-    Status.REMOVED: EventType.SESSION_REMOVED,
-    Status.REVOKED: EventType.SESSION_REVOKED,
+_TYPES: Mapping[SessionStatus, EventType] = {
+    SessionStatus.ACTIVE: EventType.SESSION_CREATED,
+    SessionStatus.PENDING: EventType.SESSION_PENDING,
+    SessionStatus.ENDED: EventType.SESSION_ENDED,
+    SessionStatus.REMOVED: EventType.SESSION_REMOVED,
+    SessionStatus.REVOKED: EventType.SESSION_REVOKED,
 }
 
 

@@ -5,16 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.authority.models import JwtTemplate, Membership, Organization, Role, SessionRecord, Status, User
+from gateway.authority.models import JwtTemplate, Membership, Organization, Role, SessionRecord, User
 from gateway.authority.signing.keyring import Category, ForeignToken, KeyRing, SigningKey
 from gateway.authority.signing.token_claims import TokenFacts, encode_permissions, session_claims, template_claims
+from gateway.core.session_status import SessionStatus
 
 USER = User(id="user_1", first_name="Zoë", last_name="Łukasz", email_address="z@example.com", plan="free")
 ACME = Organization(id="org_1", name="Acme", slug="acme", plan="pro", features=("dashboard", "teams"))
 ADMIN = Role("org:admin", "Admin", ("org:teams:manage", "org:dashboard:read", "org:teams:read", "org:billing:read"))
 
 
-def facts(*, member: bool = True, actor=None, status=Status.ACTIVE, **changes) -> TokenFacts:
+def facts(*, member: bool = True, actor=None, status=SessionStatus.ACTIVE, **changes) -> TokenFacts:
     session = SessionRecord(
         id="sess_1", user_id="user_1", client_id="client_1", status=status, last_active_organization_id=None,
         actor=actor, first_factor_at_ms=1_000_000_000, last_active_at_ms=0, expire_at_ms=0, abandon_at_ms=0,
@@ -82,7 +83,7 @@ def test_features_of_the_user_follow_those_of_the_organization_and_take_no_mask(
 
 def test_impersonation_pending_and_a_missing_origin_show():
     actor = {"iss": "x", "sid": "sess_2", "sub": "user_2"}
-    claims = session_claims(facts(actor=actor, status=Status.PENDING, azp=None, lifetime_s=5), 2, 60)
+    claims = session_claims(facts(actor=actor, status=SessionStatus.PENDING, azp=None, lifetime_s=5), 2, 60)
     assert claims["act"] == actor
     assert claims["sts"] == "pending"
     assert "azp" not in claims

@@ -8,10 +8,11 @@ import pytest
 
 from gateway.authority import AuthorityConfig
 from gateway.authority.authority import Authority
-from gateway.authority.models import SessionRecord, Status
+from gateway.authority.models import SessionRecord
 from gateway.authority.store import grants, ledger, purge, refresh_tokens
 from gateway.authority.store.database import Database
 from gateway.authority.store.ledger import Ledger, SessionFilter
+from gateway.core.session_status import SessionStatus
 from tests.authority.conftest import ORIGIN, START, Clock
 
 NOW = int(START * 1000)
@@ -42,10 +43,10 @@ FILTERS = [
     SessionFilter(user_id="user_1"),
     SessionFilter(client_id="client_1"),
     SessionFilter(user_id="user_1", client_id="client_1"),
-    *(SessionFilter(status=status) for status in (Status.ACTIVE, Status.REVOKED, Status.EXPIRED)),
-    SessionFilter(user_id="user_1", status=Status.ACTIVE),
-    SessionFilter(client_id="client_1", status=Status.ABANDONED),
-    SessionFilter(user_id="user_1", client_id="client_1", status=Status.ENDED),
+    *(SessionFilter(status=status) for status in (SessionStatus.ACTIVE, SessionStatus.REVOKED, SessionStatus.EXPIRED)),
+    SessionFilter(user_id="user_1", status=SessionStatus.ACTIVE),
+    SessionFilter(client_id="client_1", status=SessionStatus.ABANDONED),
+    SessionFilter(user_id="user_1", client_id="client_1", status=SessionStatus.ENDED),
 ]
 
 
@@ -56,7 +57,7 @@ def run_everything(database: Recording) -> None:
     for moment in (NOW - 40 * 86_400_000, NOW - 39 * 86_400_000, NOW):
         client, token = sessions.add_client(moment)
         record = ledger.SessionRecord(
-            id=f"sess_{moment}", user_id="user_1", client_id=client.id, status=Status.ACTIVE,
+            id=f"sess_{moment}", user_id="user_1", client_id=client.id, status=SessionStatus.ACTIVE,
             last_active_organization_id=None, actor=None, first_factor_at_ms=moment, last_active_at_ms=moment,
             expire_at_ms=moment + 86_400_000, abandon_at_ms=moment + 86_400_000, created_at_ms=moment,
             updated_at_ms=moment,
@@ -85,8 +86,8 @@ def run_everything(database: Recording) -> None:
     granted.fetch_handshake(granted.store_handshake([], NOW, 1), NOW)
     granted.dev_browser_client(granted.issue_dev_browser(client.id, NOW))
     granted.forget_dev_browsers(client.id)
-    sessions.finish(record.id, Status.REVOKED, NOW)
-    sessions.finish_all(client.id, Status.ENDED, NOW)
+    sessions.finish(record.id, SessionStatus.REVOKED, NOW)
+    sessions.finish_all(client.id, SessionStatus.ENDED, NOW)
     sessions.forget_client_token(client.id)
 
 
@@ -120,7 +121,7 @@ def test_every_statement_was_looked_at(database):
 
 def test_counting_all_sessions_reads_the_totals(database):
     sessions = ledger.Ledger(database)
-    for narrowed in (SessionFilter(), SessionFilter(status=Status.REVOKED)):
+    for narrowed in (SessionFilter(), SessionFilter(status=SessionStatus.REVOKED)):
         database.asked.clear()
         sessions.count(narrowed, NOW)
         assert "session_totals" in database.asked[-1][0]
@@ -141,7 +142,7 @@ def test_a_million_statuses_are_written_down_in_steps(database):
         start_session(realm, user, "", client)
         stored = "SELECT COUNT(*) AS n FROM sessions WHERE status = 'abandoned'"
         assert realm.database.row(stored)["n"] == 4
-        for status, number in ((Status.ABANDONED, 12), (Status.ACTIVE, 1), (Status.EXPIRED, 0)):
+        for status, number in ((SessionStatus.ABANDONED, 12), (SessionStatus.ACTIVE, 1), (SessionStatus.EXPIRED, 0)):
             narrowed = SessionFilter(status=status)
             assert realm.ledger.count(narrowed, realm.now_ms()) == number
             assert len(realm.ledger.sessions(narrowed, 500, 0, realm.now_ms())) == number
@@ -158,7 +159,7 @@ def with_sessions(database, number: int) -> Ledger:
         for moment in range(number):
             # fmt: off
             ledger.add_session(SessionRecord(
-                id=f"sess_{moment}", user_id="user_1", client_id=client.id, status=Status.ACTIVE,
+                id=f"sess_{moment}", user_id="user_1", client_id=client.id, status=SessionStatus.ACTIVE,
                 last_active_organization_id=None, actor=None, first_factor_at_ms=0, last_active_at_ms=0,
                 expire_at_ms=9000, abandon_at_ms=9000, created_at_ms=moment, updated_at_ms=moment,
             ))
@@ -169,7 +170,7 @@ def with_sessions(database, number: int) -> Ledger:
 def test_a_list_after_a_long_downtime_writes_down_some_and_is_right_all_the_same(database):
     ledger = with_sessions(database, 2500)
     stored = "SELECT COUNT(*) AS n FROM sessions WHERE status = 'expired'"
-    expired, active = SessionFilter(status=Status.EXPIRED), SessionFilter(status=Status.ACTIVE)
+    expired, active = SessionFilter(status=SessionStatus.EXPIRED), SessionFilter(status=SessionStatus.ACTIVE)
     for written in (1000, 2000, 2500, 2500):
         assert ledger.count(expired, 10_000) == 2500
         assert database.row(stored)["n"] == written
@@ -178,7 +179,7 @@ def test_a_list_after_a_long_downtime_writes_down_some_and_is_right_all_the_same
 
 def test_a_page_after_a_long_downtime_is_the_newest_of_that_status(database):
     ledger = with_sessions(database, 2500)
-    page = ledger.sessions(SessionFilter(status=Status.EXPIRED), 3, 1, 10_000)
+    page = ledger.sessions(SessionFilter(status=SessionStatus.EXPIRED), 3, 1, 10_000)
     assert [(session.id, session.status) for session in page] == [
-        (f"sess_{moment}", Status.EXPIRED) for moment in (2498, 2497, 2496)
+        (f"sess_{moment}", SessionStatus.EXPIRED) for moment in (2498, 2497, 2496)
     ]

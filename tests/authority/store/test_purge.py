@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from gateway.authority import AuthorityConfig, lifecycle
 from gateway.authority.authority import Authority
-from gateway.authority.models import Status
 from gateway.authority.store.ledger import SessionFilter
+from gateway.core.session_status import SessionStatus
 from tests.authority.conftest import ORIGIN
 
 DAY_S = 86_400
@@ -32,10 +32,10 @@ def test_sessions_that_are_over_are_listed_for_the_retention_and_then_purged(aut
     old = [begin(realm) for _ in range(6)]
     for session in old:
         realm.refresh_tokens.issue(session.id, "a.test", realm.now_ms())
-    lifecycle.finish(realm, old[0], Status.REVOKED)
+    lifecycle.finish(realm, old[0], SessionStatus.REVOKED)
     clock.advance(30 * DAY_S)
     begin(realm)
-    assert realm.ledger.session(old[0].id, realm.now_ms()).status is Status.REVOKED
+    assert realm.ledger.session(old[0].id, realm.now_ms()).status is SessionStatus.REVOKED
     clock.advance(8 * DAY_S)
     begin(realm)
     assert realm.ledger.session(old[0].id, realm.now_ms()) is None
@@ -115,8 +115,8 @@ steps = st.lists(
     st.one_of(
         st.just(("begin",)),
         st.tuples(st.just("wait"), st.floats(0, 20 * DAY_S)),
-        st.tuples(st.just("finish"), st.integers(0, 20), st.sampled_from([Status.REVOKED, Status.ENDED])),
-        st.tuples(st.just("list"), st.sampled_from(list(Status))),
+        st.tuples(st.just("finish"), st.integers(0, 20), st.sampled_from([SessionStatus.REVOKED, SessionStatus.ENDED])),
+        st.tuples(st.just("list"), st.sampled_from(list(SessionStatus))),
     ),
     max_size=25,
 )
@@ -146,7 +146,7 @@ def test_totals_lists_and_rows_agree_after_any_sequence(founding, steps):
         assert len(everything) == len({session.id for session in everything})
         user = SessionFilter(user_id=realm.directory.users()[0].id)
         assert realm.ledger.count(user, now_ms) == len(everything)
-        for status in Status:
+        for status in SessionStatus:
             matching = [session for session in everything if session.status is status]
             assert realm.ledger.sessions(SessionFilter(status=status), 500, 0, now_ms) == matching
             assert realm.ledger.count(SessionFilter(status=status), now_ms) == len(matching)

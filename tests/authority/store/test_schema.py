@@ -5,11 +5,11 @@ import sqlite3
 import pytest
 
 from gateway.authority.identifiers import digest
-from gateway.authority.models import Status
 from gateway.authority.store.database import Database
 from gateway.authority.store.ledger import Ledger, SessionFilter
 from gateway.authority.store.refresh_tokens import RefreshTokens
 from gateway.authority.store.schema import STEPS
+from gateway.core.session_status import SessionStatus
 from gateway.errors import ConfigurationError
 
 
@@ -77,8 +77,8 @@ def test_the_sessions_and_refresh_tokens_of_the_first_release_are_still_good(tmp
     sessions, tokens = Ledger(database), RefreshTokens(database, grace_ms=10_000)
     try:
         assert sessions.count(SessionFilter(), now_ms) == 3
-        assert sessions.count(SessionFilter(status=Status.REVOKED), now_ms) == 1
-        assert sessions.count(SessionFilter(status=Status.ACTIVE), now_ms) == 2
+        assert sessions.count(SessionFilter(status=SessionStatus.REVOKED), now_ms) == 1
+        assert sessions.count(SessionFilter(status=SessionStatus.ACTIVE), now_ms) == 2
         assert tokens.find("old", "sess_0").retired_at_ms == now_ms
         held = tokens.find("new", "sess_0")
         assert held.retired_at_ms is None
