@@ -38,13 +38,12 @@ class IdentityHeaders:
         self._claims = tuple((name.lower().encode("ascii"), tuple(path.split("."))) for name, path in claims)
         self.names = tuple(name for name, _ in self._claims)
         own = (self.prefix + name.lower().encode("ascii") for name in IDENTITY_HEADERS)
-        self._every = (*own, *self.names)
+        self._empty = dict.fromkeys((*own, *self.names), b"")
         self.signed_out: tuple[Header, ...] = ((self.prefix + b"status", SIGNED_OUT),)
 
     def complete(self, pairs: Sequence[Header]) -> tuple[Header, ...]:
         """Return every header that there can be, empty where these have none: whoever copies them overwrites all."""
-        found = dict(pairs)
-        return tuple((name, found.get(name, b"")) for name in self._every)
+        return tuple({**self._empty, **dict(pairs)}.items())
 
     def of(self, claims: SessionClaims) -> tuple[Header, ...]:
         """Return the headers of a signed-in session; what the session does not have is not there."""

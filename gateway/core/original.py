@@ -68,12 +68,12 @@ _SAYING = frozenset(
 )
 """Headers that some program takes for the original request's."""
 
-# Of the question, or of the way to us; the client's address is read by whoever asks.
-_NOT_OF_THE_REQUEST = _SAYING | {b"host", b"x-forwarded-for", b"forwarded"}
+# What belongs to the question and not to the request.
+_OF_THE_QUESTION = _SAYING | {b"host", b"x-forwarded-for", b"forwarded"}
 
 _METHOD = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,32}").fullmatch
 _QUERY = re.compile(rb"[!\"$-~\x80-\xff]*").fullmatch
-_SCHEMES = frozenset({b"http", b"https", b"ws", b"wss"})
+_SCHEMES = {b"http": "http", b"https": "https", b"ws": "ws", b"wss": "wss"}
 
 
 class OriginalError(ValueError):
@@ -98,14 +98,16 @@ class Original(NamedTuple):
         path: raw, in origin form, without the query.
         query: without ``?``.
         scheme: ``http`` or ``https``, or their twins for WebSockets.
-        host: of the ``Host`` header, not judged yet.
+        headers: of the request, ``Host`` first and not judged yet.
+        clients: the values of ``X-Forwarded-For``, not believed yet.
     """
 
     method: str
     path: bytes
     query: bytes
     scheme: str
-    host: bytes
+    headers: list[Header]
+    clients: tuple[bytes, ...]
 
 
 def original(front: Front, method: str, target: bytes, headers: Sequence[Header]) -> Original:
@@ -122,39 +124,35 @@ def original(front: Front, method: str, target: bytes, headers: Sequence[Header]
     """
     form = _FORMS[front]
     found: dict[bytes, bytes] = {}
-    for name, value in headers:
-        if name in _SAYING or name == form.host:
+    kept: list[Header] = []
+    clients: list[bytes] = []
+    for header in headers:
+        name, value = header
+        if name not in _OF_THE_QUESTION:
+            kept.append(header)
+        elif name == b"x-forwarded-for":
+            clients.append(value)
+        elif name in _SAYING or name == form.host:
             _note(found, form, name, value)
     raw_method = _one(found, form.method) if form.method else method.encode("latin-1")
     if not _METHOD(raw_method):
         raise OriginalError(Reason.ORIGINAL_REQUEST_INVALID, "its method is no token")
     path, query = _target(_one(found, form.target) if form.target else target)
-    scheme = _one(found, form.scheme).lower()
-    if scheme not in _SCHEMES:
+    scheme = _SCHEMES.get(_one(found, form.scheme).lower())
+    if scheme is None:
         raise OriginalError(Reason.ORIGINAL_REQUEST_INVALID, "its scheme is neither http nor https")
-    return Original(raw_method.decode("ascii"), path, query, scheme.decode("ascii"), _one(found, form.host))
-
-
-def headers_of_original(headers: Sequence[Header], host: bytes) -> list[Header]:
-    """Return the headers of the original request: those of the question, less what the front says in them.
-
-    Args:
-        headers: of the question, names in lower case.
-        host: of the original request.
-    """
-    return [(b"host", host), *(header for header in headers if header[0] not in _NOT_OF_THE_REQUEST)]
+    host = (b"host", _one(found, form.host))
+    return Original(raw_method.decode("ascii"), path, query, scheme, [host, *kept], tuple(clients))
 
 
 def _note(found: dict[bytes, bytes], form: _Form, name: bytes, value: bytes) -> None:
-    spelled = name.decode("ascii")
     if name in found:
-        raise OriginalError(Reason.ORIGINAL_REQUEST_CONTRADICTORY, f"{spelled} is there twice")
+        raise OriginalError(Reason.ORIGINAL_REQUEST_CONTRADICTORY, f"{name.decode('ascii')} is there twice")
     if name in {form.method, form.target, form.host, form.scheme}:
         found[name] = value
     elif value:
-        raise OriginalError(
-            Reason.ORIGINAL_REQUEST_CONTRADICTORY, f"{spelled} is there, which this front does not send"
-        )
+        detail = f"{name.decode('ascii')} is there, which this front does not send"
+        raise OriginalError(Reason.ORIGINAL_REQUEST_CONTRADICTORY, detail)
 
 
 def _one(found: dict[bytes, bytes], name: bytes) -> bytes:

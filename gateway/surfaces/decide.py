@@ -14,10 +14,11 @@ relay it as it is. What fails here denies. Two fronts need it put otherwise:
 import logging
 from collections.abc import Collection
 from dataclasses import replace
+from functools import lru_cache, partial
 
 from starlette.types import Scope
 
-from gateway.core.original import Front, Original, OriginalError, headers_of_original, original
+from gateway.core.original import Front, Original, OriginalError, original
 from gateway.core.reasons import TABLE, Reason
 from gateway.core.request import Header
 from gateway.core.settings_model import Network
@@ -35,7 +36,8 @@ _log = logging.getLogger(__name__)
 PREFIX = b"/.gateway/decide/"
 _RESERVED = "/.gateway/"
 _NGINX_ANSWER = b"/answer"
-_NO_STORE: Header = (b"cache-control", b"no-store")
+_NO_BODY: Header = (b"content-length", b"0")
+_OF_EVERY_YES: tuple[Header, ...] = ((b"cache-control", b"no-store"), _NO_BODY)
 # Of the body, which nginx asks for, with its challenge, when it needs it.
 _OF_THE_BODY = frozenset({b"content-length", b"content-type", b"www-authenticate"})
 STATUS_HEADER = b"x-gateway-status"
@@ -57,9 +59,10 @@ class DecisionService:
     def __init__(self, gate: Gate, fronts: Collection[Front], trusted: tuple[Network, ...]) -> None:
         self._gate = gate
         self._fronts = {front.encode("ascii"): front for front in fronts}
-        self._trust = Trust(trusted)
+        # Fronts are few and ask again and again; their clients come back.
+        self._is_trusted = lru_cache(1024)(Trust(trusted).is_trusted)
         # Other proxies of ours may stand in front of the one that asks.
-        self._hops = Trust((*trusted, *gate.trust.networks))
+        self._client = lru_cache(4096)(partial(_client, Trust((*trusted, *gate.trust.networks))))
 
     async def admit(self, scope: Scope, path: bytes) -> Admission:
         """Return what becomes of a question whose path starts with :data:`PREFIX`; there is always an answer."""
@@ -67,7 +70,7 @@ class DecisionService:
         front = self._fronts.get(name)
         if front is None or not _is_asked(front, slash + rest):
             return _denied(Reason.ROUTE_NOT_FOUND)
-        if not self._trust.is_trusted(peer(scope)):
+        if not self._is_trusted(peer(scope)):
             return _told(front, scope, _denied(Reason.DECISION_PEER_REFUSED))
         is_answer = front is Front.NGINX and bool(rest)
         try:
@@ -87,26 +90,25 @@ class DecisionService:
         if admission.facts is not None and admission.facts.url.path.startswith(_RESERVED):
             return _denied(Reason.ROUTE_NOT_FOUND, f"{_RESERVED} is not forwarded")
         if admission.answer is None:
-            headers = self._gate.identity.complete(admission.identity)
-            return admission._replace(answer=_allowed(headers, admission.verdict))
+            headers = (*self._gate.identity.complete(admission.identity), *_OF_EVERY_YES)
+            cookies = set_cookie_headers(admission.verdict.cookies)
+            return admission._replace(answer=Answer(200, headers + cookies if cookies else headers))
         if admission.answer.status < 300:
             # To the front it would mean that the request may pass.
             return _denied(Reason.UNEXPECTED_ERROR, "an answer of ours cannot be relayed")
         return admission
 
     def _original_scope(self, scope: Scope, asked: Original) -> Scope:
-        headers = headers_of_original(scope["headers"], asked.host)
-        clients = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
         return {
-            "type": "websocket" if opens_websocket(headers) else "http",
+            "type": "websocket" if opens_websocket(asked.headers) else "http",
             "http_version": "1.1",
             "method": asked.method,
             "scheme": asked.scheme,
             "path": "",
             "raw_path": asked.path,
             "query_string": asked.query,
-            "headers": headers,
-            "client": (self._hops.client_address(peer(scope), Forwarded(client=clients)), 0),
+            "headers": asked.headers,
+            "client": (self._client(peer(scope), asked.clients), 0),
         }
 
     def _refusal(self, scope: Scope, inner: Scope) -> Admission:
@@ -127,6 +129,10 @@ class DecisionService:
         return Admission(_framed(answer, scope), facts, route, verdict)
 
 
+def _client(hops: Trust, asker: str, clients: tuple[bytes, ...]) -> str:
+    return hops.client_address(asker, Forwarded(client=clients))
+
+
 def _is_asked(front: Front, rest: bytes) -> bool:
     """Return whether something is answered there; Envoy puts the original path behind its own."""
     return not rest or front is Front.ENVOY or (front is Front.NGINX and rest == _NGINX_ANSWER)
@@ -141,14 +147,12 @@ def _denied(reason: Reason, detail: str = "") -> Admission:
     return Admission(answers.refusal(None, reason), None, None, Verdict(State.SIGNED_OUT, reason), detail=detail)
 
 
-def _allowed(identity: tuple[Header, ...], verdict: Verdict) -> Answer:
-    headers = (*identity, _NO_STORE, (b"content-length", b"0"), *set_cookie_headers(verdict.cookies))
-    return Answer(200, headers)
-
-
 def _told(front: Front, scope: Scope, admission: Admission) -> Admission:
     """Return the admission with its answer as this front understands it."""
     answer = admission.answer or answers.refusal(None, Reason.UNEXPECTED_ERROR)
+    if answer.status == 200 and not admission.verdict.cookies:
+        # As nearly every question is answered: it needs no other words for any front.
+        return admission if admission.answer else admission._replace(answer=answer)
     if front is Front.NGINX:
         answer = _for_nginx(answer)
     elif front is Front.CADDY and answer.status == 200:
@@ -170,7 +174,7 @@ def _for_nginx(answer: Answer) -> Answer:
     said = answer.status if answer.status in {200, 401, 403} else 401 if answer.status < 400 else 403
     kept = [pair for pair in answer.headers if pair[0] not in _OF_THE_BODY]
     status = (STATUS_HEADER, str(answer.status).encode())
-    return _with_numbered_cookies(Answer(said, (*kept, status, (b"content-length", b"0"))))
+    return _with_numbered_cookies(Answer(said, (*kept, status, _NO_BODY)))
 
 
 def _with_numbered_cookies(answer: Answer) -> Answer:

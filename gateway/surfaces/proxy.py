@@ -131,7 +131,8 @@ class Proxy:
         watch = Watch(self._journal)
         admission = await self._status.admit(scope, path)
         if admission.answer is not None:
-            await send_answer(watch.wrap(send), admission.answer)
+            await send_answer(send, admission.answer)
+            watch.status = admission.answer.status
         watch.write(scope, admission)
 
     async def _shed(self, scope: Scope, send: Send) -> None:

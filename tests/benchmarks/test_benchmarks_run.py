@@ -51,3 +51,11 @@ def test_the_soak_finds_memory_and_files_flat():
     command = [sys.executable, "-m", "tests.benchmarks.soak", "--seconds", "5"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=110).stdout
     assert "memory and open files are flat" in printed
+
+
+@pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"needs {', '.join(TOOLS)}")
+def test_the_benchmark_of_decisions_prints_every_row():
+    command = [sys.executable, "-m", "tests.benchmarks.decisions", "--seconds", "1", "--rounds", "1"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=110).stdout
+    for row in ("no question", "return 204", "the gateway"):
+        assert printed.count(f"\n| {row} |") == 1

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway.core.original import Front
@@ -30,7 +30,7 @@ def binary(front: Front) -> str | None:
 
 
 @dataclass(frozen=True)
-class _Ports:
+class Ports:
     front: int
     gateway: int
     app: int
@@ -46,7 +46,7 @@ def _commands(program: str, folder: Path) -> Mapping[Front, list[str]]:
     }
 
 
-def lay_out(front: Front, folder: Path, ports: _Ports) -> None:
+def lay_out(front: Front, folder: Path, ports: Ports) -> None:
     """Copy a front's files with the ports of this run; nothing else is changed, but where nginx keeps its own files."""
     names = {_FRONT: ports.front, _GATEWAY: ports.gateway, _APP: ports.app}
     for source in (DEPLOY / front).iterdir():
@@ -61,7 +61,7 @@ def lay_out(front: Front, folder: Path, ports: _Ports) -> None:
 class Process:
     """A running front; what it writes is kept for the message of a failure."""
 
-    def __init__(self, front: Front, folder: Path, ports: _Ports) -> None:
+    def __init__(self, front: Front, folder: Path, ports: Ports) -> None:
         program = binary(front)
         assert program is not None
         lay_out(front, folder, ports)
@@ -119,7 +119,7 @@ class Site:
     upstream: Upstream
     gateway: Target
     command: Command
-    doors: dict[Front, Target] = field(default_factory=dict)
+    doors: dict[Front, Target]
 
 
 class Application(Upstream):
@@ -140,6 +140,26 @@ trusted = ["127.0.0.1/32"]
 
 
 @contextmanager
+def fronts_of(folder: Path, gateway_port: int, app_port: int) -> Iterator[dict[Front, int]]:
+    """Start every front that is installed, and give their ports."""
+    found: dict[Front, int] = {}
+    running: list[Process] = []
+    try:
+        for front in TESTED:
+            if binary(front) is not None:
+                own = folder / front
+                own.mkdir()
+                found[front] = free_port()
+                running.append(Process(front, own, Ports(found[front], gateway_port, app_port)))
+        for process in running:
+            process.wait_until_it_listens()
+        yield found
+    finally:
+        for process in running:
+            process.end()
+
+
+@contextmanager
 def site(folder: Path, routes: str) -> Iterator[Site]:
     """Start all of it.
 
@@ -153,24 +173,11 @@ def site(folder: Path, routes: str) -> Iterator[Site]:
     text = (config_of(authority, upstream.url, port, DECIDE) + routes).replace("UPSTREAM", upstream.url)
     config.write_text(text.replace(_CLAIMS, ""))
     config.chmod(0o600)
-    running: list[Process] = []
-    with Command("serve", "--config", str(config)) as command:
-        found = Site(authority, upstream, Target(port, upstream, authority, command), command)
-        try:
-            for front in TESTED:
-                if binary(front) is not None:
-                    own = folder / front
-                    own.mkdir()
-                    ports = _Ports(free_port(), port, int(upstream.server_address[1]))
-                    running.append(Process(front, own, ports))
-                    found.doors[front] = Target(ports.front, upstream, authority, command)
-            command.wait_for("listens on")
-            for process in running:
-                process.wait_until_it_listens()
-            yield found
-        finally:
-            for process in running:
-                process.end()
+    gateway = Target(port, upstream, authority, command := Command("serve", "--config", str(config)))
+    with command, fronts_of(folder, port, int(upstream.server_address[1])) as ports:
+        command.wait_for("listens on")
+        doors = {front: replace(gateway, port=own) for front, own in ports.items()}
+        yield Site(authority, upstream, gateway, command, doors)
     for server in (authority, upstream):
         server.shutdown()
         server.server_close()
