@@ -3,6 +3,7 @@
 Facts: Sessions API section 1; section 5 for forms and ``_method``.
 """
 
+import asyncio
 import hmac
 import json
 import re
@@ -18,6 +19,8 @@ from gateway.authority.webhooks.events import Cause
 from gateway.core.secret import Secret
 
 _BODY_LIMIT = 256 * 1024
+# as long as the server waits for a head; a body that never ends would hold its connection for good
+BODY_TIMEOUT_S = 30.0
 _FORM_FIELDS_LIMIT = 100
 _DATE = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]")
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -93,13 +96,17 @@ def path_id(request: Request, name: str) -> str:
     return text.encode("ascii", "replace").decode()[:128]
 
 
-async def read_json(request: Request) -> Mapping[str, object]:
+async def read_json(request: Request, timeout_s: float = BODY_TIMEOUT_S) -> Mapping[str, object]:
     """The JSON object in the body; an empty body is an empty object.
 
+    Args:
+        request: its body was not read yet.
+        timeout_s: seconds until the last byte.
+
     Raises:
-        Refusal: another media type, too large, or no JSON object.
+        Refusal: another media type, too large, too late, or no JSON object.
     """
-    body = await _read_body(request)
+    body = await _read_body(request, timeout_s)
     if not body.strip():
         return {}
     media_type = _media_type(request)
@@ -114,13 +121,17 @@ async def read_json(request: Request) -> Mapping[str, object]:
     return parsed
 
 
-async def read_form(request: Request) -> Mapping[str, str]:
+async def read_form(request: Request, timeout_s: float = BODY_TIMEOUT_S) -> Mapping[str, str]:
     """The fields of a form-encoded body; the first of a repeated field counts.
 
+    Args:
+        request: its body was not read yet.
+        timeout_s: seconds until the last byte.
+
     Raises:
-        Refusal: another media type, too large, or not a form.
+        Refusal: another media type, too large, too late, or not a form.
     """
-    body = await _read_body(request)
+    body = await _read_body(request, timeout_s)
     if not body:
         return {}
     if _media_type(request) not in ("", "application/x-www-form-urlencoded"):
@@ -178,13 +189,14 @@ def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def _read_body(request: Request) -> bytes:
+async def _read_body(request: Request, timeout_s: float) -> bytes:
     body = bytearray()
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _BODY_LIMIT:
-                raise Refusal(Problem.BODY_TOO_LARGE, limit=_BODY_LIMIT)
-    except ClientDisconnect:
+        async with asyncio.timeout(timeout_s):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > _BODY_LIMIT:
+                    raise Refusal(Problem.BODY_TOO_LARGE, limit=_BODY_LIMIT)
+    except (ClientDisconnect, TimeoutError):
         raise Refusal(Problem.BODY_INVALID) from None
     return bytes(body)

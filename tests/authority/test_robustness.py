@@ -9,9 +9,11 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from gateway.authority.errors import Refusal
 from gateway.authority.fields import Field, read_fields
+from gateway.authority.requests import read_form, read_json
 
 FIELDS = {
     "name": Field(required=True),
@@ -37,6 +39,20 @@ def test_fields_are_of_their_kind_or_refused(body):
     assert read.get("age") is None or 1 <= read["age"] <= 9
     assert isinstance(read.get("bag", {}), dict)
     assert set(read) == {name for name, value in body.items() if value is not None}
+
+
+@pytest.mark.parametrize("read", [read_json, read_form])
+async def test_a_body_that_never_ends_is_not_waited_for(read):
+    messages = [{"type": "http.request", "body": b"a=1", "more_body": True}]
+
+    async def receive():
+        if messages:
+            return messages.pop()
+        return await asyncio.Event().wait()
+
+    request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+    with pytest.raises(Refusal, match="400 request_body_invalid"):
+        await read(request, timeout_s=0.01)
 
 
 segments = st.text(max_size=12) | st.sampled_from(["sess_1", "custom_hasura", "..", "%00", "\ud7ff", "é"])
