@@ -20,7 +20,8 @@ class Sheet:
         """The tables of an array of tables, each with its name for faults."""
         found = table.get(key, [])
         if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-            self.fault(f"{prefix}{key}", found, "it is not a list of tables", f"write [[{key}]] above each")
+            # not shown, nor what stands under an unknown key: there may be a password in it
+            self.faults.append(Fault(f"{prefix}{key}", "", "it is not a list of tables", f"write [[{key}]] above each"))
             return []
         return [(f"{prefix}{key}[{position + 1}]", row) for position, row in enumerate(found)]
 
@@ -28,7 +29,8 @@ class Sheet:
         """Complain about keys that nobody knows."""
         for key in row:
             if key not in keys:
-                self.fault(f"{name}.{key}".lstrip("."), row[key], "it is not a known key", did_you_mean(key, keys))
+                fix = did_you_mean(key, keys)
+                self.faults.append(Fault(f"{name}.{key}".lstrip("."), "", "it is not a known key", fix))
 
     def value(self, name: str, row: Mapping[str, object], key: str, read: _Read, default: object = None) -> object:
         """One value; without a default it must be there."""

@@ -135,6 +135,24 @@ def test_a_template_that_the_backend_api_would_refuse_is_refused_here_too(member
     assert "tooshort" not in str(found)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[users]]\nemail_address = "a@b.test"\npasword = "my red stapler"',
+        '[users]\npassword = "my red stapler"',
+        'users = ["my red stapler"]',
+        '[[jwt_templates]]\nname = "a"\nsigning_kee = "my red stapler"',
+        '[jwt_templates]\nsigning_key = "my red stapler"',
+        'passwords = { ada = "my red stapler" }',
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_shown(text):
+    with pytest.raises(ConfigurationError) as error:
+        parse_seed(tomllib.loads(text), NOW)
+    assert "stapler" not in str(error.value)
+    assert "stapler" not in repr(error.value.faults)
+
+
 @pytest.mark.parametrize("text", ["users = 3", "users = [1]", "[users]\nid = 'x'"])
 def test_tables_that_are_none_are_said(text):
     assert set(faults(text)) == {"users"}
