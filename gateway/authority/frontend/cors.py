@@ -3,9 +3,9 @@
 The pages of the application are of another origin than the authority. Only served origins are answered, each by its own
 name and with credentials; the pages for people, the handshake and the Backend API are for no script at all.
 
-A page of another site gets no cookies set. Browsers drop them from what its scripts ask anyway (``SameSite=Lax``), but
-not from the answer to a form that it sends: that would put its own client, or somebody else's session, in the place of
-the browser's.
+A page of another site gets no cookies set, unless its origin is named in the settings. Browsers drop them from what its
+scripts ask anyway (``SameSite=Lax``), but not from the answer to a form that it sends: that would put its own client,
+or somebody else's session, in the place of the browser's.
 """
 
 from starlette.datastructures import MutableHeaders
@@ -35,13 +35,16 @@ class AppPages:
     def __init__(self, app: ASGIApp, config: AuthorityConfig) -> None:
         self._app = app
         self._open = _ServedOrigins(app, config)
+        self._named = config.allowed_origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_open = scope["type"] == "http" and _is_of_the_frontend_api(scope["path"])
         if not is_open:
             await self._app(scope, receive, send)
             return
-        await self._open(scope, receive, _without_cookies(send) if is_cross_site(Request(scope)) else send)
+        request = Request(scope)
+        is_foreign = is_cross_site(request) and request.headers.get("origin") not in self._named
+        await self._open(scope, receive, _without_cookies(send) if is_foreign else send)
 
 
 class _ServedOrigins(CORSMiddleware):

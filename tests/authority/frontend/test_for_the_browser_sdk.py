@@ -183,6 +183,13 @@ async def test_a_form_of_another_site_signs_nobody_in_as_its_owner(world):
     assert own.headers.get_list("set-cookie")
 
 
+@pytest.mark.parametrize("config", [AuthorityConfig(origin=ORIGIN, allowed_origins=("https://app.example",))])
+@pytest.mark.parametrize(("origin", "is_named"), [("https://app.example", True), ("https://evil.example", False)])
+async def test_an_origin_that_is_named_gets_its_cookies_and_the_browser_decides(world, origin, is_named):
+    answer = await world.browser.post("/v1/dev_browser", headers={"Sec-Fetch-Site": "cross-site", "Origin": origin})
+    assert bool(answer.headers.get_list("set-cookie")) == is_named
+
+
 @pytest.mark.parametrize("hosts", [["127.0.0.1:8001", "evil.example"], ["evil.example", "127.0.0.1:8001"]])
 async def test_a_request_for_two_hosts_is_refused(world, hosts):
     for path in ("/sign-in", "/v1/client", "/v1/client/handshake"):
