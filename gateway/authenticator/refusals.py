@@ -17,7 +17,7 @@ Being held back costs an honest browser little: it goes to the handshake, as aft
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import unquote
 
@@ -61,7 +61,7 @@ class Asker:
     """
 
     session_id: str
-    refresh_token: str
+    refresh_token: str = field(repr=False)
     client: str
 
     @property

@@ -5,7 +5,7 @@ back is told of.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.authority.errors import Problem, Refusal
 from gateway.authority.identifiers import new_id
@@ -29,7 +29,7 @@ class SignedIn:
     """
 
     client: Client
-    client_token: str
+    client_token: str = field(repr=False)
     session: SessionRecord
 
 

@@ -49,10 +49,10 @@ class Call:
         body: the members of the JSON body that are there, without nulls.
     """
 
-    request: Request
+    request: Request = field(repr=False)
     version: ApiVersion
-    query: Mapping[str, object]
-    body: Mapping[str, object]
+    query: Mapping[str, object] = field(repr=False)
+    body: Mapping[str, object] = field(repr=False)
 
 
 Handler = Callable[[Realm, Call], Awaitable[Response]]

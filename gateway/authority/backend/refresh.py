@@ -32,7 +32,7 @@ the handshake puts another token beside it, and the next use of both, one after 
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.authority import lifecycle
 from gateway.authority.errors import Problem, Refusal
@@ -82,8 +82,8 @@ class RefreshOrder:
     """
 
     session_id: str
-    expired_token: str
-    refresh_token: str
+    expired_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
     request_origin: str
     as_cookies: bool
     suffixed: bool

@@ -4,7 +4,7 @@ The cookie wins. It is HttpOnly and was set here, while the token in the query i
 reason a client that is known by the query alone never becomes the browser's cookie.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
@@ -28,7 +28,7 @@ class Visitor:
     """
 
     client: Client | None
-    dev_browser: str | None
+    dev_browser: str | None = field(repr=False)
     by_cookie: bool
 
 

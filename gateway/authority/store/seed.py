@@ -31,7 +31,7 @@ class Seed:
     organizations: tuple[Organization, ...] = ()
     roles: tuple[Role, ...] = ()
     memberships: tuple[tuple[str, str, str], ...] = ()
-    passwords: Mapping[str, str] = field(default_factory=dict)
+    passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
     templates: tuple[JwtTemplate, ...] = field(default=())
 
     def plant(self, database: Database) -> None:
