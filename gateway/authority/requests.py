@@ -38,8 +38,9 @@ def require_own_host(request: Request, own: str) -> None:
     Raises:
         Refusal: the Host header names somebody else, or there is not exactly one (RFC 9112 section 3.2).
     """
-    name, colon, port = own.rpartition(":") if not own.endswith("]") else (own, "", "")
-    aliases = [f"{alias}{colon}{port}" for alias in _LOOPBACK] if (name or own) in _LOOPBACK else []
+    has_port = ":" in own and not own.endswith("]")
+    name, colon, port = own.rpartition(":") if has_port else (own, "", "")
+    aliases = [f"{alias}{colon}{port}" for alias in _LOOPBACK] if name in _LOOPBACK else []
     if [host.lower() for host in request.headers.getlist("host")] not in [[name] for name in (own, *aliases)]:
         raise Refusal(Problem.HOST_UNKNOWN, expected=own)
 

@@ -9,9 +9,9 @@ from gateway.authority.backend.refresh import RefreshOrder
 from gateway.authority.control.answers import Answer
 from gateway.authority.frontend.visitor import Visitor
 from gateway.authority.lifecycle import SignedIn
+from gateway.authority.models import Client
 from gateway.authority.operations import Call
 from gateway.authority.signing.template_form import parse_template
-from gateway.authority.store.models import Client
 from gateway.authority.store.seed import Seed
 from gateway.authority.versions import LATEST
 from gateway.authority.webhooks.endpoints import Endpoint

@@ -264,6 +264,23 @@ async def test_browsers_are_returned_to_served_origins_only(world, url, status):
         assert answer.json()["errors"][0]["code"] == "redirect_url_not_associated_with_instance"
 
 
+@pytest.mark.parametrize("config", [AuthorityConfig(origin="http://127.0.0.1")])
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 307),
+        ("localhost", 307),
+        ("[::1]", 307),
+        ("localhost:8001", 400),
+        ("localhost127.0.0.1", 400),
+        ("127.0.0.1127.0.0.1", 400),
+    ],
+)
+async def test_an_authority_on_the_usual_port_answers_to_the_names_of_loopback(world, host, status):
+    answer = await world.browser.get("/v1/client/handshake", params={"redirect_url": APP}, headers={"Host": host})
+    assert answer.status_code == status
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [
