@@ -14,7 +14,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from gateway.adapters.answer_stores import open_store
-from gateway.adapters.backend_api import BackendApi, BackendMachines
+from gateway.adapters.backend_api import BackendApi, BackendMachines, BackendSessions
 from gateway.adapters.journal import JsonJournal, TextJournal
 from gateway.adapters.jwks import PinnedKeys, RemoteKeys
 from gateway.adapters.key_file import KeyFile
@@ -60,12 +60,14 @@ class Engine:
         keys: the key source, for readiness.
         namespace: header names that only the gateway may write.
         names: the instance's cookies.
+        sessions: tells whether a session lives; None where there is no secret key.
     """
 
     gate: Gate
     keys: RemoteKeys | PinnedKeys
     namespace: IdentityNamespace
     names: CookieNames
+    sessions: BackendSessions | None
     _closers: tuple[Callable[[], Awaitable[None]], ...]
 
     async def close(self) -> None:
@@ -157,6 +159,7 @@ def build(
         keys,
         IdentityNamespace(identity.prefix, identity.names),
         authenticator.rules.names,
+        BackendSessions(trader) if trader else None,
         (authenticator.close, *((api.close,) if isinstance(api, SharedRefreshes) else ()), transport.aclose),
     )
 
@@ -240,6 +243,7 @@ def proxy_app(  # noqa: PLR0913 - what an engine and a door can be given
     """
     # The transport's parser comes with the extra "serve"; the middleware does without it.
     from gateway.surfaces.proxy import Destination, Life, Proxy  # noqa: PLC0415
+    from gateway.surfaces.websockets import WebSockets  # noqa: PLC0415
 
     engine = build(settings, clock, transport, timer, folder=folder)
     private_cookies = frozenset(name.encode() for name in engine.names.private)
@@ -255,7 +259,10 @@ def proxy_app(  # noqa: PLR0913 - what an engine and a door can be given
             headers = RequestHeaders(engine.namespace, private_cookies, keep_credentials=keep)
             destinations[route.name] = Destination(pools[which], headers)
 
+    sockets = WebSockets(engine.gate.authenticator, engine.sessions, settings.websocket, private_cookies)
+
     async def close() -> None:
+        await sockets.close()
         for pool in pools.values():
             await pool.close()
         await engine.close()
@@ -264,7 +271,8 @@ def proxy_app(  # noqa: PLR0913 - what an engine and a door can be given
     decisions = DecisionService(engine.gate, decide.fronts, decide.trusted) if decide.fronts else None
     status = Status(engine.gate, engine.keys.warm, decisions)
     life = Life(engine.keys.start if asks_at_start else lambda: None, close)
-    proxy = Proxy(engine.gate, status, destinations, private_cookies, journal or journal_of(settings), life)
+    journal = journal or journal_of(settings)
+    proxy = Proxy(engine.gate, status, destinations, private_cookies, journal, life, sockets=sockets)
     proxy.max_requests, proxy.has_forwarded = settings.server.max_requests, settings.server.forwarded
     return proxy
 

@@ -95,6 +95,18 @@ class SessionsApi(Protocol):
         ...
 
 
+class SessionStates(Protocol):
+    """The call of the Backend API that tells whether a session lives."""
+
+    async def is_active(self, session_id: str) -> bool:
+        """Return whether the session is active; one that is not there is not.
+
+        Raises:
+            SessionsApiError: when the API refuses, fails or cannot be reached.
+        """
+        ...
+
+
 class MachineTokensApi(Protocol):
     """The call of the Backend API that knows opaque machine tokens."""
 

@@ -1,8 +1,10 @@
 """The clients of the Backend API as the engine's ports."""
 
 from gateway.core.machine_claims import MachineRecord
+from gateway.core.session_status import SessionStatus
 from gateway.core.token_class import TokenType
 from gateway.core.verdict import NeedRefresh
+from gateway.errors import ApiAnswered
 from gateway.sessions.client import SessionsClient
 from gateway.sessions.machine_tokens import MachineTokensClient
 from gateway.sessions.wire import BadArgument
@@ -37,6 +39,27 @@ class BackendApi:
     async def handshake_payload(self, nonce: str) -> tuple[str, ...]:
         """Return the directives behind a handshake nonce."""
         return await self._client.handshake_payload(nonce, timeout_s=self._timeout_s)
+
+
+class BackendSessions:
+    """Implements :class:`gateway.ports.SessionStates` over the typed client.
+
+    Args:
+        client: its transport is closed by whoever made it.
+    """
+
+    def __init__(self, client: SessionsClient) -> None:
+        self._client = client
+
+    async def is_active(self, session_id: str) -> bool:
+        """Return whether the session is active."""
+        try:
+            session = await self._client.get(session_id)
+        except ApiAnswered as error:
+            if error.status == 404:
+                return False
+            raise
+        return session.status == SessionStatus.ACTIVE
 
 
 class BackendMachines:

@@ -65,7 +65,7 @@ class Authenticator:
         self.keys = keys
         self.verified = verified
         self._api = api
-        self._refreshing = Refreshing(api, refresh, timer, on_session_end=self._end) if api is not None else None
+        self._refreshing = Refreshing(api, refresh, timer, on_session_end=self.end_session) if api is not None else None
         self._refresh = refresh
         self._machines = machines
         self._nonces = Nonces(api, timer) if api is not None else None
@@ -150,7 +150,8 @@ class Authenticator:
                     raise MachinesUnavailable(Reason.SECRET_KEY_INVALID, "there is no key to ask the API with")
                 return await self._machines.answer(need, facts.client)
 
-    def _end(self, session_id: str) -> None:
+    def end_session(self, session_id: str) -> None:
+        """Let the tokens of a session that has ended count no more."""
         self.verified.end_session(session_id, self._clock())
 
     def _remember(self, verdict: Verdict, facts: RequestFacts, cookies: Sequence[bytes], now_s: float) -> Verdict:

@@ -85,8 +85,13 @@ class Reason(StrEnum):
     ORIGINAL_REQUEST_MISSING = "original-request-missing"
     ORIGINAL_REQUEST_CONTRADICTORY = "original-request-contradictory"
     ORIGINAL_REQUEST_INVALID = "original-request-invalid"
-    WEBSOCKET_NOT_FORWARDED = "websocket-not-forwarded"
     WEBSOCKET_ORIGIN_REFUSED = "websocket-origin-refused"
+    WEBSOCKET_OFFER_INVALID = "websocket-offer-invalid"
+    WEBSOCKET_LIMIT_REACHED = "websocket-limit-reached"
+    WEBSOCKET_MESSAGE_TOO_LARGE = "websocket-message-too-large"
+    WEBSOCKET_IDLE = "websocket-idle"
+    WEBSOCKET_CLIENT_TOO_SLOW = "websocket-client-too-slow"
+    WEBSOCKET_SESSION_UNKNOWN = "websocket-session-unknown"
     UNEXPECTED_ERROR = "unexpected-error"
 
     # The service behind the gateway.
@@ -266,8 +271,18 @@ TABLE: dict[str, Meaning] = {
     Reason.ORIGINAL_REQUEST_MISSING: _BAD_QUESTION,
     Reason.ORIGINAL_REQUEST_CONTRADICTORY: _BAD_QUESTION,
     Reason.ORIGINAL_REQUEST_INVALID: _BAD_REQUEST,
-    Reason.WEBSOCKET_NOT_FORWARDED: Meaning(501, "", "warning", "WebSockets are not forwarded here."),
     Reason.WEBSOCKET_ORIGIN_REFUSED: Meaning(403, "", "warning", "A page of another site may not connect here."),
+    Reason.WEBSOCKET_OFFER_INVALID: _BAD_REQUEST,
+    Reason.WEBSOCKET_LIMIT_REACHED: Meaning(
+        503, "", "error", "Too many connections are open. Please try again shortly."
+    ),
+    # These end a WebSocket that is open, so they are in the log alone; see docs/websockets.md for the close codes.
+    Reason.WEBSOCKET_MESSAGE_TOO_LARGE: Meaning(400, "", "warning", "A message was too large."),
+    Reason.WEBSOCKET_IDLE: Meaning(408, "", "info", "Nothing was said for too long."),
+    Reason.WEBSOCKET_CLIENT_TOO_SLOW: Meaning(408, "", "info", "Messages were not read in time."),
+    Reason.WEBSOCKET_SESSION_UNKNOWN: Meaning(
+        503, "", "warning", "It could not be learnt whether your session lives. Connect again."
+    ),
     Reason.UNEXPECTED_ERROR: Meaning(500, "", "error", "Something went wrong in the gateway."),
     Reason.UPSTREAM_UNREACHABLE: _UPSTREAM,
     Reason.UPSTREAM_CONNECT_TIMEOUT: _UPSTREAM_SLOW,

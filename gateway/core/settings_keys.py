@@ -14,6 +14,7 @@ from gateway.core.original import Front
 from gateway.core.settings_instance_keys import INSTANCE
 from gateway.core.settings_route_keys import ROUTE
 from gateway.core.settings_table import Key, Kind, Section, section
+from gateway.core.settings_websocket_keys import WEBSOCKET
 
 __all__ = ["ROUTE", "SECTIONS", "Key", "Kind", "Section"]
 
@@ -216,6 +217,7 @@ SECTIONS: tuple[Section, ...] = (
             hazard="anybody can have the gateway spend so much of the instance's rate limit by inventing tokens",
         ),
     ),
+    WEBSOCKET,
     section(
         "log",
         model.LogSettings,

@@ -141,6 +141,18 @@ class MachineSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebSocketSettings:
+    """How much WebSockets may take, and how soon they end with their session."""
+
+    max_message_bytes: int = 1024 * 1024
+    max_open: int = 2048
+    idle_s: float = 3600.0
+    ping_s: float = 30.0
+    recheck_s: float = 60.0
+    unchecked_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """What is written about requests and by whom it is to be read."""
 
@@ -172,6 +184,7 @@ class RouteSettings:
     tls_certificate_file: str | None = None
     tls_key_file: str | None = None
     tls_name: str | None = None
+    websocket_token_protocol: str | None = None
 
     def __post_init__(self) -> None:
         if self.require is not None and self.access is not Access.REQUIRED:
@@ -194,6 +207,7 @@ class Settings:
     refresh: RefreshSettings = RefreshSettings()
     cache: CacheSettings = CacheSettings()
     machines: MachineSettings = MachineSettings()
+    websocket: WebSocketSettings = WebSocketSettings()
     log: LogSettings = LogSettings()
     routes: tuple[RouteSettings, ...] = (RouteSettings(),)
     warnings: tuple[Fault, ...] = ()

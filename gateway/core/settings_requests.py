@@ -11,6 +11,7 @@ from gateway.core.token_class import ANY, Accepts, TokenType
 
 GATEWAY_PREFIX = "/.gateway"
 KNOWN_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+_SUB_PROTOCOL = re.compile(r"[0-9A-Za-z._-]{1,64}")
 # A route's path is laid out once per spelling, which doubles with each reserved character.
 _MAX_RESERVED = 6
 
@@ -35,6 +36,14 @@ def accepts(value: object) -> Accepts:
     except BadValueError as bad:
         fix = f'write "any", or a list of {", ".join(TokenType)}'
         raise BadValueError(bad.problem, fix) from None
+
+
+def sub_protocol(value: object) -> str:
+    """Read the name of a WebSocket sub-protocol: a token (RFC 9110 section 5.6.2)."""
+    found = text(value)
+    if not _SUB_PROTOCOL.fullmatch(found):
+        raise BadValueError(f"{show(found)} cannot be offered by a page", 'write letters, digits, "-", "." or "_"')
+    return found
 
 
 def personal_pattern(value: object) -> str:

@@ -74,4 +74,11 @@ ROUTE = section(
         hazard="the upstream can then act as the user",
     ),
     *UPSTREAM_KEYS,
+    Key(
+        "websocket_token_protocol",
+        "text",
+        requests.sub_protocol,
+        "The WebSocket sub-protocol behind which a page may offer its Bearer token, as in new WebSocket(url, "
+        '["bearer", token]); neither is forwarded. Left out: no token is taken from there.',
+    ),
 )

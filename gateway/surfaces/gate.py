@@ -21,7 +21,7 @@ from gateway.core.requirement import Requirement
 from gateway.core.routes import Route, RouteTable
 from gateway.core.satellites import asks_primary
 from gateway.core.settings_model import Access
-from gateway.core.sockets import is_foreign
+from gateway.core.sockets import BadOfferError, is_foreign, offer_in, with_token
 from gateway.core.target import TargetError
 from gateway.core.token_class import TokenType
 from gateway.core.trace import Trace
@@ -29,7 +29,7 @@ from gateway.core.trust import HostError, PublicOrigin, Trust
 from gateway.core.verdict import State, Verdict
 from gateway.surfaces import answers
 from gateway.surfaces.answers import Answer
-from gateway.surfaces.scope import Scanned, facts_of, origin_of
+from gateway.surfaces.scope import Scanned, facts_of, is_granian, origin_of
 
 _log = logging.getLogger(__name__)
 
@@ -116,11 +116,10 @@ class Gate:
         if route is None or (facts.method in _NAMED_ONLY and facts.method not in route.settings.methods):
             return self._no_route(facts, origin)
         try:
+            if scope["type"] == "websocket":
+                return await self._admit_socket(scope, scanned, facts, route)
             if route.settings.access is Access.PUBLIC:
                 return await self._open(facts, route)
-            if scope["type"] == "websocket" and is_foreign(facts, self._own_origins):
-                answer = answers.refusal(facts, Reason.WEBSOCKET_ORIGIN_REFUSED)
-                return Admission(answer, facts, route, _refused(Reason.WEBSOCKET_ORIGIN_REFUSED))
             accepts = route.settings.accepts
             verdict = self.authenticator.recall(facts, scanned.cookies, accepts)
             if verdict is None:
@@ -130,6 +129,28 @@ class Gate:
             # A fault of ours must not let anything in; the traceback is the operator's, not the client's.
             _log.exception("deciding about a request failed")
             return Admission(answers.unexpected(facts), facts, route, _refused(Reason.UNEXPECTED_ERROR))
+
+    async def _admit_socket(self, scope: Scope, scanned: Scanned, facts: RequestFacts, route: Route) -> Admission:
+        """Judge the opening request of a WebSocket, before it is accepted."""
+        terms, fault = route.settings, None
+        try:
+            facts = with_token(facts, offer_in(scope["headers"], terms.websocket_token_protocol))
+        except BadOfferError:
+            fault = Reason.WEBSOCKET_OFFER_INVALID
+        if fault is None and terms.access is not Access.PUBLIC and is_foreign(facts, self._own_origins):
+            fault = Reason.WEBSOCKET_ORIGIN_REFUSED
+        if fault is not None:
+            return Admission(answers.refusal(facts, fault), facts, route, _refused(fault))
+        if terms.access is Access.PUBLIC:
+            return await self._open(facts, route)
+        if is_granian(scope):
+            # It passes no headers on with an accept. A refresh would be spent, and the browser left with what it was
+            # spent on: the next request would find its refresh token used.
+            refresh = self.authenticator.rules.names.refresh
+            facts = facts._replace(cookies={name: facts.cookies[name] for name in facts.cookies if name != refresh})
+        return self._conclude(
+            facts, route, await self.authenticator.authenticate(facts, scanned.cookies, terms.accepts)
+        )
 
     def _conclude(self, facts: RequestFacts, route: Route, verdict: Verdict) -> Admission:
         terms = route.settings

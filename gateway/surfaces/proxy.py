@@ -28,6 +28,7 @@ from gateway.surfaces.exchange import Watch, send_answer, send_refused_websocket
 from gateway.surfaces.gate import Admission, Gate
 from gateway.surfaces.scope import peer, raw_path
 from gateway.surfaces.status import PREFIX, Status
+from gateway.surfaces.websockets import WebSockets
 from gateway.upstream.forward import ClientGoneError, Outgoing, forward
 from gateway.upstream.pool import Pool
 
@@ -80,13 +81,14 @@ class Proxy:
         private_cookies: cookies that an upstream may not set.
         journal: the access log; None for none.
         life: what happens at start-up and shutdown.
+        sockets: serves WebSockets.
 
     Attributes:
         max_requests: that are served at once; more are refused before anything is done for them.
         has_forwarded: upstreams get ``Forwarded`` too.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what stands behind it, one each
         self,
         gate: Gate,
         status: Status,
@@ -94,6 +96,8 @@ class Proxy:
         private_cookies: frozenset[bytes],
         journal: Journal | None,
         life: Life,
+        *,
+        sockets: WebSockets,
     ) -> None:
         self._gate = gate
         self._status = status
@@ -101,6 +105,7 @@ class Proxy:
         self._private_cookies = private_cookies
         self._journal = journal
         self._life = life
+        self._sockets = sockets
         self._request_ids = _request_ids()
         self._in_hand = 0
         self.max_requests = ServerSettings().max_requests
@@ -165,11 +170,8 @@ class Proxy:
         try:
             admission = await self._gate.admit(scope)
             if scope["type"] == "websocket":
-                answer = admission.answer
-                if answer is None:
-                    reason = Reason.WEBSOCKET_NOT_FORWARDED
-                    answer = answers.refusal(None, reason)
-                await send_refused_websocket(scope, watch.wrap(send), answer)
+                outcome = await self._sockets.serve(scope, receive, send, watch, admission, self._opening)
+                reason, detail = outcome
             elif admission.answer is not None:
                 await send_answer(watch.wrap(send), admission.answer)
             else:
@@ -191,7 +193,18 @@ class Proxy:
             watch.write(scope, admission, reason, detail)
 
     async def _forward(self, scope: Scope, receive: Receive, sink: "_Sink", admission: Admission) -> None:
-        facts, route, verdict = admission.facts, admission.route, admission.verdict
+        pool, request = self._opening(scope, admission, sink.request_id, _body_length(scope, scope["headers"]))
+        sink.private_cookies = self._private_cookies
+        sink.depends = admission.route is None or admission.route.settings.access is not _PUBLIC
+        if admission.verdict.cookies:
+            sink.added = set_cookie_headers(admission.verdict.cookies)
+        await forward(pool, request, receive, sink)
+
+    def _opening(
+        self, scope: Scope, admission: Admission, request_id: Header, length: int | None = 0
+    ) -> tuple[Pool, Outgoing]:
+        """Return the request as it goes to the upstream, and the connections to it; for WebSockets as well."""
+        facts, route = admission.facts, admission.route
         if facts is None or route is None:
             raise UpstreamError(Reason.UNEXPECTED_ERROR, "an admitted request has facts and a route")
         url = facts.url
@@ -201,20 +214,14 @@ class Proxy:
         destination = self._destinations.get(route.name)
         if destination is None:
             raise UpstreamError(Reason.ROUTE_NOT_FOUND, "the route has no upstream: it is there for decisions")
-        received = scope["headers"]
-        length = _body_length(scope, received)
         ours = (
             *_forwarded(facts.client, url.scheme, url.host, has_standard=self.has_forwarded),
-            sink.request_id,
+            request_id,
             *admission.identity,
         )
-        headers = destination.headers.build(received, ours, drop_bearer=self._is_ours(facts, route, admission))
-        request = Outgoing(facts.method, _target(facts, route.settings.keep_credentials), headers, length)
-        sink.private_cookies = self._private_cookies
-        sink.depends = route.settings.access is not _PUBLIC
-        if verdict.cookies:
-            sink.added = set_cookie_headers(verdict.cookies)
-        await forward(destination.pool, request, receive, sink)
+        headers = destination.headers.build(scope["headers"], ours, drop_bearer=self._is_ours(facts, route, admission))
+        target = _target(facts, route.settings.keep_credentials)
+        return destination.pool, Outgoing(facts.method, target, headers, length)
 
     def _is_ours(self, facts: RequestFacts, route: Route, admission: Admission) -> bool:
         if facts.bearer is None:

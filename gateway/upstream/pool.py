@@ -5,18 +5,22 @@ waits too long, and what nobody uses.
 """
 
 import asyncio
-import socket
 import ssl
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from gateway.core.reasons import Reason
 from gateway.errors import UpstreamError
 from gateway.upstream.connection import SLOW_S, Connection
+from gateway.upstream.dial import dial
 from gateway.upstream.origin import Limits, Origin
 
 # Read at once from an upstream. The server holds some five pieces for a client that reads slowly.
 _READ_BYTES = 65_536
+
+_Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
 
 
 class Pool:
@@ -63,9 +67,7 @@ class Pool:
                 self._used.add(connection)
                 return connection
             connection.abort()  # the sweep is late
-        if self.in_use >= self.limits.connections:
-            detail = f"{self.in_use} connections to {self.origin.text} are in use, no more are allowed"
-            raise UpstreamError(Reason.UPSTREAM_OVERLOADED, detail)
+        self._refuse_more()
         if self._idle and self.in_use + self.idle >= self.limits.connections:
             self._idle.popleft().abort()
         self.in_use += 1
@@ -80,31 +82,38 @@ class Pool:
         return connection
 
     async def _open(self) -> Connection:
-        origin, loop = self.origin, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
 
         def make() -> Connection:
             return Connection(self.limits, loop, self._forget, self._buffer)
 
+        return await dial(self.origin, self._tls, self.limits.connect_s, make)
+
+    async def open(self, make: Callable[[], _Protocol]) -> _Protocol:
+        """Open a connection for something other than exchanges; it counts until :meth:`leave`.
+
+        Args:
+            make: makes its protocol.
+
+        Raises:
+            UpstreamError: when there are too many, or none can be opened.
+        """
+        self._refuse_more()
+        self.in_use += 1
         try:
-            async with asyncio.timeout(self.limits.connect_s):
-                if origin.path:
-                    _, connection = await loop.create_unix_connection(make, origin.path)
-                else:
-                    name = (origin.name or origin.host) if self._tls is not None else None
-                    _, connection = await loop.create_connection(
-                        make, origin.host, origin.port, ssl=self._tls, server_hostname=name
-                    )
-                return connection
-        except TimeoutError as error:
-            detail = f"no connection to {origin.text} within {self.limits.connect_s:g} s"
-            raise UpstreamError(Reason.UPSTREAM_CONNECT_TIMEOUT, detail) from error
-        except ssl.SSLError as error:
-            raise UpstreamError(Reason.UPSTREAM_TLS, f"no TLS with {origin.text} ({error.reason})") from error
-        except socket.gaierror as error:
-            raise UpstreamError(Reason.UPSTREAM_UNREACHABLE, f"the name of {origin.text} does not resolve") from error
-        except OSError as error:
-            detail = f"no connection to {origin.text} ({type(error).__name__})"
-            raise UpstreamError(Reason.UPSTREAM_UNREACHABLE, detail) from error
+            return await dial(self.origin, self._tls, self.limits.connect_s, make)
+        except BaseException:
+            self.in_use -= 1
+            raise
+
+    def leave(self) -> None:
+        """Count one connection of :meth:`open` less."""
+        self.in_use -= 1
+
+    def _refuse_more(self) -> None:
+        if self.in_use >= self.limits.connections:
+            detail = f"{self.in_use} connections to {self.origin.text} are in use, no more are allowed"
+            raise UpstreamError(Reason.UPSTREAM_OVERLOADED, detail)
 
     def release(self, connection: Connection) -> None:
         """Take a connection back: kept if its exchange ended well, closed otherwise."""

@@ -19,7 +19,7 @@ KEYS = [(section, name) for section in (*SECTIONS, ROUTE) for name in section.ke
 # These have no default, so the file shows an example; two are needed anyway.
 _EXAMPLES = {"publishable_key", "secret_key", "secret_key_file", "jwt_key", "jwt_key_file", "sign_in_url", "proxy_url"}
 _EXAMPLES |= {"machine_secret_key", "machine_secret_key_file", "claims", "methods", "host", "upstream", "require"}
-_EXAMPLES |= {"cache_file", "domain", "store"}
+_EXAMPLES |= {"cache_file", "domain", "store", "websocket_token_protocol"}
 _EXAMPLES |= {"tls_ca_file", "tls_certificate_file", "tls_key_file", "tls_name"}
 
 

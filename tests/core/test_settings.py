@@ -475,6 +475,8 @@ BAD_ROUTE_VALUES = [
     ("require", "org:admin", "not a table", '{ role = "org:admin" }'),
     ("require", [], "not a table", '{ role = "org:admin" }'),
     ("require", {}, "asks for nothing", "leave the key out"),
+    ("websocket_token_protocol", "a token", "cannot be offered", "letters"),
+    ("websocket_token_protocol", "", "empty", "leave the key out"),
     ("on_signed_out", 401, "known", '"auto", "redirect", "401"'),
     ("keep_credentials", 1, "neither", "true or false"),
 ]
