@@ -6,7 +6,7 @@ The only place that knows which adapter stands behind which port; owns their clo
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ from gateway.core.identity import IdentityHeaders
 from gateway.core.keys import pinned_key
 from gateway.core.organization_sync import OrganizationPatterns, Pattern
 from gateway.core.policy import SignIn, accounts_portal
+from gateway.core.rewriting import Rewriting
 from gateway.core.routes import RouteTable
 from gateway.core.settings_model import InstanceSettings, RouteSettings, Settings
 from gateway.core.token_class import has_machines
@@ -48,7 +49,6 @@ from gateway.surfaces.status import Status
 
 if TYPE_CHECKING:
     from gateway.surfaces.proxy import Proxy
-    from gateway.upstream.pool import Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,53 +244,62 @@ def proxy_app(  # noqa: PLR0913 - what an engine and a door can be given
     # The transport's parser comes with the extra "serve"; the middleware does without it.
     from gateway.surfaces.proxy import Destination, Life, Proxy  # noqa: PLC0415
     from gateway.surfaces.websockets import WebSockets  # noqa: PLC0415
+    from gateway.upstream.upstreams import Upstreams  # noqa: PLC0415
 
     engine = build(settings, clock, transport, timer, folder=folder)
     private_cookies = frozenset(name.encode() for name in engine.names.private)
-    pools: dict[tuple[object, ...], Pool] = {}
+    upstreams = Upstreams(settings.upstreams, timer, tls_context)
     destinations = {}
     for route in engine.gate.routes.routes:
         if route.settings.upstream:
-            # Routes share the connections to their upstream where they reach and bound it alike.
-            which = _reach(route.settings)
-            if which not in pools:
-                pools[which] = _pool(route.settings)
-            keep = route.settings.keep_credentials
-            headers = RequestHeaders(engine.namespace, private_cookies, keep_credentials=keep)
-            destinations[route.name] = Destination(pools[which], headers)
+            headers = request_headers(route.settings, engine.namespace, private_cookies)
+            pool, balanced = upstreams.of(route.settings)
+            terms = route.settings
+            destinations[route.name] = Destination(pool, headers, terms, Rewriting.of(terms), balanced)
 
     sockets = WebSockets(engine.gate.authenticator, engine.sessions, settings.websocket, private_cookies)
 
     async def close() -> None:
         await sockets.close()
-        for pool in pools.values():
-            await pool.close()
+        await upstreams.close()
         await engine.close()
 
     decide = settings.decide
     decisions = DecisionService(engine.gate, decide.fronts, decide.trusted) if decide.fronts else None
     status = Status(engine.gate, engine.keys.warm, decisions)
-    life = Life(engine.keys.start if asks_at_start else lambda: None, close)
+
+    def start() -> None:
+        upstreams.start()
+        if asks_at_start:
+            engine.keys.start()
+
+    life = Life(start, close)
     journal = journal or journal_of(settings)
     proxy = Proxy(engine.gate, status, destinations, private_cookies, journal, life, sockets=sockets)
     proxy.max_requests, proxy.has_forwarded = settings.server.max_requests, settings.server.forwarded
     return proxy
 
 
-def _reach(route: RouteSettings) -> tuple[object, ...]:
-    """Return all that counts for connections to a route's upstream."""
-    from gateway.upstream.origin import Limits  # noqa: PLC0415
+def request_headers(
+    route: RouteSettings, namespace: IdentityNamespace, private_cookies: frozenset[bytes]
+) -> RequestHeaders:
+    """Return what makes the headers of a route's requests."""
+    added = tuple((name.lower().encode(), value.encode()) for name, value in route.headers)
+    return RequestHeaders(
+        namespace.with_names(name for name, _ in added) if added else namespace,
+        private_cookies,
+        keep_credentials=route.keep_credentials,
+        host=_host_header(route),
+        added=added,
+    )
 
-    tls = (route.tls_name, route.tls_ca_file, route.tls_certificate_file, route.tls_key_file)
-    return (route.upstream, Limits.of(route), *tls)
 
-
-def _pool(route: RouteSettings) -> "Pool":
-    from gateway.upstream.origin import Limits, Origin  # noqa: PLC0415
-    from gateway.upstream.pool import Pool  # noqa: PLC0415
-
-    origin = replace(Origin.parse(route.upstream or ""), name=route.tls_name or "")
-    return Pool(origin, Limits.of(route), tls_context(route))
+def _host_header(route: RouteSettings) -> bytes | None:
+    if route.host_header == "keep":
+        return None
+    # Where there are several servers the settings name one host for them.
+    is_named = route.host_header != "upstream"
+    return (route.host_header if is_named else (route.upstream or "").partition("://")[2]).encode()
 
 
 def journal_of(settings: Settings) -> Journal | None:

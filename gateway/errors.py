@@ -204,9 +204,11 @@ class UpstreamError(GatewayError):
     Attributes:
         reason: the stable reason code (:class:`gateway.core.reasons.Reason`).
         detail: for the log; never sent to a client.
+        retry_after_s: seconds after which it may be better; 0 where nobody knows.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, *, retry_after_s: int = 0) -> None:
         self.reason = reason
         self.detail = detail
+        self.retry_after_s = retry_after_s
         super().__init__(f"{reason}: {detail}")

@@ -12,6 +12,8 @@ from rich.text import Text
 from gateway.adapters.config import CONFIG_VARIABLE, load
 from gateway.cli.console import errors, output, print_faults, print_warnings
 from gateway.cli.exit_codes import ExitCode
+from gateway.core.loosening import loosenings
+from gateway.core.rewriting import Rewriting
 from gateway.core.routes import Route, RouteTable
 from gateway.core.settings_model import Access, RouteSettings, Settings
 from gateway.core.token_class import ANY, SESSION_ONLY
@@ -81,8 +83,6 @@ def _print(settings: Settings, table: RouteTable) -> None:
         shown.add_row(*map(Text, _row(route)))
     output().print(shown)
     print_warnings(settings.warnings)
-    for inner, outer in table.loosened():
-        errors().print(Text.assemble(("notice: ", "cyan"), _loosened_text(inner, outer)))
     if settings.decide.fronts:
         trusted = ", ".join(map(str, settings.decide.trusted))
         errors().print(f"decisions: for {', '.join(settings.decide.fronts)}, asked from {trusted}", markup=False)
@@ -100,7 +100,13 @@ def _row(route: Route) -> tuple[str, ...]:
     signed_out = str(settings.on_signed_out) if settings.access is Access.REQUIRED else "-"
     methods = ",".join(settings.methods) or "any"
     terms = _access(settings), str(settings.require or "-"), signed_out
-    return settings.host or "any", settings.path, methods, *terms, settings.upstream or "-"
+    path = f"={settings.path}" if settings.exact else settings.path
+    return settings.host or "any", path, methods, *terms, _upstream(settings)
+
+
+def _upstream(settings: RouteSettings) -> str:
+    rewriting = Rewriting.of(settings)
+    return f"{settings.upstream or '-'} at {rewriting.image}" if rewriting is not None else settings.upstream or "-"
 
 
 def _access(settings: RouteSettings) -> str:
@@ -111,21 +117,15 @@ def _access(settings: RouteSettings) -> str:
     )
 
 
-def _loosened_text(inner: Route, outer: Route) -> str:
-    return f"{inner.name} is {_terms(inner)}, inside {outer.name}, which is {_terms(outer)}"
-
-
-def _terms(route: Route) -> str:
-    settings = route.settings
-    return f"{settings.access} ({settings.require})" if settings.require else str(settings.access)
-
-
 def _described(settings: Settings, table: RouteTable) -> dict[str, object]:
     return {
         "ok": True,
         "faults": [],
         "warnings": [asdict(warning) for warning in settings.warnings],
-        "loosened": [{"route": inner.name, "outer": outer.name} for inner, outer in table.loosened()],
+        "loosened": [
+            {"route": found.route.name, "outer": found.around.name, "through": found.is_through}
+            for found in loosenings(table.routes)
+        ],
         "instance": str(settings.instance.publishable_key.kind),
         "frontend_api": settings.instance.publishable_key.frontend_api,
         "listen": str(settings.server.listen),

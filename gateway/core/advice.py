@@ -88,6 +88,7 @@ TABLE: dict[str, str] = {
     Reason.EXPECTATION_FAILED: "The client's Expect header may say 100-continue and nothing else; see to the client.",
     Reason.GATEWAY_OVERLOADED: "More requests are in hand than server.max_requests allows: look for a slow upstream, "
     "add workers or machines, or raise it.",
+    Reason.REQUEST_BODY_TOO_LARGE: "Raise routes[].max_body_bytes if such requests are meant to come.",
     Reason.REQUEST_TIMEOUT: "Send the request faster, or look for what stands between client and gateway.",
     Reason.ROUTE_NOT_FOUND: "Add a route for this host and path, [[routes]]; gateway check shows those there are.",
     Reason.METHOD_NOT_ALLOWED: "Add the method to routes[].methods if it should be served.",
@@ -104,6 +105,7 @@ TABLE: dict[str, str] = {
     Reason.WEBSOCKET_CLIENT_TOO_SLOW: "Send less, or look at the client's network: it read nothing for a minute.",
     Reason.WEBSOCKET_SESSION_UNKNOWN: "Set instance.secret_key so that the API can be asked, look at its status, or "
     "raise websocket.unchecked_s.",
+    Reason.CORS_ORIGIN_REFUSED: "Add the page's origin to routes[].cors.origins if it is one of yours.",
     Reason.UNEXPECTED_ERROR: "Read the traceback in the log of the gateway, and report it.",
     Reason.UPSTREAM_UNREACHABLE: _UPSTREAM,
     Reason.UPSTREAM_CONNECT_TIMEOUT: _UPSTREAM,
@@ -112,6 +114,8 @@ TABLE: dict[str, str] = {
     Reason.UPSTREAM_PROTOCOL_ERROR: _UPSTREAM,
     Reason.UPSTREAM_TRUNCATED: _UPSTREAM,
     Reason.UPSTREAM_OVERLOADED: _UPSTREAM,
+    Reason.UPSTREAM_UNAVAILABLE: "Look at the servers of the upstream: the log says since when each fails, and why; "
+    "upstreams[].health and upstreams[].ejection say when they are tried again.",
 }
 
 _LATER = "The Sessions API did not answer as it should; try again, and look at instance.api_url and refresh.budget_ms."

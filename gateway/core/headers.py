@@ -88,6 +88,10 @@ class IdentityNamespace:
         self._prefix = _fold(prefix)
         self._names = frozenset(map(_fold, names))
 
+    def with_names(self, names: Iterable[bytes]) -> "IdentityNamespace":
+        """Return a namespace that holds these names too, lower-case."""
+        return IdentityNamespace(self._prefix, (*self._names, *names))
+
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, bytes):
             return False
@@ -154,13 +158,23 @@ class RequestHeaders:
         namespace: what only the gateway may write.
         private_cookies: names of cookies that stay here.
         keep_credentials: forward those cookies and the session token all the same.
+        host: in the place of the client's ``Host``; None keeps that.
+        added: what every request of the route gets; the namespace keeps clients from sending the like.
     """
 
-    __slots__ = ("_keep_credentials", "_names", "_namespace", "_private_cookies")
+    __slots__ = ("_added", "_host", "_keep_credentials", "_names", "_namespace", "_private_cookies")
 
     def __init__(
-        self, namespace: IdentityNamespace, private_cookies: frozenset[bytes], *, keep_credentials: bool = False
+        self,
+        namespace: IdentityNamespace,
+        private_cookies: frozenset[bytes],
+        *,
+        keep_credentials: bool = False,
+        host: bytes | None = None,
+        added: tuple[Header, ...] = (),
     ) -> None:
+        self._host = host
+        self._added = added
         self._namespace = namespace
         self._private_cookies = private_cookies
         self._keep_credentials = keep_credentials
@@ -205,7 +219,14 @@ class RequestHeaders:
         if connection:
             kept = _without_named(kept, connection)
         kept.extend(ours)
-        return kept
+        return self._for_route(kept) if self._host is not None or self._added else kept
+
+    def _for_route(self, headers: list[Header]) -> list[Header]:
+        """Return the headers with the route's own, and under the name that the upstream is to be asked by."""
+        if self._host is None:
+            return [*headers, *self._added]
+        kept = [header for header in headers if header[0] != b"host"]
+        return [(b"host", self._host), *kept, *self._added]
 
     def _other_cookies(self, header: Header) -> tuple[Header, ...]:
         value = without_cookies(header[1], self._private_cookies)

@@ -76,6 +76,7 @@ class Reason(StrEnum):
     REQUEST_HOST_INVALID = "request-host-invalid"
     REQUEST_FRAMING_INVALID = "request-framing-invalid"
     REQUEST_HEADERS_TOO_LARGE = "request-headers-too-large"
+    REQUEST_BODY_TOO_LARGE = "request-body-too-large"
     REQUEST_TIMEOUT = "request-timeout"
     EXPECTATION_FAILED = "expectation-failed"
     GATEWAY_OVERLOADED = "gateway-overloaded"
@@ -92,6 +93,7 @@ class Reason(StrEnum):
     WEBSOCKET_IDLE = "websocket-idle"
     WEBSOCKET_CLIENT_TOO_SLOW = "websocket-client-too-slow"
     WEBSOCKET_SESSION_UNKNOWN = "websocket-session-unknown"
+    CORS_ORIGIN_REFUSED = "cors-origin-refused"
     UNEXPECTED_ERROR = "unexpected-error"
 
     # The service behind the gateway.
@@ -102,6 +104,7 @@ class Reason(StrEnum):
     UPSTREAM_PROTOCOL_ERROR = "upstream-protocol-error"
     UPSTREAM_TRUNCATED = "upstream-truncated"
     UPSTREAM_OVERLOADED = "upstream-overloaded"
+    UPSTREAM_UNAVAILABLE = "upstream-unavailable"
 
 
 class RefreshFailure(StrEnum):
@@ -262,6 +265,7 @@ TABLE: dict[str, Meaning] = {
     Reason.REQUEST_HEADERS_TOO_LARGE: Meaning(
         431, "", "warning", "The request's headers are too large. Deleting this site's cookies may help."
     ),
+    Reason.REQUEST_BODY_TOO_LARGE: Meaning(413, "", "warning", "What was sent is larger than this address takes."),
     Reason.REQUEST_TIMEOUT: Meaning(408, "", "info", "The request did not arrive in time."),
     Reason.EXPECTATION_FAILED: Meaning(417, "", "warning", "The request expects something that is not done here."),
     Reason.GATEWAY_OVERLOADED: Meaning(503, "", "error", "Too much is going on here. Please try again shortly."),
@@ -283,6 +287,7 @@ TABLE: dict[str, Meaning] = {
     Reason.WEBSOCKET_SESSION_UNKNOWN: Meaning(
         503, "", "warning", "It could not be learnt whether your session lives. Connect again."
     ),
+    Reason.CORS_ORIGIN_REFUSED: Meaning(403, "", "warning", "A page of another site may not read this."),
     Reason.UNEXPECTED_ERROR: Meaning(500, "", "error", "Something went wrong in the gateway."),
     Reason.UPSTREAM_UNREACHABLE: _UPSTREAM,
     Reason.UPSTREAM_CONNECT_TIMEOUT: _UPSTREAM_SLOW,
@@ -291,6 +296,9 @@ TABLE: dict[str, Meaning] = {
     Reason.UPSTREAM_PROTOCOL_ERROR: _UPSTREAM,
     Reason.UPSTREAM_TRUNCATED: _UPSTREAM,
     Reason.UPSTREAM_OVERLOADED: _BUSY,
+    Reason.UPSTREAM_UNAVAILABLE: Meaning(
+        503, "", "error", "The service behind this gateway is out of order. Please try again shortly."
+    ),
 }
 
 

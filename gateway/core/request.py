@@ -93,6 +93,7 @@ class RequestFacts(NamedTuple):
 READ_HEADERS = frozenset(
     {
         b"accept",
+        b"access-control-request-method",
         b"origin",
         b"referer",
         b"sec-fetch-dest",

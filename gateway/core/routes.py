@@ -4,14 +4,16 @@ Precedence, in this order:
 
 1. **Host.** Routes for exactly this host, then those for the longest ``*.`` pattern that covers it (any number of
    labels), then those for any host. Where none of a host's routes takes the request, the next kind of host is asked.
-2. **Path.** The longest prefix, on the borders of segments: ``/api`` takes ``/api``, ``/api/`` and ``/api/x``, not
-   ``/apix``. Case counts. Both spellings of a reserved character in a route's path are the route's
-   (``/@me`` takes ``/%40me``), since an upstream reads them alike.
+2. **Path.** An ``exact`` route, which takes its path alone, before every prefix; then the longest prefix, on the
+   borders of segments: ``/api`` takes ``/api``, ``/api/`` and ``/api/x``, not ``/apix``. Case counts. Both spellings
+   of a reserved character in a route's path are the route's (``/@me`` takes ``/%40me``), since an upstream reads them
+   alike.
 3. **Method.** A route that names the method beats one for all methods. A route for GET takes HEAD too, unless another
    route with the same host and path names HEAD.
 
 A lookup costs as much as the host has labels and the longest configured path has segments, however many routes there
-are. Requests that no route takes are denied by whoever asked.
+are. Requests that no route takes are denied by whoever asked. Which routes let through what others guard is
+:mod:`gateway.core.loosening`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,18 +32,23 @@ class Route:
     """A configured route.
 
     Attributes:
-        name: host, path and methods, e.g. ``app.example.com/api [GET]``: for logs and notices.
+        name: host, path and methods, e.g. ``app.example.com/api [GET]``; of an exact route ``=/api``: for logs and
+            warnings.
         settings: what was configured.
+        is_bounded: the size of requests is.
     """
 
     name: str
     settings: RouteSettings
+    is_bounded: bool = False
 
     @classmethod
     def of(cls, settings: RouteSettings) -> Self:
         """Name a route after what it takes."""
         methods = f" [{','.join(settings.methods)}]" if settings.methods else ""
-        return cls(f"{settings.host or ''}{settings.path}{methods}", settings)
+        exact = "=" if settings.exact else ""
+        is_bounded = settings.max_body_bytes is not None or settings.max_header_bytes is not None
+        return cls(f"{settings.host or ''}{exact}{settings.path}{methods}", settings, is_bounded)
 
 
 @dataclass(slots=True)
@@ -53,20 +60,23 @@ class _Methods:
 @dataclass(slots=True)
 class _Paths:
     by_prefix: dict[bytes, _Methods] = field(default_factory=dict)
+    exactly: dict[bytes, _Methods] = field(default_factory=dict)
     deepest: int = 0
 
     def add(self, route: Route) -> None:
-        for prefix in spellings(route.settings.path):
-            self._methods(prefix).named.update(dict.fromkeys(route.settings.methods, route))
-            if not route.settings.methods:
-                self._methods(prefix).any_method = route
-        if route.settings.path != "/":
-            self.deepest = max(self.deepest, route.settings.path.count("/"))
-
-    def _methods(self, prefix: bytes) -> _Methods:
-        return self.by_prefix.setdefault(prefix, _Methods())
+        terms = route.settings
+        table = self.exactly if terms.exact else self.by_prefix
+        for spelling in spellings(terms.path):
+            methods = table.setdefault(spelling, _Methods())
+            methods.named.update(dict.fromkeys(terms.methods, route))
+            if not terms.methods:
+                methods.any_method = route
+        if terms.path != "/" and not terms.exact:
+            self.deepest = max(self.deepest, terms.path.count("/"))
 
     def match(self, path: bytes, method: str) -> Route | None:
+        if self.exactly and (found := _take(self.exactly.get(path), method)):
+            return found
         by_prefix = self.by_prefix
         found = _take(by_prefix.get(b"/"), method)
         end = 0
@@ -77,6 +87,13 @@ class _Paths:
             if end < 0:
                 break
         return found
+
+    def around(self, path: bytes) -> Iterator[_Methods]:
+        """Yield what is configured for this path, and for the prefixes that cover it."""
+        borders = [end for end in range(1, len(path)) if path[end : end + 1] == b"/"]
+        prefixes = {b"/", path, *(path[:end] for end in borders[: self.deepest])}
+        tables = (self.exactly.get(path), *map(self.by_prefix.get, prefixes))
+        return (methods for methods in tables if methods is not None)
 
 
 def _take(methods: _Methods | None, method: str) -> Route | None:
@@ -145,23 +162,10 @@ class RouteTable:
             method
             for paths in sources
             if paths is not None
-            for prefix, methods in paths.by_prefix.items()
-            if _covers_path(prefix, path)
+            for methods in paths.around(path)
             for method in methods.named
         }
         return tuple(sorted(found))
-
-    def loosened(self) -> tuple[tuple[Route, Route], ...]:
-        """Return each route that asks for less than the route which would take its requests without it.
-
-        Said by ``gateway check``: usually meant (a public health page inside a protected site), sometimes a slip.
-        """
-        pairs = []
-        for route in self.routes:
-            outers = [outer for outer in self.routes if outer is not route and _loosens(route, outer)]
-            if outers:
-                pairs.append((route, max(outers, key=_rank)))
-        return tuple(pairs)
 
 
 def spellings(path: str) -> tuple[bytes, ...]:
@@ -180,42 +184,6 @@ def _unescape_reserved(path: str) -> str:
 
 
 def _let_get_take_head(paths: _Paths) -> None:
-    for methods in paths.by_prefix.values():
+    for methods in (*paths.by_prefix.values(), *paths.exactly.values()):
         if get := methods.named.get("GET"):
             methods.named.setdefault("HEAD", get)
-
-
-def _covers_path(prefix: bytes, path: bytes) -> bool:
-    return prefix in {b"/", path} or path.startswith(prefix + b"/")
-
-
-def _covers_host(outer: str | None, inner: str | None) -> bool:
-    if outer is None or outer == inner:
-        return True
-    return outer.startswith("*.") and inner is not None and inner.endswith(outer[1:])
-
-
-def _rank(route: Route) -> tuple[int, int, int, bool]:
-    """Order routes that take the same request: host, then path, then method."""
-    host = route.settings.host
-    exactness = 0 if host is None else 1 if host.startswith("*.") else 2
-    return exactness, len(host or ""), len(route.settings.path), bool(route.settings.methods)
-
-
-def _asks_as_much(one: RouteSettings, other: RouteSettings) -> bool:
-    if one.access.strictness != other.access.strictness or other.require is None:
-        return one.access.strictness >= other.access.strictness
-    return one.require is not None and one.require.covers(other.require)
-
-
-def _loosens(route: Route, outer: Route) -> bool:
-    one, other = route.settings, outer.settings
-    if _asks_as_much(one, other) or not _covers_host(other.host, one.host):
-        return False
-    if one.methods and other.methods and not set(one.methods) & set(other.methods):
-        return False
-    inner_path, outer_path = one.path.encode(), other.path.encode()
-    if _covers_path(outer_path, inner_path):
-        return _rank(route) > _rank(outer)
-    # A route for a narrower host is asked first, so its short path also hides a longer one of the wider host.
-    return one.host != other.host and _covers_path(inner_path, outer_path)

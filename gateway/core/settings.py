@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gateway.core.settings_agreement import faults, warnings
-from gateway.core.settings_keys import ROUTE, SECTIONS, Key, Section
+from gateway.core.settings_agreement import faults, upstream_faults, warnings
+from gateway.core.settings_keys import ROUTE, SECTIONS, UPSTREAM, Key, Section
 from gateway.core.settings_model import (
     Access,
     Address,
@@ -34,6 +34,7 @@ from gateway.core.settings_model import (
     RouteSettings,
     ServerSettings,
     Settings,
+    UpstreamSettings,
 )
 from gateway.core.settings_values import BadTableError, BadValueError, did_you_mean, show
 from gateway.errors import ConfigurationError, Fault
@@ -54,6 +55,7 @@ __all__ = [
     "RouteSettings",
     "ServerSettings",
     "Settings",
+    "UpstreamSettings",
     "parse",
 ]
 
@@ -70,17 +72,29 @@ def parse(document: Mapping[str, object], *, needs_upstream: bool = True) -> Set
         ConfigurationError: with every fault, in the order of the table of keys.
     """
     reading = _Reading()
-    reading.refuse_unknown("", document, [*(section.name for section in SECTIONS), ROUTE.name])
+    reading.refuse_unknown("", document, [*(section.name for section in SECTIONS), UPSTREAM.name, ROUTE.name])
     sections = {section.name: reading.section(section, document.get(section.name)) for section in SECTIONS}
     needs_upstream = needs_upstream and not sections["decide"].get("fronts")
+    upstreams = reading.upstreams(document.get(UPSTREAM.name))
     routes = reading.routes(document.get(ROUTE.name), needs_upstream=needs_upstream)
     faulty = {fault.setting.partition(".")[0] for fault in reading.faults}
+    reading.faults += upstream_faults(upstreams, routes, faulty)
     reading.faults += faults(sections, routes, given=_names(document.get("instance")), faulty=faulty)
     if reading.faults:
         raise ConfigurationError(reading.faults)
     records = {section.name: section.model(**sections[section.name]) for section in SECTIONS}
-    settings = Settings(**records, routes=tuple(RouteSettings(**route) for _, route in routes))
+    settings = Settings(
+        **records,
+        upstreams=tuple(UpstreamSettings(**upstream) for _, upstream in upstreams),
+        routes=tuple(RouteSettings(**route) for _, route in routes),
+    )
     return replace(settings, warnings=tuple(warnings(settings)))
+
+
+_EXAMPLES = {
+    "name": 'say how routes call it, like name = "api"',
+    "servers": 'say where its servers are, like servers = ["http://127.0.0.1:9000"]',
+}
 
 
 @dataclass(slots=True)
@@ -102,7 +116,7 @@ class _Reading:
         if table is None:
             return {}
         if not isinstance(table, Mapping):
-            header = f"[[{section.name}]]" if section is ROUTE else f"[{section.name}]"
+            header = f"[{section.name}]" if section in SECTIONS else f"[[{section.name}]]"
             self.faults.append(Fault(where, show(table), "it is not a table", f"write {header} on a line of its own"))
             return {}
         self.refuse_unknown(f"{where}.", table, section.keys)
@@ -119,6 +133,21 @@ class _Reading:
             self.faults += [Fault(f"{setting}.{name}", seen, problem, fix) for name, seen, problem, fix in bad.entries]
         except BadValueError as bad:
             self.faults.append(Fault(setting, key.redact(value), bad.problem, bad.fix))
+
+    def upstreams(self, tables: object) -> list[tuple[str, dict[str, Any]]]:
+        """Return each upstream's name in the document and its values."""
+        if tables is None:
+            return []
+        if not isinstance(tables, list | tuple):
+            self.faults.append(Fault("upstreams", show(tables), "it is not a list of tables", "write [[upstreams]]"))
+            return []
+        found = []
+        for number, table in enumerate(tables):
+            where = f"upstreams[{number}]"
+            found.append((where, self.section(UPSTREAM, table, where)))
+            missing = [key for key in ("name", "servers") if isinstance(table, Mapping) and table.get(key) is None]
+            self.faults += [Fault(f"{where}.{key}", "", "it is missing", _EXAMPLES[key]) for key in missing]
+        return found
 
     def routes(self, tables: object, *, needs_upstream: bool) -> list[tuple[str, dict[str, Any]]]:
         """Return each route's name in the document and its values."""

@@ -9,6 +9,7 @@ from gateway.core.settings_values import BadValueError, text
 from gateway.core.target import TargetError, canonical
 from gateway.core.trust import HostError, canonical_host, with_port
 
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _ORIGIN = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>[^/?#@]+)(?P<rest>[/?#].*)?")
 
 
@@ -74,7 +75,21 @@ def origin(value: object) -> str:
 
 
 def upstream(value: object) -> str:
-    """Read where a route's requests go: scheme, host, port; the request's own path is forwarded."""
+    """Read where a route's requests go: the name of an upstream, or the address of a server."""
+    found = text(value)
+    return found if _NAME.fullmatch(found) else server(found)
+
+
+def upstream_name(value: object) -> str:
+    """Read the name of an upstream."""
+    found = text(value)
+    if not _NAME.fullmatch(found):
+        raise BadValueError("it is not a name", 'write small letters, digits, - and _, like "api"')
+    return found
+
+
+def server(value: object) -> str:
+    """Read the address of a server: scheme, host, port; the request's own path is forwarded."""
     found = text(value)
     if found.startswith("unix:/") and "\0" not in found:
         return found
@@ -147,6 +162,19 @@ def host_name(value: object) -> str:
     if port is not None:
         raise BadValueError("it has a port", f'write "{name}"')
     return name.strip("[]")
+
+
+def host_header(value: object) -> str:
+    """Read which Host the upstream gets: a word, or a host with or without a port."""
+    found = text(value)
+    if found in {"keep", "upstream"}:
+        return found
+    try:
+        name, port = canonical_host(found)
+    except HostError:
+        fix = 'write "keep", "upstream" or one like "app.internal"'
+        raise BadValueError("it is not a host name", fix) from None
+    return name if port is None else f"{name}:{port}"
 
 
 def is_loopback(host: str) -> bool:

@@ -5,9 +5,10 @@ from typing import Any
 
 from gateway.core.identity import IDENTITY_HEADERS
 from gateway.core.instance import InstanceKind
+from gateway.core.loosening import covers_path, loosenings
 from gateway.core.original import Front
 from gateway.core.requirement import Requirement
-from gateway.core.routes import spellings
+from gateway.core.routes import RouteTable, spellings
 from gateway.core.secret import Secret
 from gateway.core.settings_model import Access, IdentitySettings, RouteSettings, Settings
 from gateway.core.settings_satellites import satellite_faults, satellite_warnings
@@ -40,10 +41,32 @@ def faults(
     yield from _identity_faults(sections["identity"])
     if "decide" not in faulty:
         yield from _decide_faults(sections["decide"])
+    yield from _header_faults(sections["identity"], good)
     yield from _accepts_faults(routes, given)
     yield from _require_faults(good)
     yield from _tls_faults(good)
+    yield from _prefix_faults(good)
     yield from _duplicate_faults(good)
+
+
+def upstream_faults(upstreams: Routes, routes: Routes, faulty: Collection[str]) -> Iterable[Fault]:
+    """Say which routes name an upstream that is not there, and which upstreams have one name."""
+    names: set[str] = set()
+    for where, values in upstreams:
+        name = values.get("name")
+        if name in names:
+            yield Fault(f"{where}.name", show(name), "another upstream has this name", "choose another")
+        names |= {name} if name else set()
+    for where, values in routes:
+        named = values.get("upstream", "")
+        is_name = bool(named) and "://" not in named and not named.startswith("unix:")
+        if values.get("host_header") == "upstream" and (is_name or named.startswith("unix:")):
+            problem = "its upstream has no host name of its own"
+            yield Fault(f"{where}.host_header", '"upstream"', problem, "write the name, or keep")
+        if is_name and named not in names and where not in faulty:
+            known = f"write one of {', '.join(sorted(names))}" if names else "add [[upstreams]] with this name"
+            fix = f'{known}, or an address like "http://127.0.0.1:9000"'
+            yield Fault(f"{where}.upstream", show(named), "there is no upstream of this name", fix)
 
 
 def _instance_faults(found: Mapping[str, Any], given: frozenset[str]) -> list[Fault]:
@@ -88,6 +111,17 @@ def _decide_faults(found: Mapping[str, Any]) -> Iterable[Fault]:
     if found.get("trusted") and not found.get("fronts"):
         problem = "no front is named, so nobody is answered"
         yield Fault("decide.fronts", "[]", problem, f"name one of {', '.join(Front)}, or leave decide.trusted out")
+
+
+def _header_faults(identity: Mapping[str, Any], routes: Routes) -> Iterable[Fault]:
+    """Say which routes would always tell the upstream something that only a session may say."""
+    prefix = identity.get("prefix", IdentitySettings().prefix).lower()
+    claimed = {header.lower() for header, _ in identity.get("claims", ())}
+    for where, values in routes:
+        for header, _ in values.get("headers", ()):
+            if header.lower().startswith(prefix) or header.lower() in claimed:
+                problem = "by this header the upstream knows who it is"
+                yield Fault(f"{where}.headers", f'"{header}"', problem, 'choose another name, like "X-Tenant"')
 
 
 def _accepts_faults(routes: Routes, given: frozenset[str]) -> Iterable[Fault]:
@@ -138,14 +172,23 @@ def _tls_faults(routes: Routes) -> Iterable[Fault]:
             yield Fault(f"{where}.tls_key_file", show(values["tls_key_file"]), problem, "set tls_certificate_file too")
 
 
+def _prefix_faults(routes: Routes) -> Iterable[Fault]:
+    """Say which routes take something from the front of their paths that is not there."""
+    for where, values in routes:
+        path, gone = values.get("path", RouteSettings().path), values.get("strip_prefix")
+        if gone is not None and not covers_path(spellings(gone)[0].decode(), spellings(path)[0].decode()):
+            problem = f'the paths of the route do not begin with it but with "{path}"'
+            yield Fault(f"{where}.strip_prefix", show(gone), problem, f'write "{path}" or the first segments of it')
+
+
 def _duplicate_faults(routes: Routes) -> list[Fault]:
     """Two routes for the same host, path and method: which one counts would be chance."""
-    seen: dict[tuple[str | None, str, str], str] = {}
+    seen: dict[tuple[str | None, bool, str, str], str] = {}
     faults = []
     for where, values in routes:
         path = values.get("path", RouteSettings().path)
         # Their first spelling is common to all paths that upstreams read alike.
-        place = values.get("host"), spellings(path)[0].decode()
+        place = values.get("host"), values.get("exact", False), spellings(path)[0].decode()
         methods = values.get("methods") or ("",)
         first = next((seen[*place, method] for method in methods if (*place, method) in seen), None)
         if first is not None:
@@ -175,6 +218,7 @@ def warnings(settings: Settings) -> Iterable[Fault]:
             yield Fault("decide.trusted", f'"{network}"', problem, "name the addresses of your own fronts")
     yield from satellite_warnings(instance)
     yield from _tls_warnings(settings.routes)
+    yield from _loosening_warnings(settings)
     if instance.publishable_key.kind is InstanceKind.PRODUCTION:
         yield from _production_warnings(settings)
 
@@ -182,12 +226,19 @@ def warnings(settings: Settings) -> Iterable[Fault]:
 def _tls_warnings(routes: Iterable[RouteSettings]) -> Iterable[Fault]:
     for number, route in enumerate(routes):
         named = next((name for name in _TLS if getattr(route, name) is not None), None)
-        if named is not None and not (route.upstream or "").startswith("https:"):
+        is_address = ":" in (route.upstream or ":")  # of a name, each server has its own
+        if named is not None and is_address and not (route.upstream or "").startswith("https:"):
             problem = "its upstream is not https, so no certificate is looked at"
             value = show(getattr(route, named))
             yield Fault(
                 f"routes[{number}].{named}", value, problem, "write https:// before the upstream, or leave it out"
             )
+
+
+def _loosening_warnings(settings: Settings) -> Iterable[Fault]:
+    for found in loosenings(RouteTable.build(settings.routes).routes):
+        fix = "ask for as much there, or write loosens = true if it is meant"
+        yield Fault(f"routes[{found.position}]", "", found.text, fix)
 
 
 def _production_warnings(settings: Settings) -> Iterable[Fault]:

@@ -1,4 +1,4 @@
-"""Reading the names of the headers that tell the upstream who it is."""
+"""Reading the names of the headers that tell the upstream who it is, or something that is always the same."""
 
 import re
 from collections.abc import Mapping
@@ -41,6 +41,28 @@ def claim_headers(value: object) -> tuple[tuple[str, str], ...]:
         if header.lower() in found:
             raise BadValueError(f"{header} stands there twice", "header names have no case; keep one of them")
         found[header.lower()] = (header, _claim_path(header, path))
+    return tuple(found.values())
+
+
+def fixed_headers(value: object) -> tuple[tuple[str, str], ...]:
+    """Read the table of header names and the values that they always have."""
+    if not isinstance(value, Mapping):
+        raise BadValueError("it is not a table", 'write { "X-Tenant" = "acme" }')
+    found: dict[str, tuple[str, str]] = {}
+    for name, content in value.items():
+        header = _claim_header(str(name))
+        if header.lower() in found:
+            raise BadValueError(f"{header} stands there twice", "header names have no case; keep one of them")
+        if header.lower().startswith(("x-forwarded-", "x-clerk-")):
+            raise BadValueError(f"{header} is the gateway's to write", 'write another name, like "X-Tenant"')
+        if (
+            not isinstance(content, str)
+            or not content.isascii()
+            or not content.isprintable()
+            or content != content.strip()
+        ):
+            raise BadValueError(f"{header} has a value that no header can have", "write plain ASCII text in quotes")
+        found[header.lower()] = (header, content)
     return tuple(found.values())
 
 

@@ -12,11 +12,12 @@ from gateway.core import settings_requests as requests
 from gateway.core import settings_values as values
 from gateway.core.original import Front
 from gateway.core.settings_instance_keys import INSTANCE
+from gateway.core.settings_pools import UPSTREAM
 from gateway.core.settings_route_keys import ROUTE
 from gateway.core.settings_table import Key, Kind, Section, section
 from gateway.core.settings_websocket_keys import WEBSOCKET
 
-__all__ = ["ROUTE", "SECTIONS", "Key", "Kind", "Section"]
+__all__ = ["ROUTE", "SECTIONS", "UPSTREAM", "Key", "Kind", "Section"]
 
 SECTIONS: tuple[Section, ...] = (
     INSTANCE,

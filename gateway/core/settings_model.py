@@ -162,10 +162,63 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOfUpstream:
+    """One server of several."""
+
+    url: str
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSettings:
+    """How servers are asked whether they are well."""
+
+    path: str = "/"
+    interval_s: float = 10.0
+    timeout_s: float = 2.0
+    healthy: int = 2
+    unhealthy: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EjectionSettings:
+    """When a server is left alone for a while."""
+
+    failures: int = 5
+    first_s: float = 10.0
+    longest_s: float = 300.0
+    share: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamSettings:
+    """Several servers under one name."""
+
+    name: str
+    servers: tuple[ServerOfUpstream, ...]
+    balance: Literal["round_robin", "least_connections"] = "round_robin"
+    health: HealthSettings | None = None
+    ejection: EjectionSettings = EjectionSettings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorsSettings:
+    """Which pages of other origins may read a route's answers."""
+
+    origins: tuple[str, ...]
+    methods: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ("Authorization", "Content-Type")
+    expose: tuple[str, ...] = ()
+    credentials: bool = False
+    max_age_s: int = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteSettings:
     """One rule: which requests, where to, and who may pass."""
 
     path: str = "/"
+    exact: bool = False
     host: str | None = None
     methods: tuple[str, ...] = ()
     upstream: str | None = None
@@ -185,6 +238,15 @@ class RouteSettings:
     tls_key_file: str | None = None
     tls_name: str | None = None
     websocket_token_protocol: str | None = None
+    strip_prefix: str | None = None
+    replace_prefix: str | None = None
+    host_header: str = "keep"
+    identity: bool = True
+    headers: tuple[tuple[str, str], ...] = ()
+    cors: CorsSettings | None = None
+    max_body_bytes: int | None = None
+    max_header_bytes: int | None = None
+    loosens: bool = False
 
     def __post_init__(self) -> None:
         if self.require is not None and self.access is not Access.REQUIRED:
@@ -209,5 +271,6 @@ class Settings:
     machines: MachineSettings = MachineSettings()
     websocket: WebSocketSettings = WebSocketSettings()
     log: LogSettings = LogSettings()
+    upstreams: tuple[UpstreamSettings, ...] = ()
     routes: tuple[RouteSettings, ...] = (RouteSettings(),)
     warnings: tuple[Fault, ...] = ()

@@ -91,6 +91,14 @@ def route_path(value: object) -> str:
     return found
 
 
+def check_path(value: object) -> str:
+    """Read the path of a health check, which may have a query."""
+    found = text(value)
+    if not found.startswith("/") or not found.isascii() or not found.isprintable() or set(found) & set(" #"):
+        raise BadValueError("it is no plain path", 'write one like "/healthz"')
+    return found
+
+
 def _plain_prefix(path: str) -> str:
     return re.split(r"[*?#]", path, maxsplit=1)[0].rstrip("/") or "/"
 

@@ -1,6 +1,8 @@
 """The keys of ``[[routes]]``: which requests go where, and who may pass."""
 
 from gateway.core import settings_addresses as addresses
+from gateway.core import settings_cors as cors
+from gateway.core import settings_headers as headers
 from gateway.core import settings_model as model
 from gateway.core import settings_requests as requests
 from gateway.core import settings_requirements as requirements
@@ -16,6 +18,12 @@ ROUTE = section(
         "text",
         requests.route_path,
         "A prefix on the borders of segments: /api takes /api and /api/x, not /apix. The longest one wins.",
+    ),
+    Key(
+        "exact",
+        "boolean",
+        values.boolean,
+        "Whether the route takes its path alone, and nothing below it; asked before all prefixes.",
     ),
     Key(
         "host",
@@ -34,7 +42,8 @@ ROUTE = section(
         "upstream",
         "text",
         addresses.upstream,
-        "Where requests go: scheme, host and port, or unix: and the path of a socket. Required for the proxy.",
+        "Where requests go: scheme, host and port, unix: and the path of a socket, or the name of an upstream. "
+        "Required for the proxy.",
     ),
     Key(
         "access",
@@ -80,5 +89,66 @@ ROUTE = section(
         requests.sub_protocol,
         "The WebSocket sub-protocol behind which a page may offer its Bearer token, as in new WebSocket(url, "
         '["bearer", token]); neither is forwarded. Left out: no token is taken from there.',
+    ),
+    Key(
+        "strip_prefix",
+        "text",
+        requests.route_path,
+        "What is taken from the front of the path on the way to the upstream: the route's path, or the first segments "
+        "of it. The upstream finds it in X-Forwarded-Prefix.",
+        hazard="the route then reaches other paths of its upstream than its own",
+    ),
+    Key(
+        "replace_prefix",
+        "text",
+        requests.route_path,
+        "What is put in its place, or in the place of the route's path where strip_prefix is left out.",
+    ),
+    Key(
+        "host_header",
+        "text",
+        addresses.host_header,
+        "The Host that the upstream gets: keep (the client's), upstream (the upstream's own) or a name.",
+    ),
+    Key(
+        "identity",
+        "boolean",
+        values.boolean,
+        "Whether the upstream is told who it is; what clients send in such headers is deleted either way.",
+    ),
+    Key(
+        "headers",
+        "table",
+        headers.fixed_headers,
+        "Further headers for the upstream of this route, always with these values.",
+        hazard="a header named here is deleted from what clients send; a value is no place for a secret",
+    ),
+    Key(
+        "cors",
+        "table",
+        cors.cors,
+        "Which pages of other origins may read the answers: origins, methods, headers, expose, credentials, max_age_s. "
+        "Preflights are answered here, without a session. Left out: the upstream says it itself.",
+        hazard="with credentials, pages of these origins act as the user",
+    ),
+    Key(
+        "max_body_bytes",
+        "integer",
+        values.integer(0, 1 << 50),
+        "How long the body of a request may be; more is 413. Left out: any length, since it is passed on as it comes.",
+        unit="bytes",
+    ),
+    Key(
+        "max_header_bytes",
+        "integer",
+        values.integer(256, 128 * 1024),
+        "How long the values of a request's headers may be together; more is 431. Left out: 128 KiB.",
+        unit="bytes",
+    ),
+    Key(
+        "loosens",
+        "boolean",
+        values.boolean,
+        "Whether the route is meant to let through what another one guards; otherwise a warning says so at start.",
     ),
 )

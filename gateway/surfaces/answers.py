@@ -28,6 +28,7 @@ _HEADINGS = {
     405: "Not like this",
     408: "The request took too long",
     417: "The request expects too much",
+    413: "The request is too large",
     431: "The request is too large",
     500: "Something went wrong",
     501: "Not available",
@@ -58,6 +59,17 @@ class Answer:
     def with_cookies(self, cookies: Sequence[SetCookie]) -> "Answer":
         """Return the answer with cookies to set."""
         return replace(self, headers=(*self.headers, *set_cookie_headers(cookies)))
+
+    def with_headers(self, headers: Sequence[Header]) -> "Answer":
+        """Return the answer with further headers."""
+        return replace(self, headers=(*self.headers, *headers))
+
+    def retrying_after(self, wait_s: int) -> "Answer":
+        """Return the answer with this many seconds in ``Retry-After``; as it is where nobody knows (0)."""
+        if not wait_s:
+            return self
+        kept = [header for header in self.headers if header[0] != b"retry-after"]
+        return replace(self, headers=(*kept, (b"retry-after", str(wait_s).encode())))
 
 
 def set_cookie_headers(cookies: Sequence[SetCookie]) -> tuple[Header, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from starlette.types import Message, Scope, Send
 
+from gateway.core.cors import without_cors
 from gateway.core.headers import for_one_browser, with_cache_rules
 from gateway.core.request import Header
 from gateway.ports import Entry, Journal
@@ -58,6 +59,17 @@ def adding_headers(send: Send, headers: tuple[Header, ...]) -> Send:
         await send(message)
 
     return send_with_headers
+
+
+def replacing_cors(send: Send, headers: tuple[Header, ...]) -> Send:
+    """Return a ``send`` that says these headers of CORS in the application's place."""
+
+    async def send_replaced(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*without_cors(message.get("headers", ())), *headers]}
+        await send(message)
+
+    return send_replaced
 
 
 def guarding_caches(send: Send, *, has_cookies: bool) -> Send:

@@ -4,12 +4,14 @@ The order is policy and is written here alone: host, target, route, decision, th
 """
 
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
 from starlette.types import Scope
 
 from gateway.authenticator.driver import Authenticator
+from gateway.core import cors
 from gateway.core.claims import SessionClaims
 from gateway.core.headers import MAX_HEAD_BYTES
 from gateway.core.identity import IdentityHeaders
@@ -20,7 +22,7 @@ from gateway.core.request import Header, PublicUrl, RequestFacts
 from gateway.core.requirement import Requirement
 from gateway.core.routes import Route, RouteTable
 from gateway.core.satellites import asks_primary
-from gateway.core.settings_model import Access
+from gateway.core.settings_model import Access, RouteSettings
 from gateway.core.sockets import BadOfferError, is_foreign, offer_in, with_token
 from gateway.core.target import TargetError
 from gateway.core.token_class import TokenType
@@ -93,6 +95,7 @@ class Gate:
         self.routes = routes
         self._sign_in = sign_in
         self._cookie_names = authenticator.rules.names.read
+        self._has_cors = any(route.settings.cors is not None for route in routes.routes)
         self._own_origins = authenticator.rules.expected.authorized_parties
 
     def explaining(self, trace: Trace, *, live: bool) -> "Gate":
@@ -100,7 +103,7 @@ class Gate:
         authenticator = self.authenticator.explaining(trace, live=live)
         return Gate(authenticator, self.routes, self.trust, self.identity, self._sign_in)
 
-    async def admit(self, scope: Scope) -> Admission:
+    async def admit(self, scope: Scope) -> Admission:  # noqa: C901, PLR0911 - the order of judging, in one place
         """Judge one request; never raises for anything that a client can send."""
         scanned = Scanned(scope["headers"])
         if scanned.size > MAX_HEAD_BYTES:
@@ -112,9 +115,13 @@ class Gate:
             facts = facts_of(scope, scanned, origin, self.trust, self._cookie_names)
         except (HostError, TargetError) as error:
             return _unreadable(scope, scanned, _UNREADABLE[type(error)], error.reason)
+        if self._has_cors and facts.method == "OPTIONS" and (admission := self._preflight(facts, origin)) is not None:
+            return admission
         route = self.routes.match(origin.hostname, facts.url.path.encode("ascii"), facts.method)
         if route is None or (facts.method in _NAMED_ONLY and facts.method not in route.settings.methods):
             return self._no_route(facts, origin)
+        if route.is_bounded and (reason := _beyond(route.settings, scanned.size, scope["headers"])):
+            return _stopped(answers.refusal(facts, reason), facts, route, _refused(reason))
         try:
             if scope["type"] == "websocket":
                 return await self._admit_socket(scope, scanned, facts, route)
@@ -128,7 +135,19 @@ class Gate:
         except Exception:
             # A fault of ours must not let anything in; the traceback is the operator's, not the client's.
             _log.exception("deciding about a request failed")
-            return Admission(answers.unexpected(facts), facts, route, _refused(Reason.UNEXPECTED_ERROR))
+            return _stopped(answers.unexpected(facts), facts, route, _refused(Reason.UNEXPECTED_ERROR))
+
+    def _preflight(self, facts: RequestFacts, origin: PublicOrigin) -> Admission | None:
+        """Answer a CORS preflight (core/cors.py), or return None where it is the upstream's business."""
+        asks, method = facts.header("origin"), facts.header("access-control-request-method")
+        route = self.routes.match(origin.hostname, facts.url.path.encode("ascii"), method) if asks and method else None
+        if route is None or (terms := route.settings.cors) is None:
+            return None
+        if not cors.is_allowed(terms, asks):
+            refused = answers.refusal(facts, Reason.CORS_ORIGIN_REFUSED)
+            return _stopped(refused, facts, route, _refused(Reason.CORS_ORIGIN_REFUSED))
+        headers = cors.preflight_headers(terms, asks, route.settings.methods)
+        return Admission(Answer(204, headers), facts, route, _NOT_ASKED)
 
     async def _admit_socket(self, scope: Scope, scanned: Scanned, facts: RequestFacts, route: Route) -> Admission:
         """Judge the opening request of a WebSocket, before it is accepted."""
@@ -156,17 +175,17 @@ class Gate:
         terms = route.settings
         match act(verdict, facts, terms, self._sign_in):
             case Pass():
-                identity = verdict.identity or self._identity(verdict)
+                identity = (verdict.identity or self._identity(verdict)) if terms.identity else ()
                 if verdict.state is State.HANDSHAKE:
                     verdict = replace(verdict, cookies=())  # they belong to a redirect that is not made here
                 return Admission(None, facts, route, verdict, identity)
             case Redirect(location):
-                return Admission(answers.redirect(location, verdict), facts, route, verdict, detail=verdict.message)
+                return _stopped(answers.redirect(location, verdict), facts, route, verdict, verdict.message)
             case refused:
                 answer = self.refusal(facts, route, verdict, refused.reason, terms.require)
                 # The log names the reason for a refusal also where somebody is signed in.
                 verdict = replace(verdict, reason=refused.reason)
-                return Admission(answer, facts, route, verdict, detail=_detail(verdict, terms.require))
+                return _stopped(answer, facts, route, verdict, _detail(verdict, terms.require))
 
     def refusal(
         self,
@@ -200,7 +219,7 @@ class Gate:
             verdict = await self.authenticator.authenticate(facts)
             if verdict.reason == Reason.PRIMARY_RESPONDS_TO_SYNCING and verdict.location:
                 return Admission(answers.redirect(verdict.location, verdict), facts, route, verdict)
-        return Admission(None, facts, route, _NOT_ASKED, self.identity.signed_out)
+        return Admission(None, facts, route, _NOT_ASKED, self.identity.signed_out if route.settings.identity else ())
 
     def _no_route(self, facts: RequestFacts, origin: PublicOrigin) -> Admission:
         methods = self.routes.methods(origin.hostname, facts.url.path.encode("ascii"))
@@ -209,6 +228,29 @@ class Gate:
         reason = Reason.METHOD_NOT_ALLOWED if methods else Reason.ROUTE_NOT_FOUND
         allow = [(b"allow", ", ".join(methods).encode())] if methods else []
         return Admission(answers.refusal(facts, reason, headers=allow), facts, None, _refused(reason))
+
+
+def _stopped(answer: Answer, facts: RequestFacts, route: Route, verdict: Verdict, detail: str = "") -> Admission:
+    return Admission(readable(answer, facts, route), facts, route, verdict, detail=detail)
+
+
+def readable(answer: Answer, facts: RequestFacts | None, route: Route | None) -> Answer:
+    """Return an answer of ours as pages of the route's allowed origins can read it."""
+    if facts is None or route is None or route.settings.cors is None:
+        return answer
+    return answer.with_headers(cors.answer_headers(route.settings.cors, facts.header("origin")))
+
+
+def _beyond(terms: RouteSettings, head_bytes: int, headers: Iterable[Header]) -> Reason | None:
+    """Return which bound of the route a request says itself to be beyond."""
+    if terms.max_header_bytes is not None and head_bytes > terms.max_header_bytes:
+        return Reason.REQUEST_HEADERS_TOO_LARGE
+    if terms.max_body_bytes is not None:
+        for name, value in headers:
+            # Whatever is no number is refused later, as framing.
+            if name == b"content-length" and value.isdigit() and int(value[:19]) > terms.max_body_bytes:
+                return Reason.REQUEST_BODY_TOO_LARGE
+    return None
 
 
 def _detail(verdict: Verdict, requirement: Requirement | None) -> str:

@@ -11,14 +11,20 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.core.cors import answer_headers
 from gateway.core.headers import IdentityNamespace
+from gateway.core.reasons import Reason
 from gateway.core.settings_model import Access
+from gateway.errors import UpstreamError
 from gateway.ports import Journal
-from gateway.surfaces.answers import set_cookie_headers
+from gateway.surfaces import answers
+from gateway.surfaces.answers import Answer, set_cookie_headers
+from gateway.surfaces.body_limit import BodyLimit
 from gateway.surfaces.exchange import (
     Watch,
     adding_headers,
     guarding_caches,
+    replacing_cors,
     send_answer,
     send_refused_websocket,
 )
@@ -75,8 +81,11 @@ class GateMiddleware:
             cookies = set_cookie_headers(admission.verdict.cookies)
             if admission.route is not None and admission.route.settings.access is not Access.PUBLIC:
                 send = guarding_caches(send, has_cookies=bool(cookies))
+            send, limit = _by_route(send, receive, admission)
             try:
-                await self.app(inner, receive, adding_headers(send, cookies))
+                await self.app(inner, limit.receive if limit else receive, adding_headers(send, cookies))
+            except UpstreamError:
+                await _answer_too_large(send, limit, admission, watch)
             except AccessDenied:
                 # No framework was there to answer.
                 if watch.denial is None or watch.status not in {0, 101}:
@@ -86,6 +95,31 @@ class GateMiddleware:
             await send_refused_websocket(scope, send, admission.answer)
         else:
             await send_answer(send, admission.answer)
+
+
+def _by_route(send: Send, receive: Receive, admission: Admission) -> tuple[Send, BodyLimit | None]:
+    """Return what the route changes on the way: who may read the answer, and how long the body may be."""
+    facts, route = admission.facts, admission.route
+    if facts is None or route is None:
+        return send, None
+    if route.settings.cors is not None:
+        send = replacing_cors(send, answer_headers(route.settings.cors, facts.header("origin")))
+    if not route.is_bounded or route.settings.max_body_bytes is None:
+        return send, None
+    limit = BodyLimit(receive, route.settings.max_body_bytes)
+    return limit.answering(send, _too_large(admission)), limit
+
+
+async def _answer_too_large(send: Send, limit: BodyLimit | None, admission: Admission, watch: Watch) -> None:
+    """Answer in the place of an application that let the end of the body pass through it, or raise that again."""
+    if limit is None or not limit.is_exceeded or (watch.status and not limit.is_answered):
+        raise  # noqa: PLE0704 - called while it is handled
+    if not limit.is_answered:
+        await send_answer(send, _too_large(admission))
+
+
+def _too_large(admission: Admission) -> Answer:
+    return answers.refusal(admission.facts, Reason.REQUEST_BODY_TOO_LARGE)
 
 
 def _judged_path(scope: Scope, admission: Admission) -> dict[str, object]:

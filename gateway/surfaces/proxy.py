@@ -10,13 +10,15 @@ from itertools import count
 
 from starlette.types import Receive, Scope, Send
 
+from gateway.core.cors import answer_headers, without_cors
 from gateway.core.handshake import clean_query
 from gateway.core.headers import RequestHeaders, for_one_browser, response_headers, with_cache_rules
 from gateway.core.machine import type_in
 from gateway.core.reasons import Reason
 from gateway.core.request import Header, RequestFacts
+from gateway.core.rewriting import Rewriting
 from gateway.core.routes import Route
-from gateway.core.settings_model import Access, ServerSettings
+from gateway.core.settings_model import Access, RouteSettings, ServerSettings
 from gateway.core.token_class import has_machines
 from gateway.core.tokens import may_be_from
 from gateway.core.verdict import State, Verdict
@@ -24,11 +26,13 @@ from gateway.errors import UpstreamError
 from gateway.ports import Journal
 from gateway.surfaces import answers
 from gateway.surfaces.answers import set_cookie_headers
+from gateway.surfaces.body_limit import BodyLimit
 from gateway.surfaces.exchange import Watch, send_answer, send_refused_websocket
-from gateway.surfaces.gate import Admission, Gate
+from gateway.surfaces.gate import Admission, Gate, readable
 from gateway.surfaces.scope import peer, raw_path
 from gateway.surfaces.status import PREFIX, Status
 from gateway.surfaces.websockets import WebSockets
+from gateway.upstream.balanced import Balanced
 from gateway.upstream.forward import ClientGoneError, Outgoing, forward
 from gateway.upstream.pool import Pool
 
@@ -50,12 +54,18 @@ class Destination:
     """Where a route leads.
 
     Attributes:
-        pool: the upstream's connections.
+        pool: the connections to the upstream's one server, or to one of its servers.
         headers: makes the request's headers.
+        terms: of the route.
+        rewriting: how the path is written anew; None where it stays.
+        balanced: chooses among several servers; None where there is one.
     """
 
     pool: Pool
     headers: RequestHeaders
+    terms: RouteSettings
+    rewriting: Rewriting | None = None
+    balanced: Balanced | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +180,7 @@ class Proxy:
         try:
             admission = await self._gate.admit(scope)
             if scope["type"] == "websocket":
-                outcome = await self._sockets.serve(scope, receive, send, watch, admission, self._opening)
+                outcome = await self._sockets.serve(scope, receive, send, watch, admission, self._opening_socket)
                 reason, detail = outcome
             elif admission.answer is not None:
                 await send_answer(watch.wrap(send), admission.answer)
@@ -178,7 +188,7 @@ class Proxy:
                 await self._forward(scope, receive, _Sink(send, watch, watch.request_id), admission)
         except UpstreamError as error:
             reason, detail = error.reason, error.detail
-            await self._answer_failure(watch.wrap(send), watch, admission, reason)
+            await self._answer_failure(watch.wrap(send), watch, admission, reason, error.retry_after_s)
         except ClientGoneError as gone:
             detail = "the client went away"
             if gone.is_unfinished:
@@ -193,17 +203,31 @@ class Proxy:
             watch.write(scope, admission, reason, detail)
 
     async def _forward(self, scope: Scope, receive: Receive, sink: "_Sink", admission: Admission) -> None:
-        pool, request = self._opening(scope, admission, sink.request_id, _body_length(scope, scope["headers"]))
+        length = _body_length(scope, scope["headers"])
+        destination, request = self._opening(scope, admission, sink.request_id, length)
         sink.private_cookies = self._private_cookies
-        sink.depends = admission.route is None or admission.route.settings.access is not _PUBLIC
+        terms = destination.terms
+        sink.depends = terms.access is not _PUBLIC
+        if terms.cors is not None and admission.facts is not None:
+            sink.cors = answer_headers(terms.cors, admission.facts.header("origin"))
         if admission.verdict.cookies:
             sink.added = set_cookie_headers(admission.verdict.cookies)
-        await forward(pool, request, receive, sink)
+        if terms.max_body_bytes is not None and length is None:
+            receive = BodyLimit(receive, terms.max_body_bytes).receive
+        if destination.balanced is None:
+            await forward(destination.pool, request, receive, sink)
+        else:
+            await destination.balanced.forward(request, receive, sink)
+
+    def _opening_socket(self, scope: Scope, admission: Admission, request_id: Header) -> tuple[Pool, Outgoing]:
+        """Return the opening request of a WebSocket as it goes to the upstream, and the connections to it."""
+        destination, request = self._opening(scope, admission, request_id, 0)
+        return destination.pool if destination.balanced is None else destination.balanced.pool(), request
 
     def _opening(
-        self, scope: Scope, admission: Admission, request_id: Header, length: int | None = 0
-    ) -> tuple[Pool, Outgoing]:
-        """Return the request as it goes to the upstream, and the connections to it; for WebSockets as well."""
+        self, scope: Scope, admission: Admission, request_id: Header, length: int | None
+    ) -> tuple[Destination, Outgoing]:
+        """Return the request as it goes to the upstream, and where that is."""
         facts, route = admission.facts, admission.route
         if facts is None or route is None:
             raise UpstreamError(Reason.UNEXPECTED_ERROR, "an admitted request has facts and a route")
@@ -219,9 +243,14 @@ class Proxy:
             request_id,
             *admission.identity,
         )
+        path = url.path.encode("ascii")
+        if destination.rewriting is not None:
+            if prefix := destination.rewriting.prefix(path):
+                ours = (*ours, (b"x-forwarded-prefix", prefix))
+            path = destination.rewriting.path(path)
         headers = destination.headers.build(scope["headers"], ours, drop_bearer=self._is_ours(facts, route, admission))
-        target = _target(facts, route.settings.keep_credentials)
-        return destination.pool, Outgoing(facts.method, target, headers, length)
+        target = _target(path, url.query, keep_credentials=route.settings.keep_credentials)
+        return destination, Outgoing(facts.method, target, headers, length)
 
     def _is_ours(self, facts: RequestFacts, route: Route, admission: Admission) -> bool:
         if facts.bearer is None:
@@ -232,12 +261,16 @@ class Proxy:
             return True  # a machine's token that was refused is no more the upstream's business than a good one
         return is_judged or may_be_from(facts.bearer, self._gate.authenticator.rules.issuers(facts.url.origin))
 
-    async def _answer_failure(self, send: Send, watch: Watch, admission: Admission, reason: str) -> None:
+    async def _answer_failure(
+        self, send: Send, watch: Watch, admission: Admission, reason: str, retry_after_s: int = 0
+    ) -> None:
         if watch.status:
             # The answer has begun. Left unfinished, the server closes the connection: the only honest way to say
             # that it is not whole.
             return
-        answer = answers.refusal(admission.facts, reason).with_cookies(admission.verdict.cookies)
+        answer = answers.refusal(admission.facts, reason).retrying_after(retry_after_s)
+        answer = readable(answer, admission.facts, admission.route)
+        answer = answer.with_cookies(admission.verdict.cookies)
         await send_answer(send, answer)
 
 
@@ -249,9 +282,10 @@ class _Sink:
         depends: whether the answer depends on who asks.
         added: cookies of ours that go with it.
         request_id: the header that names the request.
+        cors: what is said of CORS in the upstream's place; None leaves that to it.
     """
 
-    __slots__ = ("_send", "_watch", "added", "depends", "private_cookies", "request_id")
+    __slots__ = ("_send", "_watch", "added", "cors", "depends", "private_cookies", "request_id")
 
     def __init__(self, send: Send, watch: Watch, request_id: Header) -> None:
         self._send = send
@@ -260,12 +294,15 @@ class _Sink:
         self.private_cookies: frozenset[bytes] = frozenset()
         self.added: tuple[Header, ...] = ()
         self.depends = True
+        self.cors: tuple[Header, ...] | None = None
 
     async def start(self, status: int, headers: list[Header]) -> None:
         """Send status and headers, with ours."""
         kept = response_headers(headers, self.private_cookies)
         if self.depends:
             kept = with_cache_rules(kept)
+        if self.cors is not None:
+            kept = [*without_cors(kept), *self.cors]
         if self.added:
             kept = [*for_one_browser(kept), *self.added]
         kept.append(self.request_id)
@@ -277,8 +314,7 @@ class _Sink:
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
 
 
-def _target(facts: RequestFacts, keep_credentials: bool) -> bytes:
-    path, query = facts.url.path.encode("ascii"), facts.url.query
+def _target(path: bytes, query: str, *, keep_credentials: bool) -> bytes:
     if not query:
         return path
     if not _QUERY(query):

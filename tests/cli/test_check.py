@@ -66,10 +66,11 @@ def test_a_good_configuration_is_shown_as_routes(config: Path, capsys: pytest.Ca
         ["any", "/admin/users", "any", "required", "-", "auto", "http://127.0.0.1:9000"],
         ["*.example.com", "/health", "GET,POST", "public", "-", "-", "http://127.0.0.1:9001"],
     ]
-    notice = f"notice: /admin/users is required, inside /admin, which is required ({asked})"
-    assert notice in " ".join(shown.err.split())
+    warning = f"warning: routes[2] /admin/users is required, inside of /admin, which is required ({asked})"
+    assert warning in " ".join(shown.err.split())
     assert "warning: instance.clock_skew_s = 90" in shown.err
-    assert "notice: *.example.com/health [GET,POST] is public, inside /, which is required" in shown.err
+    assert "*.example.com/health [GET,POST] is public, inside of /, which is required" in shown.err
+    assert "write loosens = true if it is meant" in shown.err
     assert "good: 4 routes, development instance at clerk.example.com, to listen on 127.0.0.1:8000" in shown.err
     assert "Private" not in shown.out + shown.err
 
@@ -98,6 +99,25 @@ def test_a_route_of_machines_is_shown_as_one(config: Path, capsys: pytest.Captur
     assert [route["accepts"] for route in routes[1:3]] == [["session_token"], ["api_key", "m2m_token"]]
 
 
+def test_a_looser_route_that_is_meant_so_is_not_warned_of(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(GOOD.replace('access = "public"', 'access = "public"\nloosens = true'))
+    assert run(["check", "--config", str(config)]) == 0
+    shown = capsys.readouterr().err
+    assert "routes[2]" in shown
+    assert "routes[3]" not in shown
+
+
+def test_an_exact_route_and_one_that_writes_paths_anew_are_shown_as_such(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(
+        GOOD.replace('path = "/admin/users"', 'path = "/admin/users"\nexact = true\nreplace_prefix = "/u"')
+    )
+    assert run(["check", "--config", str(config)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "any =/admin/users any required - auto http://127.0.0.1:9000 at /u" in shown
+
+
 def test_every_fault_is_named_at_once(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config.write_text(BAD)
     assert run(["check", "--config", str(config)]) == 2
@@ -113,15 +133,15 @@ def test_json_holds_the_same(config: Path, capsys: pytest.CaptureFixture[str]) -
     result = json.loads(capsys.readouterr().out)
     assert result["ok"] is True
     assert result["loosened"] == [
-        {"route": "/admin/users", "outer": "/admin"},
-        {"route": "*.example.com/health [GET,POST]", "outer": "/"},
+        {"route": "/admin/users", "outer": "/admin", "through": False},
+        {"route": "*.example.com/health [GET,POST]", "outer": "/", "through": False},
     ]
     assert [route["access"] for route in result["routes"]] == ["required", "required", "required", "public"]
     assert [route["require"] and route["require"]["role"] for route in result["routes"]] == [
         *(None, "org:admin", None, None)
     ]
     assert result["routes"][1]["require"]["reverification"] == {"level": "second_factor", "after_minutes": 10}
-    assert [warning["setting"] for warning in result["warnings"]] == ["instance.clock_skew_s"]
+    assert [warning["setting"] for warning in result["warnings"]] == ["instance.clock_skew_s", "routes[2]", "routes[3]"]
     config.write_text(BAD)
     assert run(["check", "--config", str(config), "--json"]) == 2
     result = json.loads(capsys.readouterr().out)

@@ -8,18 +8,32 @@ import pytest
 
 from gateway.cli.main import run
 from gateway.core.settings import parse
-from gateway.core.settings_keys import ROUTE, SECTIONS, Section
+from gateway.core.settings_keys import ROUTE, SECTIONS, UPSTREAM, Section
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 TEXT = EXAMPLE.read_text(encoding="utf-8")
 # A commented key, or a line of the commented multi-line value of jwt_key.
-_COMMENTED = re.compile(r'^# (?=[a-z_]+ = |-----|[A-Za-z0-9+/=]{8,64}$|"""$)', re.MULTILINE)
+_COMMENTED = re.compile(r'^# (?=[a-z_]+ = |\[\[|-----|[A-Za-z0-9+/=]{8,64}$|"""$)', re.MULTILINE)
 UNCOMMENTED = _COMMENTED.sub("", TEXT)
-KEYS = [(section, name) for section in (*SECTIONS, ROUTE) for name in section.keys]
+KEYS = [(section, name) for section in (*SECTIONS, UPSTREAM, ROUTE) for name in section.keys]
 # These have no default, so the file shows an example; two are needed anyway.
 _EXAMPLES = {"publishable_key", "secret_key", "secret_key_file", "jwt_key", "jwt_key_file", "sign_in_url", "proxy_url"}
 _EXAMPLES |= {"machine_secret_key", "machine_secret_key_file", "claims", "methods", "host", "upstream", "require"}
-_EXAMPLES |= {"cache_file", "domain", "store", "websocket_token_protocol"}
+_EXAMPLES |= {
+    "cache_file",
+    "domain",
+    "store",
+    "websocket_token_protocol",
+    "strip_prefix",
+    "replace_prefix",
+    "headers",
+    "name",
+    "servers",
+    "health",
+    "cors",
+    "max_body_bytes",
+    "max_header_bytes",
+}
 _EXAMPLES |= {"tls_ca_file", "tls_certificate_file", "tls_key_file", "tls_name"}
 
 
@@ -53,7 +67,7 @@ def test_every_key_stands_there_with_meaning_unit_and_hazard(section: Section, n
     assert not key.hazard or f"Hazard: {key.hazard}." in prose
 
 
-@pytest.mark.parametrize("section", [*SECTIONS, ROUTE], ids=lambda section: section.name)
+@pytest.mark.parametrize("section", [*SECTIONS, UPSTREAM, ROUTE], ids=lambda section: section.name)
 def test_no_unknown_key_stands_there(section: Section) -> None:
     assert set(table(section)) == set(section.keys)
 

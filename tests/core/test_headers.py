@@ -260,3 +260,20 @@ def test_a_name_in_the_connection_of_an_answer_ends_here_but_never_a_cookie_of_o
     headers = [(b"connection", b"keep-alive"), (b"set-cookie", b"a=1"), (b"x-hop", b"1")]
     assert response_headers(headers, PRIVATE) == headers[1:]
     assert response_headers([*headers, (b"connection", b"close, x-hop")], PRIVATE) == [(b"set-cookie", b"a=1")]
+
+
+def test_a_route_may_ask_its_upstream_under_another_name_and_add_headers_that_clients_cannot_send() -> None:
+    namespace = NAMESPACE.with_names([b"x-tenant"])
+    client = [(b"host", b"app.example.com"), (b"x-tenant", b"evil"), (b"x_tenant", b"evil"), (b"accept", b"*/*")]
+    ours = [(b"x-session-status", b"signed-out")]
+    named = RequestHeaders(namespace, frozenset(), host=b"internal:9000", added=((b"x-tenant", b"acme"),))
+    assert named.build(client, ours) == [
+        (b"host", b"internal:9000"),
+        (b"accept", b"*/*"),
+        *ours,
+        (b"x-tenant", b"acme"),
+    ]
+    kept = RequestHeaders(namespace, frozenset(), added=((b"x-tenant", b"acme"),))
+    assert kept.build(client, ours) == [client[0], (b"accept", b"*/*"), *ours, (b"x-tenant", b"acme")]
+    assert b"x-session-user-id" in namespace
+    assert b"x-tenant" not in NAMESPACE

@@ -1,17 +1,17 @@
 """Which route a request takes."""
 
+import sys
+from collections.abc import Callable
+from types import FrameType
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.requirement import Requirement
 from gateway.core.routes import RESERVED_IN_PATHS, RouteTable, spellings
-from gateway.core.settings import Access, RouteSettings
+from gateway.core.settings_model import RouteSettings
 from gateway.core.target import canonical
-
-PUBLIC, OPTIONAL, REQUIRED = Access.PUBLIC, Access.OPTIONAL, Access.REQUIRED
 
 
 def table(*routes: tuple[str, str] | tuple[str, str, str]) -> RouteTable:
@@ -150,52 +150,79 @@ def test_the_cost_of_a_lookup_does_not_grow_with_the_number_of_routes() -> None:
     assert costs[0] == costs[1] == 3
 
 
-ADMIN, ADMIN_STRICT = Requirement(role="org:admin"), Requirement(role="org:admin", reverification="strict")
-
-
-def asking(path: str, require: Requirement | None) -> RouteSettings:
-    return RouteSettings(path=path, require=require)
-
-
-def settings(access: Access, path: str = "/", host: str | None = None, methods: tuple[str, ...] = ()) -> RouteSettings:
-    return RouteSettings(path=path, host=host, methods=methods, access=access)
+def exact(path: str, host: str = "", methods: tuple[str, ...] = ()) -> RouteSettings:
+    return RouteSettings(path=path, exact=True, host=host or None, methods=methods)
 
 
 @pytest.mark.parametrize(
-    ("inner", "outer", "is_said"),
+    ("path", "expected"),
     [
-        (settings(PUBLIC, "/health"), settings(REQUIRED), True),
-        (settings(OPTIONAL, "/health"), settings(REQUIRED), True),
-        (settings(PUBLIC, "/health"), settings(OPTIONAL), True),
-        (settings(REQUIRED, "/admin"), settings(PUBLIC), False),
-        (settings(REQUIRED, "/admin"), settings(REQUIRED), False),
-        (settings(PUBLIC, "/apix"), settings(REQUIRED, "/api"), False),
-        (settings(PUBLIC, "/"), settings(REQUIRED, "/admin"), False),
-        (settings(PUBLIC, "/", "a.example"), settings(REQUIRED, "/admin"), True),
-        (settings(PUBLIC, "/", "a.b.example"), settings(REQUIRED, "/", "*.b.example"), True),
-        (settings(PUBLIC, "/", "a.example"), settings(REQUIRED, "/", "b.example"), False),
-        (settings(PUBLIC, "/x"), settings(REQUIRED, "/", "b.example"), False),
-        (settings(PUBLIC, "/x"), settings(REQUIRED, "/", "*.example"), False),
-        (settings(PUBLIC, "/", None, ("GET",)), settings(REQUIRED), True),
-        (settings(PUBLIC, "/"), settings(REQUIRED, "/", None, ("POST",)), False),
-        (settings(PUBLIC, "/x", None, ("GET",)), settings(REQUIRED, "/", None, ("POST",)), False),
-        (settings(PUBLIC, "/x", None, ("GET",)), settings(REQUIRED, "/", None, ("GET", "POST")), True),
-        (settings(REQUIRED, "/x"), asking("/", ADMIN), True),
-        (settings(PUBLIC, "/x"), asking("/", ADMIN), True),
-        (asking("/x", ADMIN), asking("/", ADMIN_STRICT), True),
-        (asking("/x", ADMIN_STRICT), asking("/", ADMIN), False),
-        (asking("/x", ADMIN), settings(REQUIRED, "/"), False),
-        (asking("/x", ADMIN), settings(OPTIONAL, "/"), False),
+        ("/", "=/"),
+        ("/api", "=/api"),
+        ("/api/", "/api"),
+        ("/api/x", "/api"),
+        ("/api/v1", "/api"),
+        ("/a@b", "=/a%40b"),
+        ("/a%40b", "=/a%40b"),
+        ("/a@b/", "/"),
     ],
 )
-def test_a_route_looser_than_the_one_around_it_is_said(
-    inner: RouteSettings, outer: RouteSettings, is_said: bool
+def test_an_exact_route_takes_its_path_alone(path: str, expected: str) -> None:
+    prefixes = [RouteSettings(path="/"), RouteSettings(path="/api")]
+    routes = RouteTable.build([*prefixes, exact("/"), exact("/api"), exact("/a%40b")])
+    assert name(routes, "h", path) == expected
+
+
+def test_an_exact_route_gives_way_where_it_does_not_take_the_method() -> None:
+    routes = RouteTable.build([RouteSettings(path="/api"), exact("/api", methods=("GET",)), exact("/deep/down/here")])
+    assert name(routes, "h", "/api", "HEAD") == "=/api [GET]"
+    assert name(routes, "h", "/api", "POST") == "/api"
+    assert name(routes, "h", "/deep/down/here") == "=/deep/down/here"
+    assert name(routes, "h", "/deep/down") is None
+    assert routes.methods("h", b"/api") == ("GET", "HEAD")
+    assert routes.methods("h", b"/api/x") == ()
+
+
+def test_an_exact_route_of_a_wider_host_does_not_beat_a_prefix_of_the_host() -> None:
+    routes = RouteTable.build([exact("/api"), RouteSettings(path="/", host="a.example")])
+    assert name(routes, "a.example", "/api") == "a.example/"
+    assert name(routes, "b.example", "/api") == "=/api"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda number: RouteSettings(path=f"/service{number}/api"),
+        lambda number: exact(f"/service{number}/api"),
+        lambda number: RouteSettings(path="/service7/api", host=f"h{number}.example.com"),
+        lambda number: RouteSettings(path="/service7/api", host=f"*.h{number}.example.com"),
+        lambda number: RouteSettings(
+            path="/service7/api", methods=(("GET", "PUT")[number % 2],), host=f"h{number}.com"
+        ),
+    ],
+    ids=["prefixes", "exact", "hosts", "wildcards", "methods"],
+)
+@pytest.mark.parametrize("host", ["h7.example.com", "a.b.h7.example.com", "unknown.example"])
+def test_a_lookup_takes_as_many_steps_among_ten_routes_as_among_thousands(
+    make: Callable[[int], RouteSettings], host: str
 ) -> None:
-    routes = RouteTable.build([inner, outer])
-    expected = ((routes.routes[0], routes.routes[1]),) if is_said else ()
-    assert routes.loosened() == expected
+    costs = {steps(RouteTable.build([make(number) for number in range(count)]), host) for count in (10, 4000)}
+    assert len(costs) == 1
 
 
-def test_the_nearest_outer_route_is_named() -> None:
-    routes = RouteTable.build([settings(REQUIRED), settings(REQUIRED, "/api"), settings(PUBLIC, "/api/health")])
-    assert [(inner.name, outer.name) for inner, outer in routes.loosened()] == [("/api/health", "/api")]
+def steps(routes: RouteTable, host: str) -> int:
+    """How many lines of the lookup run, in whatever function."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> object:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        routes.match(host, b"/service7/api", "GET")
+    finally:
+        sys.settrace(before)
+    return count

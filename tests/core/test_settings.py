@@ -170,7 +170,7 @@ def test_an_unknown_key_is_a_fault_that_names_the_nearest_and_shows_no_value() -
     assert fault == Fault("instance.secret_kye", "", "there is no such key", 'did you mean "secret_key"?')
     assert the_fault(log={"zzz": 1}).fix == "the known keys are access, format, level"
     assert the_fault(routes=[{**ROUTES[0], "acess": "public"}]).setting == "routes[0].acess"
-    assert the_fault(zzz=1).fix.endswith("log, routes")
+    assert the_fault(zzz=1).fix.endswith("log, upstreams, routes")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,233 @@
+"""Several servers as one upstream: a request goes to one of them, and to another where nothing reached the first.
+
+:mod:`gateway.upstream.balance` decides; here are the pools, the health checks and the time. A route with a single
+address does without all of it.
+"""
+
+import asyncio
+import logging
+import math
+import ssl
+import time
+from collections.abc import Callable, Sequence
+
+from starlette.types import Message, Receive
+
+from gateway.core.reasons import Reason
+from gateway.core.request import Header
+from gateway.core.settings_model import HealthSettings, UpstreamSettings
+from gateway.errors import UpstreamError
+from gateway.upstream.balance import Balance, Server
+from gateway.upstream.connection import ConnectionLostError
+from gateway.upstream.forward import ClientGoneError, Outgoing, Sink, forward
+from gateway.upstream.origin import Limits, Origin
+from gateway.upstream.pool import Pool
+
+_log = logging.getLogger(__name__)
+
+# Raised before anything of the request was sent: another server may get it, whatever the method.
+_UNSENT = frozenset(
+    {Reason.UPSTREAM_UNREACHABLE, Reason.UPSTREAM_CONNECT_TIMEOUT, Reason.UPSTREAM_TLS, Reason.UPSTREAM_OVERLOADED}
+)
+# The service says itself that it cannot, or that what it depends on cannot.
+_FAILING_STATUSES = frozenset({502, 503, 504})
+
+
+Reach = tuple[Origin, ssl.SSLContext | None]
+"""Where a server is, and how its certificate is judged."""
+
+
+class Servers:
+    """What is known of the servers of one upstream, shared by all routes to it.
+
+    Args:
+        settings: of the upstream.
+        time_s: any clock that does not jump.
+
+    Attributes:
+        reached_by: how health checks reach the servers: as the first route to them does.
+    """
+
+    def __init__(self, settings: UpstreamSettings, time_s: Callable[[], float] = time.monotonic) -> None:
+        self.settings = settings
+        self.time_s = time_s
+        self.balance = Balance(
+            [server.weight for server in settings.servers],
+            settings.ejection,
+            settings.health,
+            by_connections=settings.balance == "least_connections",
+        )
+        self.reached_by: list[Reach] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin the health checks, if there are any."""
+        health = self.settings.health
+        if health is not None and self.reached_by and not self._tasks:
+            self._tasks = [asyncio.create_task(self._watch(server, health)) for server in self.balance.servers]
+
+    async def close(self) -> None:
+        """End the health checks."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _watch(self, server: Server, health: HealthSettings) -> None:
+        url = self.settings.servers[server.number].url
+        limits = Limits(connect_s=health.timeout_s, first_byte_s=health.timeout_s, idle_s=health.timeout_s)
+        origin, context = self.reached_by[server.number]
+        pool = Pool(origin, limits, context)
+        try:
+            while True:
+                problem = await check(pool, health)
+                if self.balance.checked(server, is_good=not problem):
+                    word = "fails its health checks" if problem else "passes its health checks again"
+                    _log.warning("upstream %s: %s %s%s", self.settings.name, url, word, problem and f" ({problem})")
+                await asyncio.sleep(health.interval_s)
+        finally:
+            await pool.close()
+
+    def failed(self, server: Server, error: str) -> None:
+        """Count a failure, and say so when the server is left alone for it."""
+        now_s = self.time_s()
+        if self.balance.failed(server, now_s):
+            url = self.settings.servers[server.number].url
+            text = "upstream %s: %s is left alone for %.0f s after %d failures in a row (%s)"
+            _log.warning(text, self.settings.name, url, server.out_until_s - now_s, server.failures, error)
+
+
+class Balanced:
+    """The connections of a route to several servers.
+
+    Args:
+        servers: what is known of them.
+        pools: one for each.
+
+    Attributes:
+        pools: one for each.
+    """
+
+    def __init__(self, servers: Servers, pools: Sequence[Pool]) -> None:
+        self.pools = tuple(pools)
+        self._servers = servers
+
+    def choose(self, tried: set[int]) -> Server:
+        """Return the server whose turn it is.
+
+        Raises:
+            UpstreamError: there is none.
+        """
+        balance, now_s = self._servers.balance, self._servers.time_s()
+        server = balance.choose(now_s, [pool.in_use for pool in self.pools], tried)
+        if server is None:
+            wait_s = max(1, math.ceil(balance.retry_after_s(now_s)))
+            detail = f"{self._servers.settings.name}: {balance.why_none(now_s)}"
+            raise UpstreamError(Reason.UPSTREAM_UNAVAILABLE, detail, retry_after_s=wait_s)
+        tried.add(server.number)
+        return server
+
+    def pool(self) -> Pool:
+        """Return the connections to the server whose turn it is; how it goes with them is not counted.
+
+        Raises:
+            UpstreamError: there is none.
+        """
+        server = self.choose(set())
+        self._servers.balance.left(server)
+        return self.pools[server.number]
+
+    async def forward(self, request: Outgoing, receive: Receive, sink: Sink) -> None:
+        """Forward a request and stream its answer, as :func:`gateway.upstream.forward.forward` does to one server.
+
+        Raises:
+            UpstreamError: when there is no answer, or it broke off; the sink may have been started by then.
+            ClientGoneError: when the client went away meanwhile, or reads nothing of its answer.
+        """
+        tried: set[int] = set()
+        unsent: UpstreamError | None = None
+        while True:
+            try:
+                server = self.choose(tried)
+            except UpstreamError as none:
+                raise unsent or none from None
+            try:
+                await self._try(server, request, receive, sink)
+            except UpstreamError as error:
+                if error.reason not in _UNSENT:
+                    raise
+                unsent = error
+            else:
+                return
+
+    async def _try(self, server: Server, request: Outgoing, receive: Receive, sink: Sink) -> None:
+        noting = _Noting(sink)
+        is_judged = False
+        try:
+            await forward(self.pools[server.number], request, receive, noting)
+            is_judged = True
+            if noting.status in _FAILING_STATUSES:
+                self._servers.failed(server, f"status {noting.status}")
+            else:
+                self._servers.balance.succeeded(server)
+        except UpstreamError as error:
+            is_judged = error.reason.startswith("upstream-") and error.reason != Reason.UPSTREAM_OVERLOADED
+            if is_judged:
+                self._servers.failed(server, error.reason)
+            raise
+        finally:
+            if not is_judged:
+                self._servers.balance.left(server)
+
+
+class _Noting:
+    """Passes an answer on and notes its status."""
+
+    __slots__ = ("_sink", "body", "status")
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.body = sink.body
+        self.status = 0
+
+    async def start(self, status: int, headers: list[Header]) -> None:
+        self.status = status
+        await self._sink.start(status, headers)
+
+
+class _Status:
+    """Takes an answer for its status alone."""
+
+    def __init__(self) -> None:
+        self.status = 0
+
+    async def start(self, status: int, headers: list[Header]) -> None:  # noqa: ARG002 - a sink
+        self.status = status
+
+    async def body(self, data: bytes, *, more: bool) -> None:
+        pass
+
+
+async def check(pool: Pool, health: HealthSettings) -> str:
+    """Ask a server whether it is well; return what is wrong, empty for nothing.
+
+    Any status from 200 to 399 is good; redirects are not followed.
+    """
+    host = (pool.origin.text.partition("://")[2] or "localhost").encode()
+    headers = [(b"host", host), (b"user-agent", b"session-gateway-health"), (b"connection", b"close")]
+    sink = _Status()
+    try:
+        async with asyncio.timeout(health.timeout_s):
+            await forward(pool, Outgoing("GET", health.path.encode(), headers, 0), _nobody, sink)
+    except TimeoutError:
+        return f"no whole answer within {health.timeout_s:g} s"
+    except UpstreamError as error:
+        return error.reason
+    except (ClientGoneError, ConnectionLostError):  # pragma: no cover - nobody is there to go away
+        return "it broke off"
+    return "" if 200 <= sink.status < 400 else f"status {sink.status}"
+
+
+async def _nobody() -> Message:
+    """Stand for a client that waits for its answer."""
+    await asyncio.Event().wait()
+    raise AssertionError("never")
