@@ -2,6 +2,7 @@
 
 import os
 import queue
+import random
 import re
 import signal
 import socket
@@ -15,16 +16,18 @@ from typing import Self
 READY_TIMEOUT_S = 30.0
 
 
+# Below the range from which systems give ports to whoever connects: one of those may be taken before it is listened on.
+_PORTS = range(12_000, 32_000)
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 def free_ports(count: int) -> list[int]:
     """Ports in a row, for commands that use neighbours of the port they are given."""
     while True:
-        first = free_port()
+        first = random.choice(_PORTS)
         probes: list[socket.socket] = []
         try:
             probes.extend(socket.create_server(("127.0.0.1", first + offset)) for offset in range(count))
