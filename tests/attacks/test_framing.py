@@ -98,23 +98,30 @@ def test_a_refused_upload_is_not_waited_for(target: Target) -> None:
     assert answer.startswith(b"HTTP/1.1 401")
 
 
-@pytest.mark.parametrize("upgrade", ["h2c", "foo", "websocket, h2c", "TLS/1.2"])
-def test_no_upgrade_goes_on(proxy: Target, upgrade: str) -> None:
+@pytest.mark.parametrize(
+    ("upgrade", "arrivals"),
+    [("h2c", 1), ("foo", 1), ("TLS/1.2", 1), ("websocket, h2c", 0)],  # the last one has no Sec-WebSocket-Key
+)
+def test_no_upgrade_goes_on(proxy: Target, upgrade: str, arrivals: int) -> None:
+    before = len(proxy.upstream.requests)
     lines = ["GET /health HTTP/1.1", "Host: a", "Connection: Upgrade, HTTP2-Settings, close", f"Upgrade: {upgrade}"]
     answer = proxy.raw("\r\n".join([*lines, "HTTP2-Settings: AAMAAABk", "", ""]).encode(), 1)
-    assert not answer.startswith(b"HTTP/1.1 101")
-    arrived = proxy.upstream.requests[-1]
-    assert [arrived.values(name) for name in ("upgrade", "http2-settings", "connection")] == [[], [], []]
+    assert answer[9:12] == (b"200" if arrivals else b"400")
+    arrived = proxy.upstream.requests[before:]
+    assert len(arrived) == arrivals
+    for request in arrived:
+        assert [request.values(name) for name in ("upgrade", "http2-settings", "connection")] == [[], [], []]
 
 
 @pytest.mark.parametrize("protocol", [b"\x80\xff", b"bearer, x", b"a" * 5000])
-def test_a_websocket_is_refused_and_the_worker_lives(target: Target, protocol: bytes) -> None:
+def test_a_websocket_that_nobody_accepts_is_answered_and_the_worker_lives(target: Target, protocol: bytes) -> None:
     head = (
         b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     )
     key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: " + protocol + b"\r\n\r\n"
     answer = target.raw(head + key, 1)
-    assert answer[9:12] in {b"400", b"403", b"501"}
+    # The proxy passes on what the upstream says instead of 101.
+    assert answer[9:12] in {b"200", b"400", b"403"}
     assert target.get("/health").status == 200
 
 
