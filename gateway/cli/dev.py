@@ -23,7 +23,7 @@ from gateway.cli.common_options import control_option, seed_option, webhook_opti
 from gateway.cli.dev_description import describe
 from gateway.cli.dev_stage import HOST, Places, Stage
 from gateway.cli.serving import CannotListenError, reserve
-from gateway.core.settings_addresses import upstream as read_upstream
+from gateway.core.settings_addresses import server as read_server
 from gateway.core.settings_model import Address
 from gateway.core.settings_values import BadValueError, show
 from gateway.errors import ConfigurationError, Fault
@@ -146,7 +146,7 @@ def judged_upstream(value: str | None) -> str | None:
     if value is None:
         return None
     try:
-        return read_upstream(value)
+        return read_server(value)
     except BadValueError as bad:
         raise ConfigurationError([Fault("--upstream", show(value), bad.problem, bad.fix)]) from None
 

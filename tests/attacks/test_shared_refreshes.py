@@ -161,7 +161,7 @@ async def test_a_worker_that_is_killed_over_a_refresh_is_waited_for_no_longer_th
     first = asyncio.create_task(ask(site.ports[0], expired, "rt_dead"))
     await asyncio.to_thread(site.until, lambda: site.calls)
     started_s = time.monotonic()
-    os.kill(owner_of(site.authority.peers[0]), signal.SIGKILL)
+    os.kill(owner_of(site.authority.peers[0], site.authority.server_port), signal.SIGKILL)
     site.authority.trades.set()
     assert (await first).status == 0
     statuses = [(await ask(site.ports[0], expired, "rt_dead")).status]
@@ -191,11 +191,13 @@ def test_no_folder_is_made_where_nothing_is_shared(site: Site, refresh: str, wor
     assert list(site.temporary.iterdir()) == []
 
 
-def owner_of(peer: tuple[str, int]) -> int:
-    """Return the process that has the other end of a connection (Linux: proc(5))."""
-    end = f"{int.from_bytes(bytes(map(int, peer[0].split('.'))), 'little'):08X}:{peer[1]:04X}"
+def owner_of(peer: tuple[str, int], port: int) -> int:
+    """Return the process that has the other end of a connection to one of our ports (Linux: proc(5))."""
+    address = f"{int.from_bytes(bytes(map(int, peer[0].split('.'))), 'little'):08X}"
+    # Both ends are compared: connections to other ports may go out from the same one.
+    ends = [f"{address}:{peer[1]:04X}", f"{address}:{port:04X}"]
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    (inode,) = {row[9] for row in rows if row[1] == end}
+    (inode,) = {row[9] for row in rows if row[1:3] == ends}
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         try:
             if str(link.readlink()) == f"socket:[{inode}]":
