@@ -7,7 +7,7 @@ import sqlite3
 import stat
 import tempfile
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -230,7 +230,7 @@ async def test_a_closed_store_says_so(folder: Folder):
         await store.claim(KEY, b"first", LEASE_S)
 
 
-def claim_alone(path: Path, holder: bytes) -> bool:
+def claim_alone(path: Path, holder: bytes) -> list[bool]:
     """In a process of its own: open and claim at once."""
 
     async def claim() -> bool:
@@ -243,8 +243,10 @@ def claim_alone(path: Path, holder: bytes) -> bool:
 
 
 def test_of_several_processes_that_start_at_once_one_has_each_work():
-    with folder_for_workers() as path, multiprocessing.get_context("spawn").Pool(4) as pool:
-        results = pool.starmap(claim_alone, [(path, b"%d" % number) for number in range(8)], chunksize=1)
+    # Its processes end by themselves; a multiprocessing.Pool would end them by a signal that coverage handles.
+    spawn = multiprocessing.get_context("spawn")
+    with folder_for_workers() as path, ProcessPoolExecutor(4, mp_context=spawn) as pool:
+        results = list(pool.map(claim_alone, [path] * 8, [b"%d" % number for number in range(8)]))
     assert [sum(each) for each in zip(*results, strict=True)] == [1] * 50
 
 
