@@ -1,0 +1,102 @@
+"""The head of an answer as bytes, with its framing (RFC 9112 sections 4 and 6). No network."""
+
+from collections.abc import Iterable
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import NamedTuple
+
+from gateway.core.request import Header
+
+_LINE = b": ".join  # of a name and a value
+_STATUS_LINES = {code: f"HTTP/1.1 {code} ".encode() for code in range(100, 600)} | {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus
+}
+_BODILESS = frozenset({204, 304})
+_DIGITS = b"0123456789"
+
+
+class AnswerHead(NamedTuple):
+    """An answer's head.
+
+    Attributes:
+        data: as it goes out.
+        length: bytes of the body that have to follow; None where chunks or the connection's end tell.
+        is_chunked: the body follows in chunks.
+        keeps_alive: the connection may be used again.
+    """
+
+    data: bytes
+    length: int | None
+    is_chunked: bool
+    keeps_alive: bool
+
+
+def answer_head(
+    status: int,
+    headers: Iterable[Header],
+    *,
+    date: bytes,
+    size: int | None,
+    has_body: bool = True,
+    is_old: bool = False,
+    keeps_alive: bool = True,
+) -> AnswerHead:
+    """Return an answer's head.
+
+    Args:
+        status: the final one.
+        headers: names in lower case; without ``transfer-encoding`` and ``connection``.
+        date: the line to say where the headers name no date (RFC 9110 section 6.6.1).
+        size: of the body, where all of it is at hand; None where it comes in pieces.
+        has_body: false for the answer to HEAD.
+        is_old: the client speaks HTTP/1.0, which has no chunks.
+        keeps_alive: the connection shall be used again.
+
+    Raises:
+        ValueError: a line break hides in a header, or its length is none.
+    """
+    lines = [_STATUS_LINES[status], *map(_LINE, headers)]
+    head = b"\r\n".join(lines)
+    breaks = len(lines) - 1
+    if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
+        raise ValueError("a line break inside of a header")
+    length: int | None = 0
+    is_chunked = False
+    added = b"\r\n" if b"\r\ndate: " in head else date
+    at = head.find(b"\r\ncontent-length: ")
+    if at >= 0:
+        length = _number(head, at + 18)
+    elif status in _BODILESS or (not has_body and not size):
+        pass  # nobody knows how long the body would be
+    elif size is not None:
+        length = size
+        added += b"content-length: %d\r\n" % size
+    else:
+        length = None
+        is_chunked = not is_old
+        keeps_alive = keeps_alive and is_chunked
+        added += b"transfer-encoding: chunked\r\n" if is_chunked else b""
+    if status in _BODILESS or not has_body:
+        length = 0
+    if not keeps_alive:
+        added += b"connection: close\r\n"
+    elif is_old:
+        added += b"connection: keep-alive\r\n"
+    return AnswerHead(b"%b%b\r\n" % (head, added), length, is_chunked, keeps_alive)
+
+
+def date_line(now_s: float) -> bytes:
+    """Return the line that names the time, with the line break before it.
+
+    Args:
+        now_s: Unix seconds.
+    """
+    return b"\r\ndate: %b\r\n" % formatdate(now_s, usegmt=True).encode()
+
+
+def _number(head: bytes, begin: int) -> int:
+    end = head.find(b"\r", begin)
+    text = head[begin:] if end < 0 else head[begin:end]
+    if not text or text.strip(_DIGITS):
+        raise ValueError("a content-length that is no number")
+    return int(text)

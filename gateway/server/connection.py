@@ -1,0 +1,383 @@
+"""One client's connection: its requests one after the other, each with what it is owed (RFC 9112 section 9).
+
+Nothing is read ahead of the request in hand beyond one piece: a client that sends more waits. Times are looked at by
+the listener, which keeps connections in the order in which they will have waited too long.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
+from urllib.parse import unquote
+
+from starlette.types import Scope
+
+from gateway.core.headers import MAX_HEAD_BYTES
+from gateway.core.reasons import Reason
+from gateway.core.request import Header
+from gateway.server.answer import AnswerHead, answer_head
+from gateway.server.body import Body, ChunkedBody, SizedBody
+from gateway.server.exchange import Exchange
+from gateway.server.head import END, BadRequestError, Head, HeadReader
+
+if TYPE_CHECKING:
+    from gateway.server.listener import Listener
+
+_log = logging.getLogger(__name__)
+
+_ASGI = {"version": "3.0", "spec_version": "2.5"}
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n").search
+_WINDOW_BYTES = 65_536
+"""Held of a body, or unsent of an answer, before whoever sends has to wait."""
+
+
+class ClientConnection(asyncio.BufferedProtocol):
+    """One client's connection.
+
+    Args:
+        listener: that accepted it.
+
+    Attributes:
+        address: the client's; empty on a Unix socket.
+        is_write_paused: the client takes its answer more slowly than it comes.
+    """
+
+    __slots__ = (
+        "_body",
+        "_drained",
+        "_exchange",
+        "_heads",
+        "_is_ending",
+        "_is_old",
+        "_is_read_paused",
+        "_keeps_alive",
+        "_listener",
+        "_partial",
+        "_pending",
+        "_scope",
+        "_transport",
+        "address",
+        "is_write_paused",
+    )
+
+    def __init__(self, listener: "Listener") -> None:
+        self._listener = listener
+        self._heads = HeadReader()
+        self._transport: asyncio.Transport | None = None
+        self._scope: Scope = {}
+        self._exchange: Exchange | None = None
+        self._body: Body | None = None
+        self._partial: bytearray | None = None
+        self._pending = b""
+        self._drained: asyncio.Future[None] | None = None
+        self._is_read_paused = self._is_ending = self._is_old = False
+        self._keeps_alive = True
+        self.is_write_paused = False
+        self.address = ""
+
+    # ── asyncio.BufferedProtocol ──
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or refuse it where there are too many."""
+        self._transport = transport = cast("asyncio.Transport", transport)
+        transport.set_write_buffer_limits(_WINDOW_BYTES)
+        client = transport.get_extra_info("peername")
+        server = transport.get_extra_info("sockname")
+        if isinstance(client, tuple):
+            self.address = client[0]
+        self._scope = {
+            "type": "http",
+            "asgi": _ASGI,
+            "scheme": "http",
+            "root_path": "",
+            "client": client[:2] if isinstance(client, tuple) else None,
+            "server": server[:2] if isinstance(server, tuple) else None,
+        }
+        if not self._listener.take(self):
+            self.refuse(Reason.GATEWAY_OVERLOADED)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Return where the next bytes go."""
+        return self._listener.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take bytes: of a head, of the body in hand, or of what comes after."""
+        if self._is_ending:
+            return  # what is left of a request that was refused
+        if self._body is not None:
+            self._feed(self._listener.buffer[:nbytes])
+        elif self._exchange is not None:
+            self._pending += bytes(self._listener.buffer[:nbytes])
+            self._pause()
+        else:
+            self._read_head(bytes(self._listener.buffer[:nbytes]))
+
+    def eof_received(self) -> bool:
+        """End what the client does not wait for any more; a body that breaks off can still be answered."""
+        if self._body is not None and self._exchange is not None:
+            self._body.is_broken = True
+            self._exchange.wake()
+            return True
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Tell whoever works for this client."""
+        self._listener.forget(self)
+        self._is_ending = True
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.lose()
+        self._release_writer()
+
+    def pause_writing(self) -> None:
+        """The client reads slowly."""
+        self.is_write_paused = True
+        self._listener.note_slow(self)
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self.is_write_paused = False
+        self._listener.note_caught_up(self)
+        self._release_writer()
+        if self._pending and self._exchange is None:
+            self._go_on()
+
+    # ── requests ──
+
+    def _read_head(self, data: bytes) -> None:
+        partial = self._partial
+        if partial is not None:
+            searched = len(partial) - len(END) + 1
+            partial += data
+            at = partial.find(END, max(searched, 0))
+            if at < 0:
+                self._keep_partial(data, len(partial))
+                return
+            data, self._partial = bytes(partial), None
+        else:
+            if data.startswith((b"\r", b"\n")):
+                data = data.lstrip(b"\r\n")  # RFC 9112 section 2.2
+                if not data:
+                    return
+            at = data.find(END)
+            if at < 0:
+                self._partial = bytearray(data)
+                self._listener.note_reading(self)
+                self._keep_partial(data, len(data))
+                return
+        end = at + len(END)
+        if end == len(data):
+            self._begin(data, b"")
+        else:
+            self._begin(data[:end], data[end:])
+
+    def _keep_partial(self, data: bytes, size: int) -> None:
+        if size > MAX_HEAD_BYTES:
+            self.refuse(Reason.REQUEST_HEADERS_TOO_LARGE)
+        elif _BARE_LINE_FEED(data, 1):
+            # It would never end the way that this server knows.
+            self.refuse(Reason.REQUEST_FRAMING_INVALID)
+
+    def _begin(self, data: bytes, rest: bytes) -> None:
+        try:
+            if len(data) > MAX_HEAD_BYTES:
+                raise BadRequestError(Reason.REQUEST_HEADERS_TOO_LARGE)
+            head = self._heads.read(data)
+        except BadRequestError as bad:
+            self.refuse(bad.reason)
+            return
+        self._listener.note_busy(self)
+        if head.is_websocket:
+            self._listener.open_websocket(self, head, self._scope_of(head), data + rest)
+            return
+        self._is_old = head.version == "1.0"
+        self._keeps_alive = head.keeps_alive
+        self._pending = rest
+        if head.length != 0:
+            self._body = ChunkedBody() if head.length is None else SizedBody(head.length)
+        exchange = Exchange(
+            self,
+            self._scope_of(head),
+            self._body,
+            has_answer_body=head.method != "HEAD",
+            expects_continue=head.expects_continue and not rest,
+        )
+        self._exchange = exchange
+        if self._body is not None and rest:
+            self._pending = b""
+            self._feed(memoryview(rest))
+        elif rest:
+            self._pause()
+        self._listener.begin(exchange)
+
+    def _scope_of(self, head: Head) -> Scope:
+        target = head.target
+        raw_path, _, query = target.partition(b"?")
+        path = raw_path.decode("latin-1")
+        return {
+            **self._scope,
+            "http_version": head.version,
+            "method": head.method,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": head.headers,
+        }
+
+    def _feed(self, data: memoryview) -> None:
+        body, exchange = self._body, self._exchange
+        if body is None:
+            return
+        used = body.feed(data)
+        if used < len(data):
+            self._pending += bytes(data[used:])
+        if body.is_complete:
+            self._body = None
+            if isinstance(body, ChunkedBody) and body.has_surplus:
+                self._keeps_alive = False
+        if exchange is None:
+            body.take()  # nobody wants it
+            if body.is_broken:
+                self.close()
+            elif body.is_complete:
+                self._listener.note_busy(self)
+                self._wait_for_next()
+            return
+        if body.held > _WINDOW_BYTES or self._pending:
+            self._pause()
+        exchange.wake()
+
+    def _wait_for_next(self) -> None:
+        self._listener.note_idle(self)
+        if self._pending and not self.is_write_paused:
+            # Not at once: a client that sends many requests in one piece must not keep the others waiting.
+            self._listener.loop.call_soon(self._go_on)
+        elif not self._pending:
+            self._unpause()
+
+    def _go_on(self) -> None:
+        if self._exchange is None and self._pending and not self._is_ending:
+            data, self._pending = self._pending, b""
+            self._read_head(data)
+            if not self._pending and self._exchange is None:
+                self._unpause()
+
+    def refuse(self, reason: Reason) -> None:
+        """Answer what cannot be served, and close."""
+        self._keeps_alive = False
+        self._listener.note_busy(self)
+        status, headers, body = self._listener.refusal(reason, self.address)
+        head = self.head_of(status, headers, len(body))
+        self.write(head.data + body)
+        self.close(lingers=True)
+
+    # ── server.exchange.Line ──
+
+    def write(self, data: bytes) -> None:
+        """Write without waiting."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the client has taken enough of what was written."""
+        if not self.is_write_paused or self._is_ending:
+            return
+        self._drained = self._listener.loop.create_future()
+        try:
+            await self._drained
+        finally:
+            self._drained = None
+
+    def resume(self) -> None:
+        """Read on, the body has been taken."""
+        if not self._pending:
+            self._unpause()
+
+    def head_of(self, status: int, headers: Iterable[Header], size: int | None) -> AnswerHead:
+        """Return the head of an answer to the request in hand."""
+        exchange = self._exchange
+        keeps_alive = self._keeps_alive and not self._listener.is_stopping
+        if keeps_alive and exchange is not None and self._body is not None:
+            keeps_alive = self._is_worth_reading(exchange)
+        return answer_head(
+            status,
+            headers,
+            date=self._listener.date(),
+            size=size,
+            has_body=exchange is None or exchange.scope["method"] != "HEAD",
+            is_old=self._is_old,
+            keeps_alive=keeps_alive,
+        )
+
+    def _is_worth_reading(self, exchange: Exchange) -> bool:
+        """Whether what is left of a body that nobody asked for is little enough to be read for the next request."""
+        body = self._body
+        return isinstance(body, SizedBody) and body.missing <= _WINDOW_BYTES and not exchange.may_never_send
+
+    def finish(self, *, keeps_alive: bool) -> None:
+        """Go on to the next request, or close."""
+        self._exchange = None
+        if self._transport is None or self._is_ending:
+            return
+        if not keeps_alive:
+            self.close(lingers=self._body is not None)
+        elif self._body is None:
+            self._wait_for_next()
+        else:
+            self._body.take()
+            self._listener.note_reading(self)
+            self._unpause()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._is_ending = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self, *, lingers: bool = False) -> None:
+        """Close when everything is written.
+
+        Args:
+            lingers: the client may be sending still; closed at once, the system would take the answer back (RFC 9112
+                section 9.6). Its bytes are dropped until it stops, or for some seconds.
+        """
+        self._is_ending = True
+        if self._transport is None:
+            return
+        self._unpause()
+        if lingers and self._listener.note_lingering(self):
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether something of a head is there."""
+        return self._partial is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is in hand."""
+        return self._exchange is None
+
+    def hand_over(self) -> asyncio.Transport:
+        """Return the transport for another protocol; this one is done with it."""
+        transport = self._transport
+        if transport is None:
+            raise ConnectionError("the client has gone")
+        return transport
+
+    def _pause(self) -> None:
+        if not self._is_read_paused and self._transport is not None:
+            self._is_read_paused = True
+            self._transport.pause_reading()
+
+    def _unpause(self) -> None:
+        if self._is_read_paused and self._transport is not None and not self._transport.is_closing():
+            self._is_read_paused = False
+            self._transport.resume_reading()
+
+    def _release_writer(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)

@@ -1,0 +1,179 @@
+"""The head of a request as its bytes say it, read one way or refused (RFC 9112 sections 2 to 6). No network.
+
+The parser is httptools (llhttp) in its strict mode: it refuses bare line feeds, folded lines, blanks before a colon,
+repeated lengths, and a length beside chunks. Refused here is what it lets pass and others read differently: other
+versions, blanks beyond one, fragments, chunks in HTTP/1.0, and a target that names another host than ``Host``.
+"""
+
+import re
+from typing import NamedTuple
+
+import httptools
+
+from gateway.core.reasons import Reason
+from gateway.core.request import Header
+
+END = b"\r\n\r\n"
+
+_VERSIONS = {"1.1": b" HTTP/1.1\r\n", "1.0": b" HTTP/1.0\r\n"}
+_UPGRADE_LINE = re.compile(rb"\r\n[Uu][Pp][Gg][Rr][Aa][Dd][Ee]:[^\r]*")
+_ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#]*)([^#]*)").fullmatch
+_BLANKS = b" \t"
+_SLASH = ord("/")
+
+
+class BadRequestError(Exception):
+    """The bytes are no request that can be served; the connection ends with the answer.
+
+    Attributes:
+        reason: the stable reason code.
+    """
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class Head(NamedTuple):
+    """A request's head; a named tuple, since one is made for every request.
+
+    Attributes:
+        method: as sent.
+        target: origin form, or what else was sent in its place (``*``, an authority).
+        version: ``1.1`` or ``1.0``.
+        headers: names in lower case, values without blanks around them.
+        length: of the body in bytes; None where chunks tell its end, 0 for none.
+        keeps_alive: the client means to use the connection again.
+        is_websocket: it asks for a WebSocket (RFC 6455 section 4.1).
+        expects_continue: the client waits for ``100 Continue`` before it sends its body.
+    """
+
+    method: str
+    target: bytes
+    version: str
+    headers: list[Header]
+    length: int | None
+    keeps_alive: bool
+    is_websocket: bool = False
+    expects_continue: bool = False
+
+
+class HeadReader:
+    """Reads the heads of one connection's requests, one after the other."""
+
+    __slots__ = ("_headers", "_is_whole", "_parser", "_target")
+
+    def __init__(self) -> None:
+        self._parser: httptools.HttpRequestParser | None = None
+        self._headers: list[Header] = []
+        self._target = b""
+        self._is_whole = False
+
+    def read(self, data: bytes) -> Head:
+        """Return what a head says.
+
+        Args:
+            data: from the first byte of the request line to the empty line, which ends it.
+
+        Raises:
+            BadRequestError: when it can be read in no way, or in several.
+        """
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = httptools.HttpRequestParser(self)
+        self._headers = headers = []
+        self._target, self._is_whole = b"", False
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return self._read_upgrade(parser, data)
+        except httptools.HttpParserInvalidMethodError:
+            raise BadRequestError(Reason.METHOD_NOT_ALLOWED) from None
+        except httptools.HttpParserInvalidURLError:
+            raise BadRequestError(Reason.REQUEST_TARGET_INVALID) from None
+        except httptools.HttpParserError:
+            raise BadRequestError(Reason.REQUEST_FRAMING_INVALID) from None
+        method = parser.get_method()
+        version = self._version(parser, method, data)
+        if self._is_whole:
+            length: int | None = 0
+            expects_continue = False
+        else:
+            self._parser = None  # it waits for the body, which is read elsewhere
+            length = _body_length(headers, version)
+            expects_continue = _expects_continue(headers, version)
+        target = self._target if self._target[0] == _SLASH else _origin_form(self._target, headers)
+        if b"#" in target:
+            raise BadRequestError(Reason.REQUEST_TARGET_INVALID)
+        keeps_alive = parser.should_keep_alive()
+        return Head(method.decode(), target, version, headers, length, keeps_alive, False, expects_continue)  # noqa: FBT003 - by position, which is faster
+
+    def _version(self, parser: httptools.HttpRequestParser, method: bytes, data: bytes) -> str:
+        """Return the version, having made sure of the one form of a request line (RFC 9112 section 3)."""
+        version = parser.get_http_version()
+        ending = _VERSIONS.get(version)
+        if ending is None or not data.startswith(b"%b %b%b" % (method, self._target, ending)):
+            raise BadRequestError(Reason.REQUEST_FRAMING_INVALID)
+        return version
+
+    def _read_upgrade(self, parser: httptools.HttpRequestParser, data: bytes) -> Head:
+        """Read a head that asks for another protocol, or for a tunnel: the parser stops behind it."""
+        self._parser = None
+        headers, method = self._headers, parser.get_method()
+        version = self._version(parser, method, data)
+        if method == b"CONNECT":
+            return Head(method.decode(), self._target, version, headers, 0, keeps_alive=False)
+        asked = b",".join(value for name, value in headers if name == b"upgrade").lower()
+        if b"websocket" not in asked:
+            # A server may ignore the wish (RFC 9110 section 7.8); without it the parser sees the framing.
+            return self.read(_UPGRADE_LINE.sub(b"", data))
+        if _body_length(headers, version) != 0:
+            raise BadRequestError(Reason.REQUEST_FRAMING_INVALID)
+        target = _origin_form(self._target, headers)
+        return Head(method.decode(), target, version, headers, 0, keeps_alive=False, is_websocket=True)
+
+    # ── httptools callbacks ──
+
+    def on_url(self, url: bytes) -> None:
+        """Keep the target."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a header."""
+        self._headers.append((name.lower(), value.rstrip(_BLANKS)))
+
+    def on_message_complete(self) -> None:
+        """Note that there is no body."""
+        self._is_whole = True
+
+
+def _body_length(headers: list[Header], version: str) -> int | None:
+    """Return the body's length, of headers that the parser has found to be at one about it."""
+    length: int | None = 0
+    for name, value in headers:
+        if name == b"transfer-encoding":
+            # HTTP/1.0 has no chunks: whoever sends them there may be read either way (RFC 9112 section 6.1).
+            if version != "1.1" or value.lower() != b"chunked":
+                raise BadRequestError(Reason.REQUEST_FRAMING_INVALID)
+            length = None
+        elif name == b"content-length":
+            length = int(value)
+    return length
+
+
+def _expects_continue(headers: list[Header], version: str) -> bool:
+    return version == "1.1" and any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)
+
+
+def _origin_form(target: bytes, headers: list[Header]) -> bytes:
+    """Return the target without scheme and host (RFC 9112 section 3.2.2); other forms stay as they are.
+
+    The host in it would count instead of ``Host``. Programs behind read either, so both have to say the same.
+    """
+    match = _ABSOLUTE(target)
+    if match is None:
+        return target
+    authority, rest = match.groups()
+    if [value.lower() for name, value in headers if name == b"host"] != [authority.lower()]:
+        raise BadRequestError(Reason.REQUEST_HOST_INVALID)
+    return rest if rest.startswith(b"/") else b"/" + rest

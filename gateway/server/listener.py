@@ -1,0 +1,239 @@
+"""The connections of one worker: how many there may be, how long each may wait, and how they end.
+
+Every connection that waits for something is in one of four queues, each with one patience: so the first in a queue is
+the first to go, and one timer looks at the fronts, however many connections there are.
+"""
+
+import asyncio
+import logging
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.types import Scope
+
+from gateway.core.reasons import Reason
+from gateway.core.request import Header
+from gateway.server.answer import date_line
+from gateway.server.connection import ClientConnection
+from gateway.server.exchange import Exchange
+from gateway.server.head import Head
+
+_log = logging.getLogger(__name__)
+
+_READ_BYTES = 65_536
+_SWEEP_S = 0.5
+_BACKLOG = 2048
+_MAX_LINGERING = 1000
+
+Refusal = tuple[int, Iterable[Header], bytes]
+"""Status, headers, body."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What clients may take.
+
+    Attributes:
+        head_s: seconds for a request's head from its first byte, and from the connection's beginning to that.
+        keep_alive_s: seconds between two requests.
+        stuck_s: seconds in which a client has to take something of its answer.
+        linger_s: seconds that a client which was refused may go on sending, unheard.
+        connections: at once; more are refused.
+        connections_per_address: at once; 0 for no bound.
+    """
+
+    head_s: float = 10.0
+    keep_alive_s: float = 75.0
+    stuck_s: float = 60.0
+    linger_s: float = 2.0
+    connections: int = 10_000
+    connections_per_address: int = 0
+
+
+class Handler(Protocol):
+    """What serves the requests."""
+
+    def begin(self, exchange: Exchange) -> None:
+        """Serve one request; answers at once, or later, or in a task."""
+        ...
+
+    def refuse(self, reason: Reason, client: str) -> Refusal:
+        """Return the answer to what is no request, or one too many.
+
+        Args:
+            reason: why.
+            client: the address it comes from.
+        """
+        ...
+
+
+class Listener:
+    """Accepts connections and looks after them.
+
+    Args:
+        handler: serves the requests.
+        limits: what clients may take.
+
+    Attributes:
+        loop: that it runs in.
+        buffer: what is read goes through it; nothing stays in it.
+        is_stopping: no connection is used for another request.
+    """
+
+    def __init__(self, handler: Handler, limits: Limits | None = None) -> None:
+        self._handler = handler
+        self._limits = limits or Limits()
+        self.loop = asyncio.get_running_loop()
+        self.buffer = memoryview(bytearray(_READ_BYTES))
+        self.is_stopping = False
+        self._connections: set[ClientConnection] = set()
+        self._per_address: Counter[str] = Counter()
+        self._reading: dict[ClientConnection, float] = {}
+        self._idle: dict[ClientConnection, float] = {}
+        self._slow: dict[ClientConnection, float] = {}
+        self._lingering: dict[ClientConnection, float] = {}
+        self._servers: list[asyncio.Server] = []
+        self._date = b""
+        self._timer: asyncio.TimerHandle | None = None
+        self._gone = asyncio.Event()
+
+    async def listen(self, listening: socket.socket) -> None:
+        """Accept connections from a bound socket."""
+        make: Callable[[], asyncio.BaseProtocol] = lambda: ClientConnection(self)  # noqa: E731
+        self._servers.append(await self.loop.create_server(make, sock=listening, backlog=_BACKLOG))
+        if self._timer is None:
+            self._sweep()
+
+    async def close(self, drain_s: float) -> None:
+        """Take no connection and no request any more, and cut what is not over in time.
+
+        Args:
+            drain_s: seconds that requests in hand get.
+        """
+        self.is_stopping = True
+        for server in self._servers:
+            server.close()
+        for connection in tuple(self._connections):
+            if connection.is_idle:
+                connection.close()
+        if self._connections:
+            self._gone.clear()
+            try:
+                async with asyncio.timeout(drain_s):
+                    await self._gone.wait()
+            except TimeoutError:
+                _log.warning("%d requests were cut, since they were not over in time", len(self._connections))
+        for connection in tuple(self._connections):
+            connection.abort()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def begin(self, exchange: Exchange) -> None:
+        """Have a request served; a fault in that is answered, too."""
+        try:
+            self._handler.begin(exchange)
+        except Exception:
+            _log.exception("beginning to serve a request failed")
+            exchange.respond(*self._handler.refuse(Reason.UNEXPECTED_ERROR, ""))
+
+    def open_websocket(self, connection: ClientConnection, head: Head, scope: Scope, data: bytes) -> None:
+        """Have a WebSocket served."""
+        connection.refuse(Reason.UNEXPECTED_ERROR)
+
+    def refusal(self, reason: Reason, client: str) -> Refusal:
+        """Return the answer to what is no request, or one too many."""
+        return self._handler.refuse(reason, client)
+
+    def date(self) -> bytes:
+        """Return the line that names the time; made anew when the clocks are looked at."""
+        return self._date
+
+    # ── what connections say of themselves ──
+
+    def take(self, connection: ClientConnection) -> bool:
+        """Count a connection; return whether there is room for it."""
+        limits, address = self._limits, connection.address
+        self._connections.add(connection)
+        self._per_address[address] += 1
+        most = limits.connections_per_address
+        if len(self._connections) > limits.connections or (most and address and self._per_address[address] > most):
+            return False
+        self.note_reading(connection)
+        return True
+
+    def forget(self, connection: ClientConnection) -> None:
+        """Count a connection no more."""
+        self._connections.discard(connection)
+        address = connection.address
+        self._per_address[address] -= 1
+        if self._per_address[address] <= 0:
+            del self._per_address[address]
+        for queue in (self._reading, self._idle, self._slow, self._lingering):
+            queue.pop(connection, None)
+        if not self._connections:
+            self._gone.set()
+
+    def note_reading(self, connection: ClientConnection) -> None:
+        """A head has begun to come."""
+        self._idle.pop(connection, None)
+        self._reading.setdefault(connection, self.loop.time())
+
+    def note_busy(self, connection: ClientConnection) -> None:
+        """A request is in hand."""
+        if self._idle.pop(connection, None) is None:
+            self._reading.pop(connection, None)
+
+    def note_idle(self, connection: ClientConnection) -> None:
+        """A request is over."""
+        self._idle[connection] = self.loop.time()
+
+    def note_slow(self, connection: ClientConnection) -> None:
+        """A client does not take its answer as it comes."""
+        self._slow[connection] = self.loop.time()
+
+    def note_caught_up(self, connection: ClientConnection) -> None:
+        """It has taken most of it."""
+        self._slow.pop(connection, None)
+
+    def note_lingering(self, connection: ClientConnection) -> bool:
+        """A client was refused, and may be sending still; return whether that can be waited for."""
+        if len(self._lingering) >= _MAX_LINGERING:
+            return False
+        self._lingering[connection] = self.loop.time()
+        return True
+
+    def _sweep(self) -> None:
+        """End what has waited too long."""
+        limits, now_s = self._limits, self.loop.time()
+        self._date = date_line(time.time())
+        for connection in _over(self._reading, now_s - limits.head_s):
+            if connection.has_begun:
+                connection.refuse(Reason.REQUEST_TIMEOUT)
+            else:
+                connection.close()
+        for connection in _over(self._idle, now_s - limits.keep_alive_s):
+            connection.close()
+        for connection in _over(self._slow, now_s - limits.stuck_s):
+            if connection.is_idle:
+                connection.abort()
+            else:
+                self._slow[connection] = now_s  # whoever answers has a patience of its own
+        for connection in _over(self._lingering, now_s - limits.linger_s):
+            connection.abort()
+        self._timer = self.loop.call_later(_SWEEP_S, self._sweep)
+
+
+def _over(queue: dict[ClientConnection, float], until_s: float) -> list[ClientConnection]:
+    """Take those out of a queue that have been in it since then or longer."""
+    found = []
+    for connection, since_s in queue.items():
+        if since_s > until_s:
+            break
+        found.append(connection)
+    for connection in found:
+        del queue[connection]
+    return found
