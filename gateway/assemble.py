@@ -242,7 +242,8 @@ def proxy_app(  # noqa: PLR0913 - what an engine and a door can be given
         folder: what the workers of one gateway share.
     """
     # The transport's parser comes with the extra "serve"; the middleware does without it.
-    from gateway.surfaces.proxy import Destination, Life, Proxy  # noqa: PLC0415
+    from gateway.surfaces.opening import Destination  # noqa: PLC0415
+    from gateway.surfaces.proxy import Life, Proxy  # noqa: PLC0415
     from gateway.surfaces.websockets import WebSockets  # noqa: PLC0415
     from gateway.upstream.upstreams import Upstreams  # noqa: PLC0415
 
@@ -275,8 +276,11 @@ def proxy_app(  # noqa: PLR0913 - what an engine and a door can be given
 
     life = Life(start, close)
     journal = journal or journal_of(settings)
-    proxy = Proxy(engine.gate, status, destinations, private_cookies, journal, life, sockets=sockets)
-    proxy.max_requests, proxy.has_forwarded = settings.server.max_requests, settings.server.forwarded
+    forwarded = settings.server.forwarded
+    proxy = Proxy(
+        engine.gate, status, destinations, private_cookies, journal, life, sockets=sockets, has_forwarded=forwarded
+    )
+    proxy.max_requests = settings.server.max_requests
     return proxy
 
 

@@ -113,6 +113,30 @@ class Authenticator:
             return known if known.claims.issuer in self.rules.issuers(facts.url.origin) else None
         return known
 
+    def decide_at_once(
+        self, facts: RequestFacts, cookies: Sequence[bytes] = (), accepts: Accepts = SESSION_ONLY
+    ) -> Verdict | None:
+        """Return the verdict if nothing has to be fetched for it, or None; never waits.
+
+        Args:
+            facts, cookies, accepts: as of :meth:`authenticate`.
+        """
+        known = self.recall(facts, cookies, accepts)
+        if known is not None:
+            return known
+        now_s = self._clock()
+        steps = decide(facts, self.rules, self.verified, now_s, accepts, self._trace)
+        answer: Answer = None
+        while True:
+            try:
+                need = steps.send(answer)
+            except StopIteration as end:
+                return self._remember(end.value, facts, cookies, now_s)
+            answer = self.keys.cached(need.kid) if isinstance(need, NeedKey) else None
+            if answer is None:
+                steps.close()
+                return None
+
     async def authenticate(
         self, facts: RequestFacts, cookies: Sequence[bytes] = (), accepts: Accepts = SESSION_ONLY
     ) -> Verdict:

@@ -1,39 +1,24 @@
-"""Running ASGI applications on Granian: the one place that knows the server and its limits.
-
-:func:`run` serves with worker processes until a signal comes; :func:`serve_embedded` serves several applications in the
-running event loop. Both bound what a client may send before the application sees it.
-"""
+"""Running ASGI applications: :func:`run` serves with worker processes until a signal comes, :func:`serve_embedded` serves
+several applications in the running event loop."""
 
 import asyncio
 import errno
 import gc
-import math
-import multiprocessing
 import signal
 import socket
-import threading
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 
-from granian import Granian
-from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
-from granian.http import HTTP1Settings
-from granian.server.embed import Server
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+import uvloop
+from starlette.types import ASGIApp
 
 from gateway.cli.console import print_error
 from gateway.cli.exit_codes import ExitCode
-from gateway.core.headers import MAX_HEAD_BYTES
 from gateway.core.settings_model import Address
 from gateway.errors import GatewayError
-
-# Granian applies one time-out to slow heads and to idle keep-alive connections. Short enough for the first, and long
-# enough that a load balancer's pool does not meet closed connections all the time.
-HEAD_TIMEOUT_S = 30
-_BACKLOG = 2048
-# Requests in the application at once, per worker; more wait in the server.
-_MAX_CONCURRENT = 16_384
-_PROBE_PAUSE_S = 0.02
+from gateway.server.listener import Limits
+from gateway.server.processes import Workers
+from gateway.server.serving import serving
 
 
 class CannotListenError(GatewayError):
@@ -48,7 +33,7 @@ class CannotListenError(GatewayError):
 def reserve(listen: Address, setting: str = "server.listen") -> Address:
     """Return the address with port 0 replaced by a free port, after trying that it can be bound.
 
-    Granian shares the port between its workers (SO_REUSEPORT), so it would not notice another gateway on it.
+    Workers share the port (SO_REUSEPORT), so they would not notice another gateway on it.
 
     Args:
         listen: a host name or address, and a port.
@@ -74,7 +59,8 @@ def run(
     *,
     workers: int = 1,
     drain_s: float = 30.0,
-    on_ready: Callable[[], None] | None = None,
+    on_ready: Callable[[], None] = lambda: None,
+    limits: Limits | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT; then requests in flight finish and no new ones are taken.
 
@@ -83,7 +69,8 @@ def run(
         listen: as :func:`reserve` returned it.
         workers: how many processes; a lost one is replaced where there are several.
         drain_s: seconds that requests in flight get; then they are cut.
-        on_ready: called in a thread of this process once connections are accepted.
+        on_ready: called once connections are accepted.
+        limits: what clients may take.
 
     Returns:
         The exit code.
@@ -92,42 +79,40 @@ def run(
         CannotListenError: before anything is started.
     """
     reserve(listen)
-    # Workers inherit the loader, which is no module-level function.
-    multiprocessing.set_start_method("fork", force=True)
-    server = Granian(
-        "gateway",
-        address=_resolve(listen)[1],
-        port=listen.port,
-        interface=Interfaces.ASGI,
-        workers=workers,
-        runtime_mode=RuntimeModes.st,
-        loop=Loops.uvloop,
-        http=HTTPModes.http1,
-        http1_settings=_limits(),
-        backlog=_BACKLOG,
-        backpressure=_MAX_CONCURRENT,
-        log_enabled=False,
-        workers_kill_timeout=math.ceil(drain_s),
-    )
-    over = threading.Event()
 
-    def accepting() -> None:
-        # Not before: a worker that cannot even start would be started over and over.
-        server.respawn_failed_workers = workers > 1
-        if on_ready:
-            on_ready()
+    def work(listening: socket.socket, ready: Callable[[], None], parent_gone: int | None = None) -> int:
+        try:
+            uvloop.run(_work(load_app, listening, limits, drain_s, ready, parent_gone))
+        except (GatewayError, OSError) as error:
+            print_error(str(error))
+            return ExitCode.FAILED
+        return ExitCode.OK
 
-    announcer = threading.Thread(target=_announce, args=(listen, accepting, over), daemon=True)
-    announcer.start()
-    try:
-        server.serve(target_loader=lambda: _loaded(load_app), wrap_loader=False)
-    except SystemExit:
+    if workers == 1:
+        return work(_bound(listen), on_ready)
+    sockets = [_bound(listen, is_shared=True) for _ in range(workers)]
+    if not Workers(work, sockets, drain_s, on_ready).run():
         print_error("a worker process ended by itself; the server stopped")
         return ExitCode.FAILED
-    finally:
-        over.set()
-        announcer.join()
     return ExitCode.OK
+
+
+async def _work(  # noqa: PLR0913 - what a worker is
+    load_app: Callable[[], ASGIApp],
+    listening: socket.socket,
+    limits: Limits | None,
+    drain_s: float,
+    ready: Callable[[], None],
+    parent_gone: int | None,
+) -> None:
+    stop = stop_on_signal()
+    if parent_gone is not None:
+        asyncio.get_running_loop().add_reader(parent_gone, stop.set)
+    app = load_app()
+    async with serving(app, [listening], limits=limits, drain_s=drain_s):
+        _set_aside()
+        ready()
+        await stop.wait()
 
 
 async def serve_embedded(
@@ -147,21 +132,14 @@ async def serve_embedded(
         drain_s: seconds that each one's requests in flight get.
 
     Raises:
-        GatewayError: an application did not start, or ended by itself.
+        GatewayError: an application did not start.
+        CannotListenError: an address was taken meanwhile.
     """
-    servers = [_embedded(app, listen) for app, listen in apps]
-    running = [asyncio.create_task(server.serve()) for server in servers]
-    try:
-        for (_, listen), task in zip(apps, running, strict=True):
-            await _until_accepting(listen, task)
+    async with AsyncExitStack() as running:
+        for app, listen in reversed(apps):
+            await running.enter_async_context(serving(app, [_bound(listen)], drain_s=drain_s))
         ready()
-        await _first(asyncio.create_task(stop.wait()), *running)
-    finally:
-        for server, task in zip(servers, running, strict=True):
-            server.stop()  # type: ignore[no-untyped-call]
-            await asyncio.wait([task], timeout=drain_s)
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await stop.wait()
 
 
 def stop_on_signal() -> asyncio.Event:
@@ -172,33 +150,23 @@ def stop_on_signal() -> asyncio.Event:
     return stop
 
 
-def _limits() -> HTTP1Settings:
-    return HTTP1Settings(header_read_timeout=HEAD_TIMEOUT_S * 1000, max_buffer_size=MAX_HEAD_BYTES)
+def _bound(listen: Address, *, is_shared: bool = False) -> socket.socket:
+    """Return a socket that is bound to an address.
 
-
-def _embedded(app: ASGIApp, listen: Address) -> Server:
-    return Server(
-        reporting(app),
-        address=_resolve(listen)[1],
-        port=listen.port,
-        interface=Interfaces.ASGI,
-        http=HTTPModes.http1,
-        http1_settings=_limits(),
-        backlog=_BACKLOG,
-        backpressure=_MAX_CONCURRENT,
-        log_enabled=False,
-    )
-
-
-def _loaded(load_app: Callable[[], ASGIApp]) -> ASGIApp:
-    """Make the application in the worker; what it refuses is a line, not a traceback."""
+    Raises:
+        CannotListenError: the address was taken meanwhile.
+    """
+    family, address = _resolve(listen)
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if is_shared:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
-        app = reporting(load_app())
-        _set_aside()
-        return app
-    except (GatewayError, OSError) as error:
-        print_error(str(error))
-        raise SystemExit(ExitCode.FAILED) from None
+        bound.bind((address, listen.port))
+    except OSError as error:
+        bound.close()
+        raise CannotListenError("server.listen", listen, *_explain(error)) from error
+    return bound
 
 
 def _set_aside() -> None:
@@ -212,67 +180,8 @@ def _set_aside() -> None:
     gc.set_threshold(10_000, 50, 100)
 
 
-def reporting(app: ASGIApp) -> ASGIApp:
-    """Return the application with its start-up failures told, and fatal.
-
-    Granian takes an exception at start-up for an application without a lifespan, and serves on.
-    """
-
-    async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
-        async def tell(message: Message) -> None:
-            if message["type"].endswith(".failed"):
-                print_error(message.get("message") or "the application did not start or stop well")
-            await send(message)
-
-        try:
-            await app(scope, receive, tell)
-        except Exception as error:
-            detail = str(error) if isinstance(error, GatewayError | OSError) else f"{type(error).__name__}: {error}"
-            await tell({"type": "lifespan.startup.failed", "message": f"the application did not start: {detail}"})
-
-    def dispatch(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        return lifespan(scope, receive, send) if scope["type"] == "lifespan" else app(scope, receive, send)
-
-    return dispatch
-
-
-def _announce(listen: Address, accepting: Callable[[], None], over: threading.Event) -> None:
-    family, address = _resolve(listen)
-    while not over.wait(_PROBE_PAUSE_S):
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            if probe.connect_ex((reachable(address), listen.port)) == 0:
-                accepting()
-                return
-
-
-async def _until_accepting(listen: Address, task: asyncio.Task[None]) -> None:
-    address = reachable(_resolve(listen)[1])
-    while True:
-        if task.done():
-            _raise_failure(task)
-        try:
-            _, writer = await asyncio.open_connection(address, listen.port)
-        except OSError:
-            await asyncio.sleep(_PROBE_PAUSE_S)
-        else:
-            writer.close()
-            return
-
-
-async def _first(stop: asyncio.Task[Any], *running: asyncio.Task[None]) -> None:
-    done, _ = await asyncio.wait([stop, *running], return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    for task in done - {stop}:
-        _raise_failure(task)
-
-
-def _raise_failure(task: asyncio.Task[None]) -> None:
-    # Granian's own text is a trace of its insides; what an application had to say was told by then.
-    raise GatewayError("a server ended by itself") from task.exception()
-
-
 def _resolve(listen: Address) -> tuple[socket.AddressFamily, str]:
-    """Return family and numeric address; Granian takes no names."""
+    """Return family and numeric address."""
     family, _, _, _, address = socket.getaddrinfo(
         listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]

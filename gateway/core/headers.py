@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import TypeVar
 
+from gateway.core.reasons import Reason
 from gateway.core.request import Header, bearer
+from gateway.errors import UpstreamError
 
 MAX_HEAD_BYTES = 128 * 1024
 """Request line and headers together; more is answered 431. A browser's cookies fit many times over."""
@@ -146,9 +148,12 @@ class _Name(Enum):
     CONNECTION = "connection"
     COOKIE = "cookie"
     AUTHORIZATION = "authorization"
+    EXPECT = "expect"
 
 
+_EXPECTATIONS = frozenset({b"", b"100-continue"})
 _CROSSES, _STAYS, _CONNECTION, _COOKIE = _Name.CROSSES, _Name.STAYS, _Name.CONNECTION, _Name.COOKIE
+_AUTHORIZATION = _Name.AUTHORIZATION
 
 
 class RequestHeaders:
@@ -182,8 +187,8 @@ class RequestHeaders:
 
     def _judge(self, name: bytes) -> _Name:
         folded = _fold(name)
-        if name == b"connection":
-            return _Name.CONNECTION
+        if name in {b"connection", b"expect"}:
+            return _Name(name.decode("ascii"))
         if name in self._namespace or folded in _NEVER_RELAYED or folded.startswith(_FORWARDED):
             return _Name.STAYS
         if self._keep_credentials or name not in {b"cookie", b"authorization"}:
@@ -200,6 +205,10 @@ class RequestHeaders:
             headers: as received, names in lower case.
             ours: identity and forwarding headers.
             drop_bearer: the Bearer token is, or may be, a session token; another's token is the upstream's business.
+
+        Raises:
+            UpstreamError: it expects what is not done here. What the server does not meet itself cannot be passed on,
+                since ``Expect`` ends here (RFC 9110 section 10.1.1).
         """
         names = self._names
         kept: list[Header] = []
@@ -214,8 +223,11 @@ class RequestHeaders:
                 connection.append(header)
             elif meaning is _COOKIE:
                 kept += self._other_cookies(header)
-            elif not drop_bearer or bearer(header[1]) is None:
-                kept.append(header)
+            elif meaning is _AUTHORIZATION:
+                if not drop_bearer or bearer(header[1]) is None:
+                    kept.append(header)
+            elif header[1].lower() not in _EXPECTATIONS:
+                raise UpstreamError(Reason.EXPECTATION_FAILED, "its Expect is not 100-continue")
         if connection:
             kept = _without_named(kept, connection)
         kept.extend(ours)

@@ -37,6 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 _NOT_ASKED = Verdict(State.SIGNED_OUT)
+_PUBLIC = Access.PUBLIC  # members of an enum are slow to name
 _UNREADABLE = {HostError: Reason.REQUEST_HOST_INVALID, TargetError: Reason.REQUEST_TARGET_INVALID}
 
 # A tunnel would be a way around every decision, and TRACE shows what was added on the way (RFC 9110 section 9.3.8):
@@ -103,8 +104,42 @@ class Gate:
         authenticator = self.authenticator.explaining(trace, live=live)
         return Gate(authenticator, self.routes, self.trust, self.identity, self._sign_in)
 
-    async def admit(self, scope: Scope) -> Admission:  # noqa: C901, PLR0911 - the order of judging, in one place
+    async def admit(self, scope: Scope) -> Admission:
         """Judge one request; never raises for anything that a client can send."""
+        read = self._read(scope)
+        if isinstance(read, Admission):
+            return read
+        facts, scanned, route = read
+        try:
+            if scope["type"] == "websocket":
+                return await self._admit_socket(scope, scanned, facts, route)
+            if route.settings.access is Access.PUBLIC:
+                return await self._open(facts, route)
+            accepts = route.settings.accepts
+            verdict = self.authenticator.recall(facts, scanned.cookies, accepts)
+            if verdict is None:
+                verdict = await self.authenticator.authenticate(facts, scanned.cookies, accepts)
+            return self._conclude(facts, route, verdict)
+        except Exception:
+            return _failed(facts, route)
+
+    def admit_at_once(self, scope: Scope) -> Admission | None:
+        """Judge one request of HTTP if nothing has to be waited for; None where :meth:`admit` is needed."""
+        read = self._read(scope)
+        if isinstance(read, Admission):
+            return read
+        facts, scanned, route = read
+        terms = route.settings
+        try:
+            if terms.access is _PUBLIC:
+                return None if asks_primary(facts, self.authenticator.rules.role) else self._opened(facts, route)
+            verdict = self.authenticator.decide_at_once(facts, scanned.cookies, terms.accepts)
+            return None if verdict is None else self._conclude(facts, route, verdict)
+        except Exception:
+            return _failed(facts, route)
+
+    def _read(self, scope: Scope) -> "Admission | tuple[RequestFacts, Scanned, Route]":
+        """Return what a request says and which route takes it, or the answer to it."""
         scanned = Scanned(scope["headers"])
         if scanned.size > MAX_HEAD_BYTES:
             # The server bounds its buffer, and may go beyond that by one read.
@@ -122,20 +157,7 @@ class Gate:
             return self._no_route(facts, origin)
         if route.is_bounded and (reason := _beyond(route.settings, scanned.size, scope["headers"])):
             return _stopped(answers.refusal(facts, reason), facts, route, _refused(reason))
-        try:
-            if scope["type"] == "websocket":
-                return await self._admit_socket(scope, scanned, facts, route)
-            if route.settings.access is Access.PUBLIC:
-                return await self._open(facts, route)
-            accepts = route.settings.accepts
-            verdict = self.authenticator.recall(facts, scanned.cookies, accepts)
-            if verdict is None:
-                verdict = await self.authenticator.authenticate(facts, scanned.cookies, accepts)
-            return self._conclude(facts, route, verdict)
-        except Exception:
-            # A fault of ours must not let anything in; the traceback is the operator's, not the client's.
-            _log.exception("deciding about a request failed")
-            return _stopped(answers.unexpected(facts), facts, route, _refused(Reason.UNEXPECTED_ERROR))
+        return facts, scanned, route
 
     def _preflight(self, facts: RequestFacts, origin: PublicOrigin) -> Admission | None:
         """Answer a CORS preflight (core/cors.py), or return None where it is the upstream's business."""
@@ -219,6 +241,9 @@ class Gate:
             verdict = await self.authenticator.authenticate(facts)
             if verdict.reason == Reason.PRIMARY_RESPONDS_TO_SYNCING and verdict.location:
                 return Admission(answers.redirect(verdict.location, verdict), facts, route, verdict)
+        return self._opened(facts, route)
+
+    def _opened(self, facts: RequestFacts, route: Route) -> Admission:
         return Admission(None, facts, route, _NOT_ASKED, self.identity.signed_out if route.settings.identity else ())
 
     def _no_route(self, facts: RequestFacts, origin: PublicOrigin) -> Admission:
@@ -228,6 +253,15 @@ class Gate:
         reason = Reason.METHOD_NOT_ALLOWED if methods else Reason.ROUTE_NOT_FOUND
         allow = [(b"allow", ", ".join(methods).encode())] if methods else []
         return Admission(answers.refusal(facts, reason, headers=allow), facts, None, _refused(reason))
+
+
+def _failed(facts: RequestFacts, route: Route) -> Admission:
+    """Refuse a request about which deciding failed: a fault of ours must not let anything in.
+
+    The traceback is the operator's, not the client's.
+    """
+    _log.exception("deciding about a request failed")
+    return _stopped(answers.unexpected(facts), facts, route, _refused(Reason.UNEXPECTED_ERROR))
 
 
 def _stopped(answer: Answer, facts: RequestFacts, route: Route, verdict: Verdict, detail: str = "") -> Admission:

@@ -1,71 +1,39 @@
-"""The gate as a reverse proxy: what passes goes to the route's upstream, with the identity in its headers."""
+"""The gate as a reverse proxy: what passes goes to the route's upstream, with the identity in its headers.
+
+Two ways lead through it. A request without a body that is decided at once, and finds an open connection, takes the
+short one: no task is made for it (:class:`gateway.surfaces.relay.Relay`). Everything else goes over ASGI, and so does
+the rest of an answer that does not come whole.
+"""
 
 import logging
-import re
-import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import count
 
 from starlette.types import Receive, Scope, Send
 
-from gateway.core.cors import answer_headers, without_cors
-from gateway.core.handshake import clean_query
-from gateway.core.headers import RequestHeaders, for_one_browser, response_headers, with_cache_rules
-from gateway.core.machine import type_in
 from gateway.core.reasons import Reason
-from gateway.core.request import Header, RequestFacts
-from gateway.core.rewriting import Rewriting
-from gateway.core.routes import Route
-from gateway.core.settings_model import Access, RouteSettings, ServerSettings
-from gateway.core.token_class import has_machines
-from gateway.core.tokens import may_be_from
+from gateway.core.request import Header
+from gateway.core.settings_model import ServerSettings
 from gateway.core.verdict import State, Verdict
 from gateway.errors import UpstreamError
 from gateway.ports import Journal
+from gateway.server.exchange import Exchange
 from gateway.surfaces import answers
-from gateway.surfaces.answers import set_cookie_headers
+from gateway.surfaces.answers import Answer
 from gateway.surfaces.body_limit import BodyLimit
 from gateway.surfaces.exchange import Watch, send_answer, send_refused_websocket
+from gateway.surfaces.framing import body_length
 from gateway.surfaces.gate import Admission, Gate, readable
-from gateway.surfaces.scope import peer, raw_path
+from gateway.surfaces.opening import Destination, Openings
+from gateway.surfaces.relay import AnswerHeaders, AsgiSink, Relay
+from gateway.surfaces.scope import raw_path
 from gateway.surfaces.status import PREFIX, Status
 from gateway.surfaces.websockets import WebSockets
-from gateway.upstream.balanced import Balanced
-from gateway.upstream.forward import ClientGoneError, Outgoing, forward
-from gateway.upstream.pool import Pool
+from gateway.upstream.forward import ClientGoneError, forward
 
 _log = logging.getLogger(__name__)
 
-_RESERVED = PREFIX.decode("ascii")
-_QUERY = re.compile(r"[!-~\x80-\xff]*").fullmatch
-_MAX_LENGTH_DIGITS = 18
-_BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
-_PUBLIC, _SIGNED_IN = Access.PUBLIC, State.SIGNED_IN  # members of an enum are slow to name
-
-# What proxies make: UUIDs, hexadecimal numbers, trace ids; short, and nothing that means something in a log or a shell.
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}").fullmatch
 _NOT_ADMITTED = Admission(None, None, None, Verdict(State.SIGNED_OUT))
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where a route leads.
-
-    Attributes:
-        pool: the connections to the upstream's one server, or to one of its servers.
-        headers: makes the request's headers.
-        terms: of the route.
-        rewriting: how the path is written anew; None where it stays.
-        balanced: chooses among several servers; None where there is one.
-    """
-
-    pool: Pool
-    headers: RequestHeaders
-    terms: RouteSettings
-    rewriting: Rewriting | None = None
-    balanced: Balanced | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +60,10 @@ class Proxy:
         journal: the access log; None for none.
         life: what happens at start-up and shutdown.
         sockets: serves WebSockets.
+        has_forwarded: upstreams get ``Forwarded`` too.
 
     Attributes:
         max_requests: that are served at once; more are refused before anything is done for them.
-        has_forwarded: upstreams get ``Forwarded`` too.
     """
 
     def __init__(  # noqa: PLR0913 - what stands behind it, one each
@@ -108,18 +76,17 @@ class Proxy:
         life: Life,
         *,
         sockets: WebSockets,
+        has_forwarded: bool = False,
     ) -> None:
         self._gate = gate
         self._status = status
-        self._destinations = destinations
+        self._openings = Openings(gate, destinations, has_forwarded=has_forwarded)
         self._private_cookies = private_cookies
         self._journal = journal
         self._life = life
         self._sockets = sockets
-        self._request_ids = _request_ids()
         self._in_hand = 0
         self.max_requests = ServerSettings().max_requests
-        self.has_forwarded = ServerSettings().forwarded
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one scope."""
@@ -130,6 +97,96 @@ class Proxy:
         if self._in_hand >= self.max_requests:
             return self._shed(scope, send)
         return self._serve(scope, receive, send)
+
+    # ── the short way ──
+
+    def begin(self, exchange: Exchange) -> None:
+        """Serve one request of the gateway's own server (:class:`gateway.server.listener.Handler`)."""
+        scope = exchange.scope
+        is_plain = scope["type"] == "http" and not exchange.has_body and not scope["raw_path"].startswith(PREFIX)
+        if not is_plain or self._in_hand >= self.max_requests:
+            exchange.run(self)
+            return
+        admission = self._gate.admit_at_once(scope)
+        if admission is None:
+            exchange.run(self)
+            return
+        watch = Watch(self._journal)
+        watch.request_id = request_id = self._openings.request_id(scope)
+        if admission.answer is None:
+            self._send_off(exchange, watch, admission, request_id)
+        else:
+            self._answer(exchange, watch, admission, admission.answer)
+
+    def _send_off(self, exchange: Exchange, watch: Watch, admission: Admission, request_id: Header) -> None:
+        try:
+            destination, request = self._openings.open(exchange.scope, admission, request_id, 0)
+            connection = destination.pool.take() if destination.balanced is None else None
+            headers = AnswerHeaders(destination, admission, request_id, self._private_cookies)
+            if connection is None:
+                exchange.run(self)
+                return
+            relay = Relay(self, exchange, watch, admission, destination, request, headers, connection)
+            relay.begin()
+        except UpstreamError as error:
+            answer = self._failure(admission, error.reason, error.retry_after_s)
+            self._answer(exchange, watch, admission, answer, error.reason, error.detail)
+        else:
+            self._in_hand += 1
+
+    def _answer(
+        self,
+        exchange: Exchange,
+        watch: Watch,
+        admission: Admission,
+        answer: Answer,
+        reason: str = "",
+        detail: str = "",
+    ) -> None:
+        headers = answer.headers if watch.request_id is None else (*answer.headers, watch.request_id)
+        watch.status = answer.status
+        exchange.respond(answer.status, headers, answer.body)
+        watch.write(exchange.scope, admission, reason, detail)
+
+    def finish(self, relay: Relay, detail: str = "") -> None:
+        """The answer is out, or the client has gone."""
+        self._in_hand -= 1
+        relay.watch.write(relay.exchange.scope, relay.admission, "", detail)
+
+    def take_over(self, relay: Relay) -> None:
+        """It takes a task from here on."""
+
+        async def go_on(scope: Scope, receive: Receive, send: Send) -> None:
+            reason = detail = ""
+            try:
+                reason, detail = await self._carry(scope, receive, send, relay.watch, relay.admission, relay)
+            finally:
+                self._in_hand -= 1
+                relay.watch.write(scope, relay.admission, reason, detail)
+
+        relay.exchange.run(go_on)
+
+    def fail(self, relay: Relay, error: Exception) -> None:
+        """Passing the answer on failed."""
+        self._in_hand -= 1
+        _log.error("passing an answer on failed", exc_info=error)
+        answer = self._failure(relay.admission, Reason.UNEXPECTED_ERROR)
+        self._answer(
+            relay.exchange, relay.watch, relay.admission, answer, Reason.UNEXPECTED_ERROR, type(error).__name__
+        )
+
+    def refuse(self, reason: Reason, client: str) -> tuple[int, Sequence[Header], bytes]:
+        """Return the answer to what is no request, or one too many, and write it down.
+
+        Args:
+            reason: why.
+            client: the address it comes from.
+        """
+        answer = answers.refusal(None, reason)
+        watch = Watch(self._journal)
+        watch.status = answer.status
+        watch.write({}, Admission(answer, None, None, Verdict(State.SIGNED_OUT, reason), detail=f"from {client}"))
+        return answer.status, answer.headers, answer.body
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -162,104 +219,69 @@ class Proxy:
             await send_answer(watch.wrap(send), answer)
         watch.write(scope, admission, detail=f"{self._in_hand} requests are in hand")
 
-    def _request_id(self, scope: Scope) -> Header:
-        """Return the request's name: that which a trusted peer gave it, or a new one."""
-        trust = self._gate.trust
-        if trust.networks:
-            said = [header for header in scope["headers"] if header[0] == b"x-request-id"]
-            if len(said) == 1 and _REQUEST_ID(said[0][1]) and trust.is_trusted(peer(scope)):
-                return (b"x-request-id", said[0][1])
-        return next(self._request_ids)
-
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         watch = Watch(self._journal)
-        watch.request_id = self._request_id(scope)
+        watch.request_id = self._openings.request_id(scope)
         self._in_hand += 1
         admission = _NOT_ADMITTED
         reason = detail = ""
         try:
             admission = await self._gate.admit(scope)
             if scope["type"] == "websocket":
-                outcome = await self._sockets.serve(scope, receive, send, watch, admission, self._opening_socket)
-                reason, detail = outcome
+                reason, detail = await self._sockets.serve(
+                    scope, receive, send, watch, admission, self._openings.open_socket
+                )
             elif admission.answer is not None:
                 await send_answer(watch.wrap(send), admission.answer)
             else:
-                await self._forward(scope, receive, _Sink(send, watch, watch.request_id), admission)
-        except UpstreamError as error:
-            reason, detail = error.reason, error.detail
-            await self._answer_failure(watch.wrap(send), watch, admission, reason, error.retry_after_s)
-        except ClientGoneError as gone:
-            detail = "the client went away"
-            if gone.is_unfinished:
-                reason, detail = Reason.REQUEST_FRAMING_INVALID, "its body is broken, or the client went away within it"
-                await self._answer_failure(watch.wrap(send), watch, admission, reason)
+                reason, detail = await self._carry(scope, receive, send, watch, admission)
         except Exception as error:
-            _log.exception("forwarding a request failed")
+            _log.exception("serving a request failed")
             reason, detail = Reason.UNEXPECTED_ERROR, type(error).__name__
             await self._answer_failure(watch.wrap(send), watch, admission, reason)
         finally:
             self._in_hand -= 1
             watch.write(scope, admission, reason, detail)
 
-    async def _forward(self, scope: Scope, receive: Receive, sink: "_Sink", admission: Admission) -> None:
-        length = _body_length(scope, scope["headers"])
-        destination, request = self._opening(scope, admission, sink.request_id, length)
-        sink.private_cookies = self._private_cookies
+    async def _carry(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        watch: Watch,
+        admission: Admission,
+        begun: Relay | None = None,
+    ) -> tuple[str, str]:
+        """Forward an admitted request and pass its answer on; return reason and detail for the access log."""
+        try:
+            if begun is not None:
+                sink = AsgiSink(send, watch, begun.headers)
+                await forward(begun.destination.pool, begun.request, receive, sink, begun.connection)
+            else:
+                await self._forward(scope, receive, send, watch, admission)
+        except UpstreamError as error:
+            await self._answer_failure(watch.wrap(send), watch, admission, error.reason, error.retry_after_s)
+            return error.reason, error.detail
+        except ClientGoneError as gone:
+            if not gone.is_unfinished:
+                return "", "the client went away"
+            reason = Reason.REQUEST_FRAMING_INVALID
+            await self._answer_failure(watch.wrap(send), watch, admission, reason)
+            return reason, "its body is broken, or the client went away within it"
+        return "", ""
+
+    async def _forward(self, scope: Scope, receive: Receive, send: Send, watch: Watch, admission: Admission) -> None:
+        length = body_length(scope, scope["headers"])
+        request_id = watch.request_id or self._openings.request_id(scope)
+        destination, request = self._openings.open(scope, admission, request_id, length)
         terms = destination.terms
-        sink.depends = terms.access is not _PUBLIC
-        if terms.cors is not None and admission.facts is not None:
-            sink.cors = answer_headers(terms.cors, admission.facts.header("origin"))
-        if admission.verdict.cookies:
-            sink.added = set_cookie_headers(admission.verdict.cookies)
+        sink = AsgiSink(send, watch, AnswerHeaders(destination, admission, request_id, self._private_cookies))
         if terms.max_body_bytes is not None and length is None:
             receive = BodyLimit(receive, terms.max_body_bytes).receive
         if destination.balanced is None:
             await forward(destination.pool, request, receive, sink)
         else:
             await destination.balanced.forward(request, receive, sink)
-
-    def _opening_socket(self, scope: Scope, admission: Admission, request_id: Header) -> tuple[Pool, Outgoing]:
-        """Return the opening request of a WebSocket as it goes to the upstream, and the connections to it."""
-        destination, request = self._opening(scope, admission, request_id, 0)
-        return destination.pool if destination.balanced is None else destination.balanced.pool(), request
-
-    def _opening(
-        self, scope: Scope, admission: Admission, request_id: Header, length: int | None
-    ) -> tuple[Destination, Outgoing]:
-        """Return the request as it goes to the upstream, and where that is."""
-        facts, route = admission.facts, admission.route
-        if facts is None or route is None:
-            raise UpstreamError(Reason.UNEXPECTED_ERROR, "an admitted request has facts and a route")
-        url = facts.url
-        if url.path.startswith(_RESERVED):
-            # Another spelling of a path that is the gateway's own.
-            raise UpstreamError(Reason.ROUTE_NOT_FOUND, f"{_RESERVED} is not forwarded")
-        destination = self._destinations.get(route.name)
-        if destination is None:
-            raise UpstreamError(Reason.ROUTE_NOT_FOUND, "the route has no upstream: it is there for decisions")
-        ours = (
-            *_forwarded(facts.client, url.scheme, url.host, has_standard=self.has_forwarded),
-            request_id,
-            *admission.identity,
-        )
-        path = url.path.encode("ascii")
-        if destination.rewriting is not None:
-            if prefix := destination.rewriting.prefix(path):
-                ours = (*ours, (b"x-forwarded-prefix", prefix))
-            path = destination.rewriting.path(path)
-        headers = destination.headers.build(scope["headers"], ours, drop_bearer=self._is_ours(facts, route, admission))
-        target = _target(path, url.query, keep_credentials=route.settings.keep_credentials)
-        return destination, Outgoing(facts.method, target, headers, length)
-
-    def _is_ours(self, facts: RequestFacts, route: Route, admission: Admission) -> bool:
-        if facts.bearer is None:
-            return False
-        # Signed in with a Bearer token is signed in by it: it beats every cookie.
-        is_judged = admission.verdict.state is _SIGNED_IN
-        if not is_judged and has_machines(route.settings.accepts) and type_in(facts.bearer):
-            return True  # a machine's token that was refused is no more the upstream's business than a good one
-        return is_judged or may_be_from(facts.bearer, self._gate.authenticator.rules.issuers(facts.url.origin))
 
     async def _answer_failure(
         self, send: Send, watch: Watch, admission: Admission, reason: str, retry_after_s: int = 0
@@ -268,116 +290,9 @@ class Proxy:
             # The answer has begun. Left unfinished, the server closes the connection: the only honest way to say
             # that it is not whole.
             return
+        await send_answer(send, self._failure(admission, reason, retry_after_s))
+
+    def _failure(self, admission: Admission, reason: str, retry_after_s: int = 0) -> Answer:
+        """Return the answer to a request that was admitted, and that nobody behind the gateway answers."""
         answer = answers.refusal(admission.facts, reason).retrying_after(retry_after_s)
-        answer = readable(answer, admission.facts, admission.route)
-        answer = answer.with_cookies(admission.verdict.cookies)
-        await send_answer(send, answer)
-
-
-class _Sink:
-    """Passes an upstream's answer to the client.
-
-    Attributes:
-        private_cookies: cookies that an upstream may not set.
-        depends: whether the answer depends on who asks.
-        added: cookies of ours that go with it.
-        request_id: the header that names the request.
-        cors: what is said of CORS in the upstream's place; None leaves that to it.
-    """
-
-    __slots__ = ("_send", "_watch", "added", "cors", "depends", "private_cookies", "request_id")
-
-    def __init__(self, send: Send, watch: Watch, request_id: Header) -> None:
-        self._send = send
-        self._watch = watch
-        self.request_id = request_id
-        self.private_cookies: frozenset[bytes] = frozenset()
-        self.added: tuple[Header, ...] = ()
-        self.depends = True
-        self.cors: tuple[Header, ...] | None = None
-
-    async def start(self, status: int, headers: list[Header]) -> None:
-        """Send status and headers, with ours."""
-        kept = response_headers(headers, self.private_cookies)
-        if self.depends:
-            kept = with_cache_rules(kept)
-        if self.cors is not None:
-            kept = [*without_cors(kept), *self.cors]
-        if self.added:
-            kept = [*for_one_browser(kept), *self.added]
-        kept.append(self.request_id)
-        self._watch.status = status
-        await self._send({"type": "http.response.start", "status": status, "headers": kept})
-
-    async def body(self, data: bytes, *, more: bool) -> None:
-        """Send a piece of the body."""
-        await self._send({"type": "http.response.body", "body": data, "more_body": more})
-
-
-def _target(path: bytes, query: str, *, keep_credentials: bool) -> bytes:
-    if not query:
-        return path
-    if not _QUERY(query):
-        raise UpstreamError(Reason.REQUEST_TARGET_INVALID, "the query holds a blank or a control character")
-    if not keep_credentials:
-        # What a handshake brings is a session; where it was not taken, it is still none of the upstream's business.
-        query = clean_query(query)
-    return path + b"?" + query.encode("latin-1") if query else path
-
-
-@lru_cache(maxsize=1024)
-def _forwarded(client: str, scheme: str, host: str, *, has_standard: bool) -> tuple[Header, ...]:
-    headers: list[Header] = [
-        (b"x-forwarded-for", client.encode("ascii", "replace")),
-        (b"x-forwarded-proto", scheme.encode()),
-        (b"x-forwarded-host", host.encode()),
-    ]
-    if has_standard:
-        # RFC 7239 section 6: an IPv6 address stands in brackets, and what holds a colon in quotes.
-        node = f'"[{client}]"' if ":" in client else client or "unknown"
-        headers.append((b"forwarded", f'for={node};host="{host}";proto={scheme}'.encode("ascii", "replace")))
-    return tuple(header for header in headers if header[1])
-
-
-def _request_ids() -> Iterator[Header]:
-    """Give each request a name for logs: nobody is let in by it, so it has to be unique, and may be guessed.
-
-    Random bytes for each request would be a call of the system each time.
-    """
-    prefix = secrets.token_hex(8)
-    for number in count(secrets.randbits(24)):
-        yield (b"x-request-id", f"{prefix}{number:08x}".encode())
-
-
-def _framing(headers: Sequence[Header]) -> tuple[set[bytes], list[bytes]]:
-    """Return what is said of lengths and encodings, having refused what cannot be expected of us."""
-    lengths, encodings = set(), []
-    for name, value in headers:
-        if name == b"content-length":
-            lengths.add(value)
-        elif name == b"transfer-encoding":
-            encodings.append(value)
-        elif name == b"expect" and value.lower() not in {b"", b"100-continue"}:
-            raise UpstreamError(Reason.EXPECTATION_FAILED, "its Expect is not 100-continue")
-    return lengths, encodings
-
-
-def _body_length(scope: Scope, headers: Sequence[Header]) -> int | None:
-    """Return how long the request's body is said to be: None where only its end will tell, 0 for none.
-
-    Raises:
-        UpstreamError: when it is said twice, or not in a way that all servers read alike (RFC 9112 section 6.3).
-    """
-    lengths, encodings = _framing(headers)
-    if encodings:
-        if lengths or len(encodings) > 1 or encodings[0].lower() != b"chunked":
-            raise UpstreamError(Reason.REQUEST_FRAMING_INVALID, "its transfer-encoding is not chunked alone")
-        return None
-    if not lengths:
-        # HTTP/2 frames its bodies itself (RFC 9113 section 8.1.1); GET and the like have none worth asking for.
-        is_framed = scope.get("http_version", "1.1").startswith("2") and scope["method"] not in _BODILESS
-        return None if is_framed else 0
-    length = lengths.pop()
-    if lengths or not length.isdigit() or len(length) > _MAX_LENGTH_DIGITS:
-        raise UpstreamError(Reason.REQUEST_FRAMING_INVALID, "its content-length is not one number")
-    return int(length)
+        return readable(answer, admission.facts, admission.route).with_cookies(admission.verdict.cookies)

@@ -68,6 +68,7 @@ class Connection(asyncio.BufferedProtocol):
         self._incoming: Incoming | None = None
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._watcher: Callable[[], None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._is_write_paused = self._is_read_paused = False
         self._begun_s = self._waiting_s = self._patience_s = self._written_s = 0.0
@@ -154,16 +155,23 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             self._drained = None
 
-    async def answer_at_once(self) -> Incoming | None:
-        """Return the answer to a request without a body, if it comes whole in one piece and within :data:`SLOW_S`.
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Have a function called once: when the answer is there, whole or its head, or it takes long, or none will come.
 
-        Most answers do, and can be passed on with less ado. Everything else is left to :meth:`wait_head`.
+        That is for requests without a body. Most answers come whole and at once, and can be passed on without a task;
+        everything else is left to :meth:`wait_head`.
         """
         self.is_request_sent = True
-        self.on_slow = self._wake
-        await self._wait(self._limits.first_byte_s)
-        incoming = self._begun()
-        return incoming if incoming.is_complete else None
+        self._watcher = self.on_slow = watcher
+        self._patience_s = self._limits.first_byte_s
+        self._waiting_s = self._begun_s
+        if self._error is not None:
+            self._loop.call_soon(self._wake)
+
+    def answer_at_once(self) -> Incoming | None:
+        """Return the answer if all of it is there; to be asked when the function of :meth:`watch` is called."""
+        incoming = self._incoming
+        return incoming if incoming is not None and incoming.is_complete else None
 
     async def wait_head(self) -> Incoming:
         """Wait until status and headers are there, and return the answer that has them.
@@ -210,7 +218,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def finish(self) -> bool:
         """End the exchange; return whether the connection can be used again."""
-        incoming, self._incoming, self.on_slow = self._incoming, None, None
+        incoming, self._incoming = self._incoming, None
+        self.on_slow = self._watcher = None
         if incoming is not None and incoming.may_reuse and not incoming.chunks and not self.is_closed:
             return True
         self.abort()
@@ -257,7 +266,7 @@ class Connection(asyncio.BufferedProtocol):
         """
         if self._drained is not None and now_s - self._written_s >= self._limits.idle_s:
             self.fail(timed_out(f"it took no byte of the request within {self._limits.idle_s:g} s"))
-        waits = self._waiter is not None and self.is_request_sent
+        waits = (self._waiter is not None or self._watcher is not None) and self.is_request_sent
         if waits and now_s - max(self._waiting_s, self._written_s) >= self._patience_s:
             self.fail(timed_out(f"no byte from it within {self._patience_s:g} s"))
         total_s = self._limits.total_s
@@ -265,10 +274,15 @@ class Connection(asyncio.BufferedProtocol):
             self.fail(timed_out(f"the exchange was not over within {total_s:g} s"))
         if self.on_slow is not None and now_s - self._begun_s >= SLOW_S:
             on_slow, self.on_slow = self.on_slow, None
+            self._watcher = None
             on_slow()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            self.on_slow = None
+            watcher()
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def _resume_writer(self) -> None:

@@ -82,8 +82,15 @@ class Outgoing(NamedTuple):
         return head
 
 
-async def forward(pool: Pool, request: Outgoing, receive: Receive, sink: Sink) -> None:
+async def forward(pool: Pool, request: Outgoing, receive: Receive, sink: Sink, begun: Connection | None = None) -> None:
     """Forward a request and stream its answer.
+
+    Args:
+        pool: connections to the upstream.
+        request: as it goes there.
+        receive: brings its body, and the news that the client has gone.
+        sink: takes the answer.
+        begun: a connection of the pool on which the request, which has no body, went out already.
 
     Raises:
         UpstreamError: when there is no answer, or it broke off; the sink may have been started by then.
@@ -92,14 +99,12 @@ async def forward(pool: Pool, request: Outgoing, receive: Receive, sink: Sink) -
     head = request.head()
     may_repeat = request.length == 0 and request.method in REPEATABLE
     for fresh in (False, True):
-        connection = await pool.acquire(fresh=fresh)
-        is_kept = connection.exchanges > 0
+        connection = begun or await pool.acquire(fresh=fresh)
+        is_kept = begun is not None or connection.exchanges > 0
         try:
-            connection.begin(head, is_head=request.method == "HEAD")
-            if request.length == 0 and (answer := await connection.answer_at_once()):
-                await sink.start(answer.status, answer.headers)
-                await sink.body(answer.take(), more=False)
-                return
+            if begun is None:
+                connection.begin(head, is_head=request.method == "HEAD")
+            begun = None
             await _exchange(connection, request, receive, sink, pool.limits.idle_s)
         except ConnectionLostError as lost:
             # The upstream may close a kept connection just as we use it: nothing was answered then, so ask once more.

@@ -60,13 +60,8 @@ class Pool:
         Raises:
             UpstreamError: when there are too many, or none can be opened.
         """
-        if self._idle and not fresh:
-            connection = self._idle.pop()
-            if connection.time_s() - connection.idle_since_s < self.limits.keep_alive_s:
-                self.in_use += 1
-                self._used.add(connection)
-                return connection
-            connection.abort()  # the sweep is late
+        if not fresh and (kept := self.take()) is not None:
+            return kept
         self._refuse_more()
         if self._idle and self.in_use + self.idle >= self.limits.connections:
             self._idle.popleft().abort()
@@ -79,6 +74,18 @@ class Pool:
         self._used.add(connection)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._pause_s, self._sweep)
+        return connection
+
+    def take(self) -> Connection | None:
+        """Return a kept connection, or None where there is none; give it back with :meth:`release`."""
+        if not self._idle:
+            return None
+        connection = self._idle.pop()
+        if connection.time_s() - connection.idle_since_s >= self.limits.keep_alive_s:
+            connection.abort()  # the sweep is late
+            return None
+        self.in_use += 1
+        self._used.add(connection)
         return connection
 
     async def _open(self) -> Connection:

@@ -1,0 +1,158 @@
+"""An upstream's answer on its way to the client: with our headers, and without a task where it comes whole."""
+
+from typing import Protocol
+
+from starlette.types import Send
+
+from gateway.core.cors import answer_headers, without_cors
+from gateway.core.headers import for_one_browser, response_headers, with_cache_rules
+from gateway.core.request import Header
+from gateway.core.settings_model import Access
+from gateway.server.exchange import Exchange
+from gateway.surfaces.answers import set_cookie_headers
+from gateway.surfaces.exchange import Watch
+from gateway.surfaces.gate import Admission
+from gateway.surfaces.opening import Destination
+from gateway.upstream.connection import Connection
+from gateway.upstream.forward import Outgoing
+
+_PUBLIC = Access.PUBLIC  # members of an enum are slow to name
+
+
+class AnswerHeaders:
+    """Makes the headers of an answer for one request.
+
+    Args:
+        destination: where the request went.
+        admission: what the gate said of it.
+        request_id: the header that names it.
+        private_cookies: names of cookies that an upstream may not set.
+    """
+
+    __slots__ = ("_added", "_cors", "_depends", "_private_cookies", "_request_id")
+
+    def __init__(
+        self, destination: Destination, admission: Admission, request_id: Header, private_cookies: frozenset[bytes]
+    ) -> None:
+        terms = destination.terms
+        self._depends = terms.access is not _PUBLIC
+        self._cors: tuple[Header, ...] | None = None
+        if terms.cors is not None and admission.facts is not None:
+            self._cors = answer_headers(terms.cors, admission.facts.header("origin"))
+        cookies = admission.verdict.cookies
+        self._added = set_cookie_headers(cookies) if cookies else ()
+        self._request_id = request_id
+        self._private_cookies = private_cookies
+
+    def of(self, headers: list[Header]) -> list[Header]:
+        """Return what the client gets of an upstream's headers, with ours."""
+        kept = response_headers(headers, self._private_cookies)
+        if self._depends:
+            kept = with_cache_rules(kept)
+        if self._cors is not None:
+            kept = [*without_cors(kept), *self._cors]
+        if self._added:
+            kept = [*for_one_browser(kept), *self._added]
+        kept.append(self._request_id)
+        return kept
+
+
+class AsgiSink:
+    """Passes an upstream's answer on over ASGI (:class:`gateway.upstream.forward.Sink`)."""
+
+    __slots__ = ("_headers", "_send", "_watch")
+
+    def __init__(self, send: Send, watch: Watch, headers: AnswerHeaders) -> None:
+        self._send = send
+        self._watch = watch
+        self._headers = headers
+
+    async def start(self, status: int, headers: list[Header]) -> None:
+        """Send status and headers, with ours."""
+        self._watch.status = status
+        await self._send({"type": "http.response.start", "status": status, "headers": self._headers.of(headers)})
+
+    async def body(self, data: bytes, *, more: bool) -> None:
+        """Send a piece of the body."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+class Keeper(Protocol):
+    """Who sent a request on its way, and gets to know what became of it."""
+
+    def finish(self, relay: "Relay", detail: str = "") -> None:
+        """The answer is out, or the client has gone."""
+        ...
+
+    def take_over(self, relay: "Relay") -> None:
+        """It takes a task from here on: the answer is slow, or comes in pieces, or the upstream broke off."""
+        ...
+
+    def fail(self, relay: "Relay", error: Exception) -> None:
+        """Passing the answer on failed."""
+        ...
+
+
+class Relay:
+    """One request without a body that is on its way, and whose answer nobody waits for in a task yet.
+
+    Args:
+        keeper: gets to know what became of it.
+        exchange: with the client.
+        watch: notes the status.
+        admission: what the gate said of the request.
+        destination: where it goes.
+        request: as it goes there.
+        headers: makes those of the answer.
+        connection: with the upstream.
+    """
+
+    __slots__ = ("_keeper", "admission", "connection", "destination", "exchange", "headers", "request", "watch")
+
+    def __init__(  # noqa: PLR0913 - made for each request, of what it needs
+        self,
+        keeper: Keeper,
+        exchange: Exchange,
+        watch: Watch,
+        admission: Admission,
+        destination: Destination,
+        request: Outgoing,
+        headers: AnswerHeaders,
+        connection: Connection,
+    ) -> None:
+        self._keeper = keeper
+        self.exchange = exchange
+        self.watch = watch
+        self.admission = admission
+        self.destination = destination
+        self.request = request
+        self.headers = headers
+        self.connection = connection
+
+    def begin(self) -> None:
+        """Send the request."""
+        self.exchange.on_gone = self._drop
+        self.connection.begin(self.request.head(), is_head=self.request.method == "HEAD")
+        self.connection.watch(self._look)
+
+    def _look(self) -> None:
+        exchange, connection = self.exchange, self.connection
+        exchange.on_gone = None
+        answer = connection.answer_at_once()
+        if answer is None:
+            self._keeper.take_over(self)
+            return
+        try:
+            self.watch.status = status = answer.status
+            headers, body = self.headers.of(answer.headers), answer.take()
+            self.destination.pool.release(connection)
+            exchange.respond(status, headers, body)
+        except Exception as error:
+            self._keeper.fail(self, error)
+            return
+        self._keeper.finish(self)
+
+    def _drop(self) -> None:
+        """The client has gone, and with it the reason to ask."""
+        self.destination.pool.release(self.connection)
+        self._keeper.finish(self, "the client went away")
