@@ -5,7 +5,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 
 from starlette.types import Receive, Scope, Send
@@ -31,10 +31,11 @@ from gateway.surfaces.exchange import Watch, send_answer, send_refused_websocket
 from gateway.surfaces.gate import Admission, Gate, readable
 from gateway.surfaces.scope import peer, raw_path
 from gateway.surfaces.status import PREFIX, Status
-from gateway.surfaces.websockets import WebSockets
+from gateway.surfaces.websockets import Connect, WebSockets
 from gateway.upstream.balanced import Balanced
 from gateway.upstream.forward import ClientGoneError, Outgoing, forward
 from gateway.upstream.pool import Pool
+from gateway.upstream.websocket import connect
 
 _log = logging.getLogger(__name__)
 
@@ -219,10 +220,11 @@ class Proxy:
         else:
             await destination.balanced.forward(request, receive, sink)
 
-    def _opening_socket(self, scope: Scope, admission: Admission, request_id: Header) -> tuple[Pool, Outgoing]:
-        """Return the opening request of a WebSocket as it goes to the upstream, and the connections to it."""
+    def _opening_socket(self, scope: Scope, admission: Admission, request_id: Header) -> tuple[Connect, Outgoing]:
+        """Return the opening request of a WebSocket as it goes to the upstream, and what opens it there."""
         destination, request = self._opening(scope, admission, request_id, 0)
-        return destination.pool if destination.balanced is None else destination.balanced.pool(), request
+        balanced = destination.balanced
+        return partial(connect, destination.pool) if balanced is None else balanced.connect, request
 
     def _opening(
         self, scope: Scope, admission: Admission, request_id: Header, length: int | None

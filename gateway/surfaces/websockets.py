@@ -1,7 +1,7 @@
 """WebSockets through the proxy: opened at the upstream before the client is told, and ended with their session."""
 
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 
 from starlette.types import Receive, Scope, Send
 
@@ -22,8 +22,7 @@ from gateway.surfaces.exchange import Watch, send_refused_websocket
 from gateway.surfaces.gate import Admission
 from gateway.surfaces.severing import Severing
 from gateway.upstream.forward import Outgoing
-from gateway.upstream.pool import Pool
-from gateway.upstream.websocket import Refused, UpstreamWebSocket, connect
+from gateway.upstream.websocket import MakeHead, Refused, UpstreamWebSocket
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +34,10 @@ _SAID_BY_US = _FRAMING | {b"x-request-id"}
 Outcome = tuple[str, str]
 """Reason and detail for the access log."""
 
-Opening = Callable[[Scope, Admission, Header], tuple[Pool, Outgoing]]
+Connect = Callable[[MakeHead, tuple[str, ...], int], Awaitable[UpstreamWebSocket]]
+"""Opens a WebSocket at a route's upstream, as :func:`gateway.upstream.websocket.connect` does."""
+
+Opening = Callable[[Scope, Admission, Header], tuple[Connect, Outgoing]]
 
 
 class WebSockets:
@@ -91,7 +93,8 @@ class WebSockets:
         try:
             return await self._carry(scope, receive, send, watch, admission, opening)
         except UpstreamError as error:
-            return await self._refuse(scope, watch.wrap(send), admission, error.reason, error.detail)
+            wait_s = error.retry_after_s
+            return await self._refuse(scope, watch.wrap(send), admission, error.reason, error.detail, wait_s)
         except Exception as error:
             _log.exception("forwarding a WebSocket failed")
             return await self._refuse(
@@ -105,12 +108,20 @@ class WebSockets:
         finally:
             self.open -= 1
 
-    async def _refuse(
-        self, scope: Scope, send: Send, admission: Admission, reason: str, detail: str = "", *, is_open: bool = False
+    async def _refuse(  # noqa: PLR0913 - what a refusal is made of
+        self,
+        scope: Scope,
+        send: Send,
+        admission: Admission,
+        reason: str,
+        detail: str = "",
+        retry_after_s: int = 0,
+        *,
+        is_open: bool = False,
     ) -> Outcome:
         if not is_open:
-            answer = answers.refusal(admission.facts, reason).with_cookies(admission.verdict.cookies)
-            await send_refused_websocket(scope, send, answer)
+            answer = answers.refusal(admission.facts, reason).retrying_after(retry_after_s)
+            await send_refused_websocket(scope, send, answer.with_cookies(admission.verdict.cookies))
         return reason, detail
 
     async def _carry(
@@ -119,7 +130,7 @@ class WebSockets:
         offer = offer_in(scope["headers"], _token_protocol(admission))
         if watch.request_id is None:
             raise UpstreamError(Reason.UNEXPECTED_ERROR, "a request that is forwarded has a name")
-        pool, request = opening(scope, admission, watch.request_id)
+        connect, request = opening(scope, admission, watch.request_id)
         kept = [
             header for header in request.headers if not header[0].startswith(_HANDSHAKE) and header[0] not in _FRAMING
         ]
@@ -128,7 +139,7 @@ class WebSockets:
             return Outgoing("GET", request.target, [*kept, *headers], 0).head()
 
         try:
-            upstream = await connect(pool, head, offer.protocols, self._settings.max_message_bytes)
+            upstream = await connect(head, offer.protocols, self._settings.max_message_bytes)
         except Refused as refused:
             await send_refused_websocket(scope, watch.wrap(send), self._relayed(refused, admission))
             return "", "the upstream did not accept the WebSocket"
