@@ -38,7 +38,11 @@ from tests.e2e.processes import Command, free_port
 
 @contextmanager
 def proxy_door(
-    folder: Path, more: str = "", routes: str = "", handler: type[UpstreamHandler] = UpstreamHandler
+    folder: Path,
+    more: str = "",
+    routes: str = "",
+    handler: type[UpstreamHandler] = UpstreamHandler,
+    authority: Authority | None = None,
 ) -> Iterator[Target]:
     """``gateway serve`` in a process of its own; all that it ever sent on and wrote is looked through at the end.
 
@@ -47,8 +51,9 @@ def proxy_door(
         more: keys of ``[server]``, or whole sections.
         routes: more tables for the end of the configuration.
         handler: serves a connection of the upstream.
+        authority: another one than the usual.
     """
-    authority, upstream, port = Authority(), Upstream(handler), free_port()
+    authority, upstream, port = authority or Authority(), Upstream(handler), free_port()
     config = folder / "config.toml"
     config.write_text(config_of(authority, upstream.url, port, more) + routes.replace("UPSTREAM", upstream.url))
     config.chmod(0o600)
