@@ -22,6 +22,7 @@ from gateway.core.settings_model import Access, RouteSettings, ServerSettings
 from gateway.core.token_class import has_machines
 from gateway.core.tokens import may_be_from
 from gateway.core.verdict import State, Verdict
+from gateway.core.way_back import WayBack
 from gateway.errors import UpstreamError
 from gateway.ports import Journal
 from gateway.surfaces import answers
@@ -31,7 +32,7 @@ from gateway.surfaces.exchange import Watch, send_answer, send_refused_websocket
 from gateway.surfaces.gate import Admission, Gate, readable
 from gateway.surfaces.scope import peer, raw_path
 from gateway.surfaces.status import PREFIX, Status
-from gateway.surfaces.websockets import Connect, WebSockets
+from gateway.surfaces.websockets import Back, Opening, WebSockets
 from gateway.upstream.balanced import Balanced
 from gateway.upstream.forward import ClientGoneError, Outgoing, forward
 from gateway.upstream.pool import Pool
@@ -60,6 +61,7 @@ class Destination:
         terms: of the route.
         rewriting: how the path is written anew; None where it stays.
         balanced: chooses among several servers; None where there is one.
+        back: how addresses in answers are written anew; None where they stay.
     """
 
     pool: Pool
@@ -67,6 +69,7 @@ class Destination:
     terms: RouteSettings
     rewriting: Rewriting | None = None
     balanced: Balanced | None = None
+    back: WayBack | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +211,7 @@ class Proxy:
         destination, request = self._opening(scope, admission, sink.request_id, length)
         sink.private_cookies = self._private_cookies
         terms = destination.terms
+        sink.back = _way_back(destination, admission)
         sink.depends = terms.access is not _PUBLIC
         if terms.cors is not None and admission.facts is not None:
             sink.cors = answer_headers(terms.cors, admission.facts.header("origin"))
@@ -220,11 +224,12 @@ class Proxy:
         else:
             await destination.balanced.forward(request, receive, sink)
 
-    def _opening_socket(self, scope: Scope, admission: Admission, request_id: Header) -> tuple[Connect, Outgoing]:
-        """Return the opening request of a WebSocket as it goes to the upstream, and what opens it there."""
+    def _opening_socket(self, scope: Scope, admission: Admission, request_id: Header) -> Opening:
+        """Return how a WebSocket is opened at the upstream."""
         destination, request = self._opening(scope, admission, request_id, 0)
         balanced = destination.balanced
-        return partial(connect, destination.pool) if balanced is None else balanced.connect, request
+        open_there = partial(connect, destination.pool) if balanced is None else balanced.connect
+        return Opening(open_there, request, _way_back(destination, admission))
 
     def _opening(
         self, scope: Scope, admission: Admission, request_id: Header, length: int | None
@@ -285,9 +290,10 @@ class _Sink:
         added: cookies of ours that go with it.
         request_id: the header that names the request.
         cors: what is said of CORS in the upstream's place; None leaves that to it.
+        back: writes addresses in the headers anew; None leaves them.
     """
 
-    __slots__ = ("_send", "_watch", "added", "cors", "depends", "private_cookies", "request_id")
+    __slots__ = ("_send", "_watch", "added", "back", "cors", "depends", "private_cookies", "request_id")
 
     def __init__(self, send: Send, watch: Watch, request_id: Header) -> None:
         self._send = send
@@ -297,10 +303,13 @@ class _Sink:
         self.added: tuple[Header, ...] = ()
         self.depends = True
         self.cors: tuple[Header, ...] | None = None
+        self.back: Back | None = None
 
     async def start(self, status: int, headers: list[Header]) -> None:
         """Send status and headers, with ours."""
         kept = response_headers(headers, self.private_cookies)
+        if self.back is not None:
+            kept = self.back(kept)
         if self.depends:
             kept = with_cache_rules(kept)
         if self.cors is not None:
@@ -314,6 +323,12 @@ class _Sink:
     async def body(self, data: bytes, *, more: bool) -> None:
         """Send a piece of the body."""
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+def _way_back(destination: Destination, admission: Admission) -> Back | None:
+    if destination.back is None or admission.facts is None:
+        return None
+    return partial(destination.back.headers, url=admission.facts.url)
 
 
 def _target(path: bytes, query: str, *, keep_credentials: bool) -> bytes:

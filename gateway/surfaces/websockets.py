@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Hashable
+from typing import NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
@@ -37,7 +38,25 @@ Outcome = tuple[str, str]
 Connect = Callable[[MakeHead, tuple[str, ...], int], Awaitable[UpstreamWebSocket]]
 """Opens a WebSocket at a route's upstream, as :func:`gateway.upstream.websocket.connect` does."""
 
-Opening = Callable[[Scope, Admission, Header], tuple[Connect, Outgoing]]
+Back = Callable[[list[Header]], list[Header]]
+"""Writes addresses in an answer's headers anew (:mod:`gateway.core.way_back`)."""
+
+
+class Opening(NamedTuple):
+    """How a WebSocket is opened at its upstream.
+
+    Attributes:
+        connect: opens it.
+        request: as it goes there.
+        back: for the headers of an answer that does not accept; None leaves them.
+    """
+
+    connect: Connect
+    request: Outgoing
+    back: Back | None
+
+
+Open = Callable[[Scope, Admission, Header], Opening]
 
 
 class WebSockets:
@@ -74,7 +93,7 @@ class WebSockets:
         self.open = 0
 
     async def serve(
-        self, scope: Scope, receive: Receive, send: Send, watch: Watch, admission: Admission, opening: Opening
+        self, scope: Scope, receive: Receive, send: Send, watch: Watch, admission: Admission, make: Open
     ) -> Outcome:
         """Serve one WebSocket to its end.
 
@@ -82,7 +101,7 @@ class WebSockets:
             scope, receive, send: of the server.
             watch: notes the status.
             admission: what the gate says.
-            opening: makes the request to the upstream.
+            make: makes the request to the upstream.
         """
         if admission.answer is not None:
             await send_refused_websocket(scope, watch.wrap(send), admission.answer)
@@ -91,7 +110,7 @@ class WebSockets:
             return await self._refuse(scope, watch.wrap(send), admission, Reason.WEBSOCKET_LIMIT_REACHED)
         self.open += 1
         try:
-            return await self._carry(scope, receive, send, watch, admission, opening)
+            return await self._carry(scope, receive, send, watch, admission, make)
         except UpstreamError as error:
             wait_s = error.retry_after_s
             return await self._refuse(scope, watch.wrap(send), admission, error.reason, error.detail, wait_s)
@@ -125,12 +144,12 @@ class WebSockets:
         return reason, detail
 
     async def _carry(
-        self, scope: Scope, receive: Receive, send: Send, watch: Watch, admission: Admission, opening: Opening
+        self, scope: Scope, receive: Receive, send: Send, watch: Watch, admission: Admission, make: Open
     ) -> Outcome:
         offer = offer_in(scope["headers"], _token_protocol(admission))
         if watch.request_id is None:
             raise UpstreamError(Reason.UNEXPECTED_ERROR, "a request that is forwarded has a name")
-        connect, request = opening(scope, admission, watch.request_id)
+        connect, request, back = make(scope, admission, watch.request_id)
         kept = [
             header for header in request.headers if not header[0].startswith(_HANDSHAKE) and header[0] not in _FRAMING
         ]
@@ -141,7 +160,7 @@ class WebSockets:
         try:
             upstream = await connect(head, offer.protocols, self._settings.max_message_bytes)
         except Refused as refused:
-            await send_refused_websocket(scope, watch.wrap(send), self._relayed(refused, admission))
+            await send_refused_websocket(scope, watch.wrap(send), self._relayed(refused, admission, back))
             return "", "the upstream did not accept the WebSocket"
         try:
             await receive()  # the server's word that the client waits
@@ -201,8 +220,10 @@ class WebSockets:
 
         return counts
 
-    def _relayed(self, refused: Refused, admission: Admission) -> Answer:
+    def _relayed(self, refused: Refused, admission: Admission, back: Back | None) -> Answer:
         headers = response_headers(refused.headers, self._private_cookies)
+        if back is not None:
+            headers = back(headers)
         if admission.route is not None and admission.route.settings.access is not Access.PUBLIC:
             headers = with_cache_rules(headers)
         kept = [header for header in headers if header[0] not in _SAID_BY_US and not header[0].startswith(_HANDSHAKE)]
