@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.e2e.socket_site import SocketSite, SocketUpstream, socket_site
 from tests.e2e.test_dev_story import claims_of, session_cookie
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.e2e
 
 ADA = re.compile(r"Sign in as Ada Lovelace, .*admin")
 
