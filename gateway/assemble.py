@@ -38,6 +38,7 @@ from gateway.core.settings_model import InstanceSettings, RouteSettings, Setting
 from gateway.core.token_class import has_machines
 from gateway.core.tokens import Expectations
 from gateway.core.trust import Trust
+from gateway.core.way_back import WayBack
 from gateway.ports import Clock, Journal, SessionsApi
 from gateway.sessions.backoff import Backoff
 from gateway.sessions.client import SessionsClient
@@ -255,8 +256,9 @@ def proxy_app(  # noqa: PLR0913 - what an engine and a door can be given
         if route.settings.upstream:
             headers = request_headers(route.settings, engine.namespace, private_cookies)
             pool, balanced = upstreams.of(route.settings)
-            terms = route.settings
-            destinations[route.name] = Destination(pool, headers, terms, Rewriting.of(terms), balanced)
+            terms, pools = route.settings, balanced.pools if balanced is not None else (pool,)
+            back = WayBack.of(terms, [each.origin.text for each in pools])
+            destinations[route.name] = Destination(pool, headers, terms, Rewriting.of(terms), balanced, back)
 
     sockets = WebSockets(engine.gate.authenticator, engine.sessions, settings.websocket, private_cookies)
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from ipaddress import ip_network
 
 from starlette.applications import Starlette
 
@@ -26,6 +27,7 @@ from gateway.authority.webhooks.endpoints import Endpoint, read_url
 from gateway.authority.webhooks.outbox import Outbox
 from gateway.core.instance import PublishableKey
 from gateway.core.secret import Secret
+from gateway.core.trust import Trust
 
 _DESCRIBED_USERS = 100
 
@@ -86,6 +88,7 @@ class Authority:
             directory=directory,
             passwords=passwords,
             checking=_checking(config, directory, ledger, passwords),
+            trust=Trust(networks=tuple(map(ip_network, config.trusted_proxies))),
             clock=clock,
         )
         return cls(realm)
@@ -176,4 +179,4 @@ def _checking(config: AuthorityConfig, directory: Directory, ledger: Ledger, pas
     own = config.sign_in_check
     check = PasswordCheck(directory, passwords) if own == PASSWORD else own
     # counted by the real time: a clock that a test or an operator sets back must lock nobody out
-    return Checking(check, directory, ledger, Attempts(time.monotonic), config.trusted_proxies)
+    return Checking(check, directory, ledger, Attempts(time.monotonic))

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 
 from cachetools import LRUCache
-from starlette.requests import Request
 
 from gateway.authenticator.bucket import Bucket
 from gateway.authority.credentials import Credentials, SignInCheck
@@ -26,7 +25,6 @@ from gateway.authority.models import Client
 from gateway.authority.store.directory import Directory
 from gateway.authority.store.ledger import Ledger
 from gateway.core.secret import Secret
-from gateway.core.trust import Forwarded, Trust
 
 _log = logging.getLogger("gateway.authority")
 
@@ -98,7 +96,6 @@ class Checking:
         directory: who exists.
         ledger: who has been signed in where.
         attempts: counts the tries.
-        trusted_proxies: networks whose ``X-Forwarded-For`` is believed.
     """
 
     def __init__(
@@ -107,19 +104,17 @@ class Checking:
         directory: Directory,
         ledger: Ledger,
         attempts: Attempts,
-        trusted_proxies: tuple[str, ...] = (),
     ) -> None:
         self._check = check
         self._directory = directory
         self._ledger = ledger
         self._attempts = attempts
-        self._trust = Trust(networks=tuple(ip_network(text) for text in trusted_proxies))
 
-    async def user_id(self, request: Request, client: Client | None, identifier: str, password: str) -> str:
+    async def user_id(self, address: str, client: Client | None, identifier: str, password: str) -> str:
         """Return the id of the user who signs in.
 
         Args:
-            request: as it came.
+            address: of the browser; empty if unknown.
             client: what the browser's cookie stands for.
             identifier: whom it claims to be.
             password: what shall prove it.
@@ -127,7 +122,7 @@ class Checking:
         Raises:
             Refusal: too many tries, or not that user's password, or there is no such user.
         """
-        credentials = Credentials(identifier.strip(), Secret(password), self._address(request))
+        credentials = Credentials(identifier.strip(), Secret(password), address)
         browser = client.id if client and self._knows(client, identifier) else ""
         if wait_s := self._attempts.take(credentials, browser):
             _log.warning("too many attempts to sign in from %s", credentials.address or "an unknown address")
@@ -146,9 +141,3 @@ class Checking:
         """Whether the client has had a session of this account; nothing is looked up by what was typed."""
         users = map(self._directory.user, self._ledger.users_of(client.id, _LATEST_SESSIONS))
         return any(_name(user.email_address) == _name(identifier) for user in users if user)
-
-    def _address(self, request: Request) -> str:
-        if request.client is None:
-            return ""
-        forwarded = [value.encode("latin-1") for value in request.headers.getlist("x-forwarded-for")]
-        return self._trust.client_address(request.client.host, Forwarded(client=forwarded))

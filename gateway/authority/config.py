@@ -44,8 +44,8 @@ class AuthorityConfig:
             authority's own.
         sign_in_check: judges who signs in; ``"password"`` is the built-in check of email address and password. None
             lets anybody be anybody, which production does not allow.
-        trusted_proxies: networks of the proxies in front, whose ``X-Forwarded-For`` names the browser's address; only
-            the limit of sign-in attempts looks at it.
+        trusted_proxies: networks of the proxies in front, whose ``X-Forwarded-For`` names the browser's address; the
+            limit of sign-in attempts and the events of webhooks go by it.
         requires_organization: a session without an organization is ``pending`` until its user chooses one.
         session_claims: claims that every session token gets besides its own, with shortcodes as in a JWT template.
         secret_key: the Backend API key of a new database; None makes one.

@@ -24,6 +24,7 @@ from gateway.authority.store.templates import Templates
 from gateway.authority.versions import ApiVersion
 from gateway.authority.webhooks.outbox import Outbox
 from gateway.core.secret import Secret
+from gateway.core.trust import Trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ class Realm:
     refresh_tokens: RefreshTokens
     passwords: Passwords
     checking: Checking | None
+    trust: Trust
     clock: Callable[[], float]
 
     def now_ms(self) -> int:

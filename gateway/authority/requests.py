@@ -13,10 +13,12 @@ from urllib.parse import parse_qsl
 from starlette.requests import ClientDisconnect, Request
 
 from gateway.authority.errors import Problem, Refusal
+from gateway.authority.realm import Realm
 from gateway.authority.return_urls import origin_of, parse_return_url
 from gateway.authority.versions import LATEST, ApiVersion
 from gateway.authority.webhooks.events import Cause
 from gateway.core.secret import Secret
+from gateway.core.trust import Forwarded
 
 _BODY_LIMIT = 256 * 1024
 # as long as the server waits for a head; a body that never ends would hold its connection for good
@@ -156,9 +158,11 @@ def origin_header(request: Request) -> str | None:
     return origin_of(request.headers.get("origin", ""))
 
 
-def cause_of(request: Request) -> Cause:
-    """The request as the cause of what it does, for the events that tell of it."""
-    return Cause(request.client.host if request.client else "", request.headers.get("user-agent", ""))
+def cause_of(realm: Realm, request: Request) -> Cause:
+    """The request as the cause of what it does: for the events that tell of it, and for the limit of attempts."""
+    forwarded = Forwarded(client=[value.encode("latin-1") for value in request.headers.getlist("x-forwarded-for")])
+    address = realm.trust.client_address(request.client.host, forwarded) if request.client else ""
+    return Cause(address, request.headers.get("user-agent", ""))
 
 
 def is_cross_origin(request: Request) -> bool:

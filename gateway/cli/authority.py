@@ -93,7 +93,7 @@ class Authority(click.Group):
     "trusted_proxies",
     multiple=True,
     metavar="NETWORK",
-    help="A proxy in front whose X-Forwarded-For names the browser, where sign-in attempts are counted.",
+    help="A proxy in front whose X-Forwarded-For names the browser, for the limit of attempts and for webhooks.",
 )
 @click.option(
     "--require-organization",

@@ -1,5 +1,8 @@
-"""Running ASGI applications: :func:`run` serves with worker processes until a signal comes, :func:`serve_embedded` serves
-several applications in the running event loop."""
+"""Running ASGI applications.
+
+:func:`run` serves with worker processes until a signal comes; :func:`serve_embedded` serves several applications in the
+running event loop.
+"""
 
 import asyncio
 import errno
@@ -97,7 +100,7 @@ def run(
     return ExitCode.OK
 
 
-async def _work(  # noqa: PLR0913 - what a worker is
+async def _work(
     load_app: Callable[[], ASGIApp],
     listening: socket.socket,
     limits: Limits | None,

@@ -240,6 +240,7 @@ class RouteSettings:
     websocket_token_protocol: str | None = None
     strip_prefix: str | None = None
     replace_prefix: str | None = None
+    rewrite_answers: bool = True
     host_header: str = "keep"
     identity: bool = True
     headers: tuple[tuple[str, str], ...] = ()

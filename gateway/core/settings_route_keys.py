@@ -105,6 +105,13 @@ ROUTE = section(
         "What is put in its place, or in the place of the route's path where strip_prefix is left out.",
     ),
     Key(
+        "rewrite_answers",
+        "boolean",
+        values.boolean,
+        "Whether Location, Content-Location, Refresh and the Path of cookies are translated back, where prefix or Host "
+        "are others for the upstream.",
+    ),
+    Key(
         "host_header",
         "text",
         addresses.host_header,

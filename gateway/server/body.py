@@ -1,4 +1,4 @@
-"""A request's body as it comes in: where it ends, and how much of it is held (RFC 9112 sections 6 and 7). No network."""
+"""A request's body as it comes in: where it ends, how much of it is held (RFC 9112 sections 6 and 7). No network."""
 
 import httptools
 

@@ -81,7 +81,8 @@ class HeadReader:
         parser = self._parser
         if parser is None:
             parser = self._parser = httptools.HttpRequestParser(self)
-        self._headers = headers = []
+        headers: list[Header] = []
+        self._headers = headers
         self._target, self._is_whole = b"", False
         try:
             parser.feed_data(data)

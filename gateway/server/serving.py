@@ -1,6 +1,5 @@
 """One process that serves: an application, a listener, and what happens between their start and their end."""
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager

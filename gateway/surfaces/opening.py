@@ -4,7 +4,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 
 from starlette.types import Scope
@@ -20,13 +20,16 @@ from gateway.core.settings_model import RouteSettings
 from gateway.core.token_class import has_machines
 from gateway.core.tokens import may_be_from
 from gateway.core.verdict import State
+from gateway.core.way_back import WayBack
 from gateway.errors import UpstreamError
 from gateway.surfaces.gate import Admission, Gate
 from gateway.surfaces.scope import peer
 from gateway.surfaces.status import PREFIX
-from gateway.upstream.balanced import Balanced
+from gateway.surfaces.websockets import Back, Opening
+from gateway.upstream.carrier import Carrier
 from gateway.upstream.forward import Outgoing
 from gateway.upstream.pool import Pool
+from gateway.upstream.websocket import connect
 
 _RESERVED = PREFIX.decode("ascii")
 _QUERY = re.compile(r"[!-~\x80-\xff]*").fullmatch
@@ -45,14 +48,22 @@ class Destination:
         headers: makes the request's headers.
         terms: of the route.
         rewriting: how the path is written anew; None where it stays.
-        balanced: chooses among several servers; None where there is one.
+        carrier: the way there in HTTP/2 or to several servers; None where it is the pool's own.
+        back: how addresses in answers are written anew; None where they stay.
     """
 
     pool: Pool
     headers: RequestHeaders
     terms: RouteSettings
     rewriting: Rewriting | None = None
-    balanced: Balanced | None = None
+    carrier: Carrier | None = None
+    back: WayBack | None = None
+
+    def way_back(self, admission: Admission) -> Back | None:
+        """Return what writes addresses in the headers of an answer anew; None where they stay."""
+        if self.back is None or admission.facts is None:
+            return None
+        return partial(self.back.headers, url=admission.facts.url)
 
 
 class Openings:
@@ -117,10 +128,12 @@ class Openings:
         target = _target(path, url.query, keep_credentials=route.settings.keep_credentials)
         return destination, Outgoing(facts.method, target, headers, length)
 
-    def open_socket(self, scope: Scope, admission: Admission, request_id: Header) -> tuple[Pool, Outgoing]:
-        """Return the opening request of a WebSocket as it goes to the upstream, and the connections to it."""
+    def open_socket(self, scope: Scope, admission: Admission, request_id: Header) -> Opening:
+        """Return how a WebSocket is opened at the upstream."""
         destination, request = self.open(scope, admission, request_id, 0)
-        return destination.pool if destination.balanced is None else destination.balanced.pool(), request
+        carrier = destination.carrier
+        open_there = partial(connect, destination.pool) if carrier is None else carrier.connect
+        return Opening(open_there, request, destination.way_back(admission))
 
     def _is_ours(self, facts: RequestFacts, route: Route, admission: Admission) -> bool:
         if facts.bearer is None:

@@ -121,7 +121,7 @@ class Proxy:
     def _send_off(self, exchange: Exchange, watch: Watch, admission: Admission, request_id: Header) -> None:
         try:
             destination, request = self._openings.open(exchange.scope, admission, request_id, 0)
-            connection = destination.pool.take() if destination.balanced is None else None
+            connection = destination.pool.take() if destination.carrier is None else None
             headers = AnswerHeaders(destination, admission, request_id, self._private_cookies)
             if connection is None:
                 exchange.run(self)
@@ -278,10 +278,10 @@ class Proxy:
         sink = AsgiSink(send, watch, AnswerHeaders(destination, admission, request_id, self._private_cookies))
         if terms.max_body_bytes is not None and length is None:
             receive = BodyLimit(receive, terms.max_body_bytes).receive
-        if destination.balanced is None:
+        if destination.carrier is None:
             await forward(destination.pool, request, receive, sink)
         else:
-            await destination.balanced.forward(request, receive, sink)
+            await destination.carrier.forward(request, receive, sink)
 
     async def _answer_failure(
         self, send: Send, watch: Watch, admission: Admission, reason: str, retry_after_s: int = 0

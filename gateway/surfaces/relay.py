@@ -29,13 +29,14 @@ class AnswerHeaders:
         private_cookies: names of cookies that an upstream may not set.
     """
 
-    __slots__ = ("_added", "_cors", "_depends", "_private_cookies", "_request_id")
+    __slots__ = ("_added", "_back", "_cors", "_depends", "_private_cookies", "_request_id")
 
     def __init__(
         self, destination: Destination, admission: Admission, request_id: Header, private_cookies: frozenset[bytes]
     ) -> None:
         terms = destination.terms
         self._depends = terms.access is not _PUBLIC
+        self._back = destination.way_back(admission) if destination.back is not None else None
         self._cors: tuple[Header, ...] | None = None
         if terms.cors is not None and admission.facts is not None:
             self._cors = answer_headers(terms.cors, admission.facts.header("origin"))
@@ -47,6 +48,8 @@ class AnswerHeaders:
     def of(self, headers: list[Header]) -> list[Header]:
         """Return what the client gets of an upstream's headers, with ours."""
         kept = response_headers(headers, self._private_cookies)
+        if self._back is not None:
+            kept = self._back(kept)
         if self._depends:
             kept = with_cache_rules(kept)
         if self._cors is not None:
@@ -109,7 +112,7 @@ class Relay:
 
     __slots__ = ("_keeper", "admission", "connection", "destination", "exchange", "headers", "request", "watch")
 
-    def __init__(  # noqa: PLR0913 - made for each request, of what it needs
+    def __init__(  # noqa: PLR0913, PLR0917 - made for each request, of what it needs
         self,
         keeper: Keeper,
         exchange: Exchange,

@@ -72,13 +72,15 @@ class Scanned(Mapping[str, str]):
         return text
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a header's value by its lower-case name, or the default.
+        """Return a header's value by its lower-case name, several joined (RFC 9110 section 5.3), or the default.
 
         Written out, since decisions ask for headers that are not there, and the inherited one raises and catches.
         """
         raw = name.encode("latin-1", "replace")
         values = self._found.get(raw) if raw in READ_HEADERS else None
-        return default if values is None else values[0].decode("latin-1")
+        if values is None:
+            return default
+        return (values[0] if len(values) == 1 else b", ".join(values)).decode("latin-1")
 
     def __iter__(self) -> Iterator[str]:
         return (name.decode("ascii") for name in self._found if name in READ_HEADERS)

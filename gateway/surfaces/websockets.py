@@ -1,7 +1,8 @@
 """WebSockets through the proxy: opened at the upstream before the client is told, and ended with their session."""
 
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
+from typing import NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
@@ -22,8 +23,7 @@ from gateway.surfaces.exchange import Watch, send_refused_websocket
 from gateway.surfaces.gate import Admission
 from gateway.surfaces.severing import Severing
 from gateway.upstream.forward import Outgoing
-from gateway.upstream.pool import Pool
-from gateway.upstream.websocket import Refused, UpstreamWebSocket, connect
+from gateway.upstream.websocket import MakeHead, Refused, UpstreamWebSocket
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,28 @@ _SAID_BY_US = _FRAMING | {b"x-request-id"}
 Outcome = tuple[str, str]
 """Reason and detail for the access log."""
 
-Opening = Callable[[Scope, Admission, Header], tuple[Pool, Outgoing]]
+Connect = Callable[[MakeHead, tuple[str, ...], int], Awaitable[UpstreamWebSocket]]
+"""Opens a WebSocket at a route's upstream, as :func:`gateway.upstream.websocket.connect` does."""
+
+Back = Callable[[list[Header]], list[Header]]
+"""Writes addresses in an answer's headers anew (:mod:`gateway.core.way_back`)."""
+
+
+class Opening(NamedTuple):
+    """How a WebSocket is opened at its upstream.
+
+    Attributes:
+        connect: opens it.
+        request: as it goes there.
+        back: for the headers of an answer that does not accept; None leaves them.
+    """
+
+    connect: Connect
+    request: Outgoing
+    back: Back | None
+
+
+Open = Callable[[Scope, Admission, Header], Opening]
 
 
 class WebSockets:
@@ -72,7 +93,7 @@ class WebSockets:
         self.open = 0
 
     async def serve(
-        self, scope: Scope, receive: Receive, send: Send, watch: Watch, admission: Admission, opening: Opening
+        self, scope: Scope, receive: Receive, send: Send, watch: Watch, admission: Admission, make: Open
     ) -> Outcome:
         """Serve one WebSocket to its end.
 
@@ -80,7 +101,7 @@ class WebSockets:
             scope, receive, send: of the server.
             watch: notes the status.
             admission: what the gate says.
-            opening: makes the request to the upstream.
+            make: makes the request to the upstream.
         """
         if admission.answer is not None:
             await send_refused_websocket(scope, watch.wrap(send), admission.answer)
@@ -89,9 +110,10 @@ class WebSockets:
             return await self._refuse(scope, watch.wrap(send), admission, Reason.WEBSOCKET_LIMIT_REACHED)
         self.open += 1
         try:
-            return await self._carry(scope, receive, send, watch, admission, opening)
+            return await self._carry(scope, receive, send, watch, admission, make)
         except UpstreamError as error:
-            return await self._refuse(scope, watch.wrap(send), admission, error.reason, error.detail)
+            wait_s = error.retry_after_s
+            return await self._refuse(scope, watch.wrap(send), admission, error.reason, error.detail, wait_s)
         except Exception as error:
             _log.exception("forwarding a WebSocket failed")
             return await self._refuse(
@@ -105,21 +127,29 @@ class WebSockets:
         finally:
             self.open -= 1
 
-    async def _refuse(
-        self, scope: Scope, send: Send, admission: Admission, reason: str, detail: str = "", *, is_open: bool = False
+    async def _refuse(  # noqa: PLR0913 - what a refusal is made of
+        self,
+        scope: Scope,
+        send: Send,
+        admission: Admission,
+        reason: str,
+        detail: str = "",
+        retry_after_s: int = 0,
+        *,
+        is_open: bool = False,
     ) -> Outcome:
         if not is_open:
-            answer = answers.refusal(admission.facts, reason).with_cookies(admission.verdict.cookies)
-            await send_refused_websocket(scope, send, answer)
+            answer = answers.refusal(admission.facts, reason).retrying_after(retry_after_s)
+            await send_refused_websocket(scope, send, answer.with_cookies(admission.verdict.cookies))
         return reason, detail
 
     async def _carry(
-        self, scope: Scope, receive: Receive, send: Send, watch: Watch, admission: Admission, opening: Opening
+        self, scope: Scope, receive: Receive, send: Send, watch: Watch, admission: Admission, make: Open
     ) -> Outcome:
         offer = offer_in(scope["headers"], _token_protocol(admission))
         if watch.request_id is None:
             raise UpstreamError(Reason.UNEXPECTED_ERROR, "a request that is forwarded has a name")
-        pool, request = opening(scope, admission, watch.request_id)
+        connect, request, back = make(scope, admission, watch.request_id)
         kept = [
             header for header in request.headers if not header[0].startswith(_HANDSHAKE) and header[0] not in _FRAMING
         ]
@@ -128,9 +158,9 @@ class WebSockets:
             return Outgoing("GET", request.target, [*kept, *headers], 0).head()
 
         try:
-            upstream = await connect(pool, head, offer.protocols, self._settings.max_message_bytes)
+            upstream = await connect(head, offer.protocols, self._settings.max_message_bytes)
         except Refused as refused:
-            await send_refused_websocket(scope, watch.wrap(send), self._relayed(refused, admission))
+            await send_refused_websocket(scope, watch.wrap(send), self._relayed(refused, admission, back))
             return "", "the upstream did not accept the WebSocket"
         try:
             await receive()  # the server's word that the client waits
@@ -190,8 +220,10 @@ class WebSockets:
 
         return counts
 
-    def _relayed(self, refused: Refused, admission: Admission) -> Answer:
+    def _relayed(self, refused: Refused, admission: Admission, back: Back | None) -> Answer:
         headers = response_headers(refused.headers, self._private_cookies)
+        if back is not None:
+            headers = back(headers)
         if admission.route is not None and admission.route.settings.access is not Access.PUBLIC:
             headers = with_cache_rules(headers)
         kept = [header for header in headers if header[0] not in _SAID_BY_US and not header[0].startswith(_HANDSHAKE)]

@@ -1,5 +1,7 @@
 """Several servers as one upstream: a request goes to one of them, and to another where nothing reached the first.
 
+The opening of a WebSocket is such a request too; what becomes of one that is open tells nothing of its server.
+
 :mod:`gateway.upstream.balance` decides; here are the pools, the health checks and the time. A route with a single
 address does without all of it.
 """
@@ -9,7 +11,8 @@ import logging
 import math
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from starlette.types import Message, Receive
 
@@ -22,6 +25,7 @@ from gateway.upstream.connection import ConnectionLostError
 from gateway.upstream.forward import ClientGoneError, Outgoing, Sink, forward
 from gateway.upstream.origin import Limits, Origin
 from gateway.upstream.pool import Pool
+from gateway.upstream.websocket import MakeHead, Refused, UpstreamWebSocket, connect
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +36,7 @@ _UNSENT = frozenset(
 # The service says itself that it cannot, or that what it depends on cannot.
 _FAILING_STATUSES = frozenset({502, 503, 504})
 
+_Got = TypeVar("_Got")
 
 Reach = tuple[Origin, ssl.SSLContext | None]
 """Where a server is, and how its certificate is judged."""
@@ -126,16 +131,6 @@ class Balanced:
         tried.add(server.number)
         return server
 
-    def pool(self) -> Pool:
-        """Return the connections to the server whose turn it is; how it goes with them is not counted.
-
-        Raises:
-            UpstreamError: there is none.
-        """
-        server = self.choose(set())
-        self._servers.balance.left(server)
-        return self.pools[server.number]
-
     async def forward(self, request: Outgoing, receive: Receive, sink: Sink) -> None:
         """Forward a request and stream its answer, as :func:`gateway.upstream.forward.forward` does to one server.
 
@@ -143,6 +138,37 @@ class Balanced:
             UpstreamError: when there is no answer, or it broke off; the sink may have been started by then.
             ClientGoneError: when the client went away meanwhile, or reads nothing of its answer.
         """
+
+        async def attempt(pool: Pool) -> tuple[None, int]:
+            noting = _Noting(sink)
+            await forward(pool, request, receive, noting)
+            return None, noting.status
+
+        await self._reach(attempt)
+
+    async def connect(self, make_head: MakeHead, offered: tuple[str, ...], max_message_bytes: int) -> UpstreamWebSocket:
+        """Open a WebSocket, as :func:`gateway.upstream.websocket.connect` does to one server.
+
+        It counts among the connections of its server while it is open.
+
+        Raises:
+            Refused: a server answered, and did not accept.
+            UpstreamError: none can be reached, or one did not answer as it should.
+        """
+
+        async def attempt(pool: Pool) -> tuple[UpstreamWebSocket | Refused, int]:
+            try:
+                return await connect(pool, make_head, offered, max_message_bytes), 101
+            except Refused as refused:
+                return refused, refused.status
+
+        opened = await self._reach(attempt)
+        if isinstance(opened, Refused):
+            raise opened
+        return opened
+
+    async def _reach(self, attempt: Callable[[Pool], Awaitable[tuple[_Got, int]]]) -> _Got:
+        """Try one server after the other until something reached one."""
         tried: set[int] = set()
         unsent: UpstreamError | None = None
         while True:
@@ -151,22 +177,25 @@ class Balanced:
             except UpstreamError as none:
                 raise unsent or none from None
             try:
-                await self._try(server, request, receive, sink)
+                return await self._try(server, attempt)
             except UpstreamError as error:
                 if error.reason not in _UNSENT:
                     raise
                 unsent = error
-            else:
-                return
 
-    async def _try(self, server: Server, request: Outgoing, receive: Receive, sink: Sink) -> None:
-        noting = _Noting(sink)
+    async def _try(self, server: Server, attempt: Callable[[Pool], Awaitable[tuple[_Got, int]]]) -> _Got:
+        """Try one server, and count how it went.
+
+        Args:
+            server: whose turn it is.
+            attempt: returns what it got and the status of the answer.
+        """
         is_judged = False
         try:
-            await forward(self.pools[server.number], request, receive, noting)
+            got, status = await attempt(self.pools[server.number])
             is_judged = True
-            if noting.status in _FAILING_STATUSES:
-                self._servers.failed(server, f"status {noting.status}")
+            if status in _FAILING_STATUSES:
+                self._servers.failed(server, f"status {status}")
             else:
                 self._servers.balance.succeeded(server)
         except UpstreamError as error:
@@ -177,6 +206,7 @@ class Balanced:
         finally:
             if not is_judged:
                 self._servers.balance.left(server)
+        return got
 
 
 class _Noting:

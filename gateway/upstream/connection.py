@@ -156,7 +156,7 @@ class Connection(asyncio.BufferedProtocol):
             self._drained = None
 
     def watch(self, watcher: Callable[[], None]) -> None:
-        """Have a function called once: when the answer is there, whole or its head, or it takes long, or none will come.
+        """Have a function called once: when the answer or its head is there, or takes long, or none will come.
 
         That is for requests without a body. Most answers come whole and at once, and can be passed on without a task;
         everything else is left to :meth:`wait_head`.

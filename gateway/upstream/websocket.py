@@ -37,6 +37,9 @@ _URI = parse_uri("ws://upstream/")
 
 Message = str | bytes
 
+MakeHead = Callable[[list[Header]], bytes]
+"""Makes the head of the opening request with the headers of the opening handshake."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refused(Exception):
@@ -307,13 +310,13 @@ def _refused(response: Response) -> Refused:
 
 
 async def connect(
-    pool: Pool, make_head: Callable[[list[Header]], bytes], offered: tuple[str, ...], max_message_bytes: int
+    pool: Pool, make_head: MakeHead, offered: tuple[str, ...], max_message_bytes: int
 ) -> UpstreamWebSocket:
     """Open a WebSocket to an upstream.
 
     Args:
         pool: whose connections are counted.
-        make_head: makes the request's head with the headers of the opening handshake.
+        make_head: makes the request's head.
         offered: sub-protocols for the upstream to choose from.
         max_message_bytes: how large a message may be.
 

@@ -62,6 +62,8 @@ class Authority(ThreadingHTTPServer):
         refreshed: directives by refresh token.
         codes: by refresh token, the error code of a refusal.
         trades: set unless a test holds back the answers to refreshes.
+        ended: sessions that are not active any more; all others are.
+        scopes: by API key that is good, what it was issued for.
         peers: the other ends of the connections on which refreshes came.
     """
 
@@ -77,6 +79,8 @@ class Authority(ThreadingHTTPServer):
         self.codes: dict[str, str] = {}
         self.trades = threading.Event()
         self.trades.set()
+        self.ended: set[str] = set()
+        self.scopes: dict[str, list[str]] = {}
         self.peers: list[tuple[str, int]] = []
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
@@ -96,16 +100,27 @@ class _AuthorityHandler(BaseHTTPRequestHandler):
             self._answer(401, {"errors": [{"code": "clerk_key_invalid"}]})
         elif parts.path == "/v1/jwks":
             self._answer(200, {"keys": self.server.keys})
+        elif parts.path.startswith("/v1/sessions/"):
+            self._answer(200, self._session(parts.path.rpartition("/")[2]))
         else:
             nonce = parse_qs(parts.query).get("nonce", [""])[0]
             self.server.secrets.add(nonce)
             found = self.server.payloads.pop(nonce, None)
             self._answer(200 if found else 404, {"directives": found} if found else {"errors": []})
 
+    def _session(self, session_id: str) -> dict[str, object]:
+        assert isinstance(self.server, Authority)
+        status = "revoked" if session_id in self.server.ended else "active"
+        times = dict.fromkeys(("last_active_at", "expire_at", "abandon_at", "created_at", "updated_at"), 1)
+        return {"object": "session", "id": session_id, "user_id": "user_1", "client_id": "c", "status": status} | times
+
     def do_POST(self) -> None:
         assert isinstance(self.server, Authority)
         self.server.calls.append(self.requestline)
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.path == "/api_keys/verify":
+            self._tell_key(body["secret"])
+            return
         self.server.secrets.add(body["refresh_token"])
         self.server.peers.append(self.client_address)
         self.server.trades.wait(60)
@@ -115,6 +130,14 @@ class _AuthorityHandler(BaseHTTPRequestHandler):
         else:
             code = self.server.codes.get(body["refresh_token"], "refresh_token_not_found")
             self._answer(401, {"errors": [{"code": code, "message": code, "long_message": code}]})
+
+    def _tell_key(self, secret: str) -> None:
+        assert isinstance(self.server, Authority)
+        self.server.secrets.add(secret)
+        scopes = self.server.scopes.get(secret)
+        key = {"object": "api_key", "id": "ak_1", "subject": "user_1", "scopes": scopes, "claims": None, "name": "k"}
+        times = {"revoked": False, "expired": False, "expiration": None}
+        self._answer(*((404, {"errors": []}) if scopes is None else (200, key | times)))
 
     def _answer(self, status: int, document: object) -> None:
         body = json.dumps(document).encode()
@@ -164,8 +187,8 @@ class Upstream(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     request_queue_size = 256
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _UpstreamHandler)
+    def __init__(self, handler: "type[UpstreamHandler] | None" = None) -> None:
+        super().__init__(("127.0.0.1", 0), handler or UpstreamHandler)
         self.requests: list[Recorded] = []
         self.seen = bytearray()
         self.answers: dict[str, bytes] = {}
@@ -176,7 +199,9 @@ class Upstream(socketserver.ThreadingTCPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
 
-class _UpstreamHandler(socketserver.StreamRequestHandler):
+class UpstreamHandler(socketserver.StreamRequestHandler):
+    """Serves one connection."""
+
     def handle(self) -> None:
         assert isinstance(self.server, Upstream)
         while line := self.rfile.readline():
@@ -189,10 +214,15 @@ class _UpstreamHandler(socketserver.StreamRequestHandler):
             self.server.seen += b"".join(raw) + body
             request = Recorded(line.decode("latin-1").rstrip("\r\n"), headers, body)
             self.server.requests.append(request)
-            canned = self.server.answers.get(request.path.partition("?")[0])
-            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup" if canned is None else canned)
-            if canned is not None:
+            if not self.answer(request):
                 return
+
+    def answer(self, request: Recorded) -> bool:
+        """Answer, and return whether the connection stays."""
+        assert isinstance(self.server, Upstream)
+        canned = self.server.answers.get(request.path.partition("?")[0])
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup" if canned is None else canned)
+        return canned is None
 
     def _body(self, headers: Mapping[str, str]) -> bytes:
         if headers.get("transfer-encoding") != "chunked":

@@ -23,16 +23,39 @@ from gateway.cli.serving import serve_embedded
 from gateway.core.settings import parse
 from gateway.core.settings_model import Address
 from gateway.surfaces.middleware import GateMiddleware
-from tests.attacks.attack_kit import Authority, Recorded, Target, Upstream, config_of, scan_log, scan_upstream
+from tests.attacks.attack_kit import (
+    Authority,
+    Recorded,
+    Target,
+    Upstream,
+    UpstreamHandler,
+    config_of,
+    scan_log,
+    scan_upstream,
+)
 from tests.e2e.processes import Command, free_port
 
 
 @contextmanager
-def proxy_door(folder: Path) -> Iterator[Target]:
-    """``gateway serve`` in a process of its own; all that it ever sent on and wrote is looked through at the end."""
-    authority, upstream, port = Authority(), Upstream(), free_port()
+def proxy_door(
+    folder: Path,
+    more: str = "",
+    routes: str = "",
+    handler: type[UpstreamHandler] = UpstreamHandler,
+    authority: Authority | None = None,
+) -> Iterator[Target]:
+    """``gateway serve`` in a process of its own; all that it ever sent on and wrote is looked through at the end.
+
+    Args:
+        folder: for its configuration.
+        more: keys of ``[server]``, or whole sections.
+        routes: more tables for the end of the configuration.
+        handler: serves a connection of the upstream.
+        authority: another one than the usual.
+    """
+    authority, upstream, port = authority or Authority(), Upstream(handler), free_port()
     config = folder / "config.toml"
-    config.write_text(config_of(authority, upstream.url, port))
+    config.write_text(config_of(authority, upstream.url, port, more) + routes.replace("UPSTREAM", upstream.url))
     config.chmod(0o600)
     with Command("serve", "--config", str(config)) as gateway:
         gateway.wait_for("listens on")

@@ -104,6 +104,23 @@ TRICKS = (
     "/.gateway/../admin",
     "/.gateway/%2e%2e/admin",
     "/.gateway/nothing",
+    "/admin%2f",
+    "/admin%2fsecret",
+    "/admin%2Fsecret",
+    "/admin%5c",
+    "/admin\\",
+    "//admin/users",
+    "///admin/users",
+    "/health//../admin",
+    "/__clerk//127.0.0.1:9/x",
+    "/__clerk/\\127.0.0.1:9/x",
+    "/__clerk/@127.0.0.1:9/x",
+    "/__clerk/%2f%2f127.0.0.1:9/x",
+    "/health/../../etc/passwd",
+    "/health/%2e%2e/%2e%2e/admin",
+    "/health;jsessionid=x/../admin",
+    "/%2568ealth/../admin",
+    "/health%E2%80%8B/../admin",
 )
 
 

@@ -114,6 +114,26 @@ async def test_an_operation_that_revokes_is_the_cause(world):
     assert event["event_attributes"]["http_request"]["user_agent"] == headers["user-agent"][:512]
 
 
+@pytest.mark.parametrize(
+    ("config", "address"),
+    [
+        (AuthorityConfig(origin=ORIGIN), "127.0.0.1"),
+        (AuthorityConfig(origin=ORIGIN, trusted_proxies=("127.0.0.0/8",)), "192.0.2.7"),
+        (AuthorityConfig(origin=ORIGIN, trusted_proxies=("10.0.0.0/8",)), "127.0.0.1"),
+    ],
+    ids=["no proxy", "behind a proxy", "behind another"],
+)
+async def test_the_address_of_the_cause_is_what_a_trusted_proxy_says_and_nobody_else(world, address):
+    subscribe(world)
+    world.browser.headers["X-Forwarded-For"] = "198.51.100.1, 192.0.2.7"
+    await world.sign_in()
+    await world.browser.post("/sign-out")
+    began, ended = recorded(world)
+    for event in (began, ended):
+        assert event["event_attributes"]["http_request"]["client_ip"] == address
+    assert began["data"]["latest_activity"]["ip_address"] == address
+
+
 async def test_what_was_rolled_back_is_not_told(world):
     realm = world.authority.realm
     subscribe(world)

@@ -15,6 +15,7 @@ from gateway.authority.signing.template_form import parse_template
 from gateway.authority.store.seed import Seed
 from gateway.authority.versions import LATEST
 from gateway.authority.webhooks.endpoints import Endpoint
+from gateway.authority.webhooks.events import Cause
 from gateway.core.secret import Secret
 
 SECRET = "sTaPlEr" * 6
@@ -28,7 +29,7 @@ OWN_KEY = {"custom_signing_key": True, "signing_algorithm": "HS256", "signing_ke
         Asker("sess_1", SECRET, ""),
         RefreshOrder(
             session_id="sess_1", expired_token=SECRET, refresh_token=SECRET, request_origin="http://a.test",
-            as_cookies=True, suffixed=True, version=LATEST,
+            as_cookies=True, suffixed=True, version=LATEST, cause=Cause("", ""),
         ),
         Answer(200, [(b"set-cookie", SECRET.encode())], SECRET.encode()),
         Visitor(None, SECRET, by_cookie=False),

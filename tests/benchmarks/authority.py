@@ -28,6 +28,7 @@ from gateway.authority.realm import Realm, TokenOrder
 from gateway.authority.signing.keyring import Category
 from gateway.authority.store.ledger import SessionFilter
 from gateway.authority.versions import LATEST
+from gateway.authority.webhooks.events import Cause
 from gateway.authority.wire import backend_session
 from gateway.core.session_status import SessionStatus
 from tests.benchmarks.decide import best_us
@@ -143,6 +144,7 @@ class Subject:
                 as_cookies=True,
                 suffixed=True,
                 version=LATEST,
+                cause=Cause("127.0.0.1", "bench"),
             )
 
 

@@ -23,8 +23,6 @@ from gateway.core.settings_model import Address
 from gateway.errors import ConfigurationError
 from gateway.sessions.client import SessionsClient
 
-# one process serves all of them
-pytestmark = pytest.mark.xdist_group("authority under control")
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("CLERK_")}
 HEAD_END = b"\r\n\r\n"
 ENDED, RESET, SILENT = "FIN", "RST", "nothing"

@@ -26,10 +26,7 @@ SESSIONS, QUESTIONS = 500, 12
 MISSING = engines.missing()
 KIND = InstanceKind.PRODUCTION
 
-pytestmark = [
-    pytest.mark.skipif(bool(MISSING), reason=MISSING),
-    pytest.mark.xdist_group("conformance"),
-]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 
 @dataclass(frozen=True)

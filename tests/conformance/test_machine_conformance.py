@@ -24,10 +24,7 @@ from tests.conformance.world import jwks
 GENERATED = 900
 MISSING = engines.missing()
 
-pytestmark = [
-    pytest.mark.skipif(bool(MISSING), reason=MISSING),
-    pytest.mark.xdist_group("conformance"),
-]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 
 class Named(NamedTuple):

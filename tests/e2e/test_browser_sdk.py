@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.e2e.processes import Command, free_ports
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.e2e
 
 DIST = Path(__file__).parents[1] / "browser_sdk" / "package" / "dist"
 PAGE = """<!doctype html>

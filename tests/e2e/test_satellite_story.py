@@ -17,7 +17,7 @@ from tests.e2e.processes import Command, free_ports
 from tests.e2e.test_dev_story import claims_of, session_cookie
 from tests.e2e.test_serve import Upstream, config_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.e2e
 
 ADA = re.compile(r"Sign in as Ada Lovelace, .*admin")
 

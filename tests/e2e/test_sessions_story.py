@@ -17,7 +17,7 @@ import pytest
 from gateway.sessions import BlockingSessionsClient
 from tests.e2e.processes import Command, clean_environment
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("sessions-story")]
+pytestmark = pytest.mark.e2e
 
 SESSIONS = [sys.executable, "-m", "gateway", "sessions"]
 

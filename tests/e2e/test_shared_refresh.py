@@ -99,7 +99,7 @@ async def hosts(tmp_path: Path) -> AsyncIterator[Hosts]:
         hosts = Hosts(api, redis)
         for port in hosts.ports:
             config = tmp_path / f"{port}.toml"
-            config.write_text(config_of(api.url, f"127.0.0.1:{port}", redis.url.replace("//", f"//:{PASSWORD}@")))
+            config.write_text(config_of(api.origin, f"127.0.0.1:{port}", redis.url.replace("//", f"//:{PASSWORD}@")))
             hosts.commands.append(stack.enter_context(Command("serve", "--config", str(config))))
         for command in hosts.commands:
             await asyncio.to_thread(command.wait_for, "listens on")

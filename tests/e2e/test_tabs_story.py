@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.e2e.processes import Command, free_ports
 from tests.e2e.test_dev_story import claims_of, session_cookie, sign_in, wait_until_expired
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.e2e
 
 ADA = "Sign in as Ada Lovelace, Acme (admin)"
 ASK = """async () => {

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,34 +17,17 @@ from gateway.core.settings_model import InstanceSettings, KeysSettings, RefreshS
 from gateway.surfaces.gate import Admission
 from gateway.surfaces.status import Status
 from tests.authenticator.engine_kit import KEY, NAMES, NOW, Clock, directives, jwks, mint
+from tests.faults.bad_server import Asked, BadServer, Behave, answer
 from tests.surfaces.surfaces_kit import scope_of
 
 SECRET_KEY = "sk_live_donotprintmedonotprintme"
 FOREVER = int(NOW) + 1_000_000
 
-Behave = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
 
 def whole(document: object, status: str = "200 OK", kind: str = "application/json", *headers: str) -> Behave:
     """Answer once, and keep the connection."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-
-    async def behave(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        lines = [f"HTTP/1.1 {status}", f"Content-Type: {kind}", f"Content-Length: {len(body)}", *headers, "", ""]
-        writer.write("\r\n".join(lines).encode() + body)
-        await writer.drain()
-
-    return behave
-
-
-async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Close without a word."""
-    writer.close()
-
-
-async def be_silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-    """Take the request and never answer."""
-    await reader.read()
+    return answer(status, f"Content-Type: {kind}", *headers, body=body)
 
 
 async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -63,27 +46,22 @@ async def stop_short(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     writer.close()
 
 
-async def speak_otherwise(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Be no web server."""
-    writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
-    await writer.drain()
-    writer.close()
-
-
 HTML = whole(b"<html>Down for maintenance</html>", "200 OK", "text/html")
 HUGE = whole(b'{"keys": [' + b" " * (10 * 1024 * 1024) + b"]}")
 
 
-class FaultyApi:
+class FaultyApi(BadServer):
     """An API on a socket; what it does with a path is what a test put there.
 
     Attributes:
         behaviour: by the end of the path.
         calls: requests, by the end of the path.
+        gate: if there is one, no request is answered before it is set.
         body: of the last one.
     """
 
     def __init__(self) -> None:
+        super().__init__(self._of)
         self.behaviour: dict[str, Behave] = {
             "/jwks": whole(jwks("key_1")),
             "/jwks.json": whole(jwks("key_1")),
@@ -91,42 +69,16 @@ class FaultyApi:
         }
         self.calls: Counter[str] = Counter()
         self.gate: asyncio.Event | None = None
-        self.url = ""
         self.body = b""
-        self._server: asyncio.Server | None = None
-        self._writers: list[asyncio.StreamWriter] = []
 
-    async def start(self, port: int = 0) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def stop(self) -> None:
-        """Be dead: the port is closed, and so is every connection."""
-        if self._server is not None:
-            self._server.close()
-            for writer in self._writers:
-                writer.close()
-            self._server = None
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.append(writer)
-        try:
-            while not writer.is_closing():
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                end = next(end for end in self.behaviour if end in head.split(" ")[1])
-                end = "/jwks.json" if "/jwks.json" in head else end
-                length = next(
-                    (line[15:] for line in head.lower().split("\r\n") if line.startswith("content-length:")), 0
-                )
-                self.body = await reader.readexactly(int(length))
-                self.calls[end] += 1
-                if self.gate is not None:
-                    await self.gate.wait()
-                await self.behaviour[end](reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the last when the test ends; Python 3.11 makes a fault of a handler that was cancelled
-        finally:
-            writer.close()
+    async def _of(self, asked: Asked) -> Behave:
+        path = asked.target.partition("?")[0]
+        end = next(end for end in self.behaviour if path.endswith(end))
+        self.body = asked.body
+        self.calls[end] += 1
+        if self.gate is not None:
+            await self.gate.wait()
+        return self.behaviour[end]
 
 
 class World:
@@ -179,8 +131,8 @@ async def world_of(*, secret_key: bool = True, keys: KeysSettings = DEFAULTS, **
     instance = InstanceSettings(
         publishable_key=KEY,
         secret_key=Secret(SECRET_KEY) if secret_key else None,
-        api_url=api.url,
-        proxy_url=api.url,
+        api_url=api.origin,
+        proxy_url=api.origin,
     )
     world = World(api, Settings(instance=instance, keys=keys, refresh=RefreshSettings(**refresh)))
     try:

@@ -10,6 +10,7 @@ from gateway.core.reasons import Reason
 from gateway.core.settings_model import KeysSettings
 from gateway.core.verdict import How, State
 from tests.authenticator.engine_kit import mint, settle, signer
+from tests.faults.bad_server import hang_up, speak_otherwise
 from tests.faults.fault_kit import (
     FOREVER,
     HTML,
@@ -17,9 +18,7 @@ from tests.faults.fault_kit import (
     FaultyApi,
     at_once,
     browser,
-    hang_up,
     refused,
-    speak_otherwise,
     status_of,
     stop_short,
     whole,
@@ -147,7 +146,7 @@ async def test_a_redirect_is_not_followed_anywhere(secret_key):
     elsewhere = FaultyApi()
     await elsewhere.start()
     async with world_of(secret_key=secret_key) as world:
-        away = whole(b"", "302 Found", "text/plain", f"Location: {elsewhere.url}/v1/jwks")
+        away = whole(b"", "302 Found", "text/plain", f"Location: {elsewhere.origin}/v1/jwks")
         world.api.behaviour.update({"/jwks": away, "/jwks.json": away})
         admission = await world.ask(mint())
         assert (status_of(admission), admission.verdict.reason) == (503, Reason.JWK_REMOTE_FAILED_TO_LOAD)

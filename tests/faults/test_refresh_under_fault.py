@@ -12,17 +12,14 @@ from gateway.authenticator.refusals import FREE_OF_CLIENT
 from gateway.core.reasons import Reason
 from gateway.core.verdict import How, State
 from tests.authenticator.engine_kit import NAMES, NOW, directives, expired, mint
+from tests.faults.bad_server import Behave, be_silent, hang_up, speak_otherwise
 from tests.faults.fault_kit import (
     HTML,
     HUGE,
-    Behave,
     FaultyApi,
-    be_silent,
     browser,
     drip,
-    hang_up,
     refused,
-    speak_otherwise,
     status_of,
     stop_short,
     whole,
@@ -142,7 +139,7 @@ async def test_a_redirect_with_the_users_tokens_is_not_followed():
     elsewhere = FaultyApi()
     await elsewhere.start()
     async with world_of() as world:
-        away = f"Location: {elsewhere.url}/v1/sessions/sess_1/refresh"
+        away = f"Location: {elsewhere.origin}/v1/sessions/sess_1/refresh"
         for status in ("307 Temporary Redirect", "302 Found"):
             world.api.behaviour["/refresh"] = whole(b"", status, "text/plain", away)
             admission = await world.ask(cookies=browser(expired(jti=status)), method="POST")

@@ -1,4 +1,4 @@
-"""All doors, started once; the tests of this folder run in one process (xdist_group)."""
+"""All doors, started once; the tests of this folder run in one process (tests/conftest.py)."""
 
 from collections.abc import Iterator
 

@@ -9,7 +9,7 @@ from gateway.core.reasons import Reason
 from tests.attacks.attack_kit import TRUSTED, Reply, Target, token
 from tests.fronts.fronts_kit import Site
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("fronts")]
+pytestmark = pytest.mark.e2e
 
 FRONTS = pytest.mark.parametrize("front", Front)
 _SAID = {"method": "GET", "uri": "/page", "host": "app.example.test", "proto": "http"}

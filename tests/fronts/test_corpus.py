@@ -10,7 +10,7 @@ from tests.attacks.attack_kit import Recorded, Reply, Target
 from tests.fronts.corpus import CASES, MIDDLEWARE, PROXY, REFRESH_TOKEN, Case, renewed
 from tests.fronts.fronts_kit import TESTED, binary
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("fronts")]
+pytestmark = pytest.mark.e2e
 
 DOORS = (PROXY, MIDDLEWARE, *TESTED, Front.TRAEFIK)
 

@@ -10,7 +10,7 @@ from tests.core.minting import NAMES
 from tests.fronts.corpus import PAGE, REFRESH_TOKEN, ROUTES, WEBSOCKET, renewed
 from tests.fronts.fronts_kit import TESTED, Site, binary, site
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("fronts")]
+pytestmark = pytest.mark.e2e
 
 FRONTS = pytest.mark.parametrize("front", TESTED)
 SWITCHED = (

@@ -14,7 +14,7 @@ from tests.e2e.test_dev_story import claims_of, wait_until_expired
 from tests.e2e.test_serve import Upstream
 from tests.fronts.fronts_kit import DECIDE, TESTED, binary, fronts_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("fronts")]
+pytestmark = pytest.mark.e2e
 
 PAGE = {"accept": "text/html", "sec-fetch-dest": "document", "sec-fetch-mode": "navigate"}
 

@@ -11,10 +11,7 @@ from tests.sdks.stage import APP, Stage, staged
 
 DOCUMENT = {"accept": "text/html", "sec-fetch-dest": "document"}
 
-pytestmark = [
-    pytest.mark.xdist_group("sdks"),
-    pytest.mark.skipif(bool(MISSING[JAVASCRIPT]), reason=MISSING[JAVASCRIPT]),
-]
+pytestmark = pytest.mark.skipif(bool(MISSING[JAVASCRIPT]), reason=MISSING[JAVASCRIPT])
 
 
 class Browser:

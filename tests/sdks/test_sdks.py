@@ -22,8 +22,6 @@ SESSION_MEMBERS = (
     "id", "user_id", "client_id", "status", "last_active_at", "expire_at", "abandon_at", "created_at", "updated_at",
 )  # fmt: skip
 
-pytestmark = pytest.mark.xdist_group("sdks")
-
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:

@@ -70,6 +70,44 @@ async def test_no_spelling_leads_through_a_stripped_prefix_to_what_is_guarded(ta
         assert world.served.requests == []
 
 
+ADDRESSES = (
+    b"HTTP/1.1 302 Found\r\nlocation: %b\r\nset-cookie: a=1; Path=/\r\n"
+    b"set-cookie: __session=evil; Path=/\r\ncontent-length: 0\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("target", "said", "location", "cookie"),
+    [
+        (b"/api/x", b"/login", "/api/login", "a=1; Path=/api"),
+        (b"/api", b"http://app.example.test/login", "http://app.example.test/api/login", "a=1; Path=/api"),
+        (b"/old/x", b"/new/login", "/old/login", "a=1; Path=/old"),
+        (b"/own/x", b"{origin}/own/y?a=1", "http://app.example.test/own/y?a=1", "a=1; Path=/"),
+        (b"/kept/x", b"/login", "/login", "a=1; Path=/"),
+        (b"/plain/x", b"{origin}/login", "{origin}/login", "a=1; Path=/"),
+        (b"/api/x", b"https://elsewhere.example/login", "https://elsewhere.example/login", "a=1; Path=/api"),
+        (b"/new/x", b"/v2//evil.example", "/v2//evil.example", "a=1; Path=/new"),
+    ],
+)
+async def test_addresses_in_answers_are_translated_back(target, said, location, cookie):
+    async def script(served, reader, writer):
+        await served.request(reader)
+        writer.write(ADDRESSES % said.replace(b"{origin}", served.origin.encode()))
+
+    routes = (
+        RouteSettings(path="/plain"),
+        RouteSettings(path="/api", strip_prefix="/api"),
+        RouteSettings(path="/kept", strip_prefix="/kept", rewrite_answers=False),
+        RouteSettings(path="/old", replace_prefix="/new"),
+        RouteSettings(path="/own", host_header="upstream"),
+        RouteSettings(path="/new", replace_prefix="/v2/new"),
+    )
+    async with routed(*routes, script=script) as world:
+        answer = await world.ask(target)
+        assert answer["location"] == location.replace("{origin}", world.served.origin)
+        assert answer.all("set-cookie") == [cookie]
+
+
 async def test_the_upstream_is_asked_under_the_name_that_the_route_says():
     routes = (
         RouteSettings(path="/kept"),

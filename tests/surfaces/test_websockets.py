@@ -119,7 +119,9 @@ async def world_before(
     api, journal = Api(), Pages()
     wanted = replace(settings_for(origin), websocket=settings)
     route = RouteSettings(path="/token", upstream=origin, websocket_token_protocol="bearer")
-    wanted = replace(wanted, routes=(replace(route, host="app.example.test"), *wanted.routes))
+    stripped = replace(route, path="/stripped", strip_prefix="/stripped")
+    added = tuple(replace(each, host="app.example.test") for each in (route, stripped))
+    wanted = replace(wanted, routes=(*added, *wanted.routes))
     app = proxy_app(wanted, journal, Clock(), api.transport)
     app._sockets._stuck_s = stuck_s
     if not has_key:
@@ -381,6 +383,15 @@ async def test_a_redirect_of_the_upstream_is_passed_on():
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.split()[1] == b"302"
         assert header(head, b"location") == b"/elsewhere"
+
+
+async def test_a_redirect_of_an_upstream_behind_another_prefix_is_translated_back():
+    script = answers(b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n")
+    async with world(script) as found:
+        reader, _ = await found.raw(path=b"/stripped/ws")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert header(head, b"location") == b"/stripped/elsewhere"
+        assert found.served.requests[0].startswith(b"GET /ws ")
 
 
 @pytest.mark.parametrize("upgrade", [b"h2c", b"foo", b"websocket2"])

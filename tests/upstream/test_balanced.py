@@ -21,7 +21,9 @@ from gateway.upstream.forward import ClientGoneError, Outgoing
 from gateway.upstream.origin import Limits, Origin
 from gateway.upstream.pool import Pool
 from gateway.upstream.upstreams import Upstreams
+from gateway.upstream.websocket import Refused, UpstreamWebSocket
 from tests.upstream.upstream_kit import Client, Script, Taken, Upstream, answers, get, post, until, upstream
+from tests.upstream.websocket_kit import accepted, echo
 
 NOBODY = "http://127.0.0.1:9"
 ROUTE = RouteSettings(upstream="api", connect_timeout_s=1, first_byte_timeout_s=0.2, idle_timeout_s=0.2)
@@ -283,11 +285,136 @@ async def test_a_server_dies_under_load_and_comes_back_and_no_request_is_lost():
             await through_context.__aexit__(None, None, None)
 
 
-async def test_a_websocket_gets_the_server_whose_turn_it_is():
-    async with balanced(settings(NOBODY, "http://127.0.0.1:7", failures=1)) as through:
-        assert {through.pool() for _ in range(2)} == set(through.pools)
-        for server in through._servers.balance.servers:
-            through._servers.failed(server, "x")
+# ── WebSockets ──
+
+
+def head(headers: list[tuple[bytes, bytes]]) -> bytes:
+    return Outgoing("GET", b"/ws", [(b"host", b"app.example.com"), *headers], 0).head()
+
+
+async def open_socket(through: Balanced) -> UpstreamWebSocket:
+    return await through.connect(head, (), 1000)
+
+
+async def until_free(through: Balanced) -> None:
+    await until(lambda: not any(pool.in_use for pool in through.pools))
+
+
+def failures(through: Balanced) -> list[int]:
+    return [server.failures for server in through._servers.balance.servers]
+
+
+async def test_websockets_take_turns_with_requests():
+    async def both(served, reader, writer):
+        await (accepted(echo) if served.connections == 2 else named(b"a"))(served, reader, writer)
+
+    async with servers(both, both) as (a, b), balanced(settings(a.origin, b.origin)) as through:
+        assert [await ask(through), await ask(through)] == [b"a", b"a"]
+        for _ in range(2):
+            (await open_socket(through)).abort()
+        assert (a.connections, b.connections) == (2, 2)
+        await until_free(through)
+
+
+async def test_a_websocket_goes_to_another_server_when_one_cannot_be_reached():
+    async with servers(accepted(echo)) as (b,), balanced(settings(NOBODY, b.origin)) as through:
+        for _ in range(6):
+            socket = await open_socket(through)
+            await socket.send(b"hello", is_text=True)
+            assert await socket.receive() == "hello"
+            socket.abort()
+        assert (b.connections, failures(through)) == (6, [2, 0]), "after two failures it is left alone"
+        await until_free(through)
+
+
+async def test_when_no_server_can_be_reached_websockets_open_the_breaker_too():
+    clock = Clock()
+    async with balanced(settings(NOBODY, "http://127.0.0.1:7"), clock) as through:
+        for reason in (Reason.UPSTREAM_UNREACHABLE,) * 2 + (Reason.UPSTREAM_UNAVAILABLE,):
+            with pytest.raises(UpstreamError) as caught:
+                await open_socket(through)
+            assert caught.value.reason == reason
+        assert caught.value.retry_after_s == 10
+        assert (await refused(through)).reason == Reason.UPSTREAM_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("status", "counted"), [(b"502 No", 1), (b"503 No", 1), (b"504 No", 1), (b"404 No", 0), (b"200 OK", 0)]
+)
+async def test_a_server_that_answers_an_opening_is_judged_by_its_status(status, counted):
+    async with (
+        servers(named(b"a", status), accepted(echo)) as (a, b),
+        balanced(settings(a.origin, b.origin, failures=9)) as through,
+    ):
+        with pytest.raises(Refused) as caught:
+            await open_socket(through)
+        assert caught.value.body == b"a"
+        assert (failures(through), b.connections) == ([counted, 0], 0), "it was answered: nobody else is asked"
+        await until_free(through)
+
+
+@pytest.mark.parametrize("script", [answers(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), silent])
+async def test_a_server_that_spoils_an_opening_is_counted_and_nobody_else_gets_it(script):
+    async with servers(script, accepted(echo)) as (a, b), balanced(settings(a.origin, b.origin)) as through:
         with pytest.raises(UpstreamError) as caught:
-            through.pool()
-        assert caught.value.reason == Reason.UPSTREAM_UNAVAILABLE
+            await open_socket(through)
+        assert caught.value.reason in {Reason.UPSTREAM_PROTOCOL_ERROR, Reason.UPSTREAM_TIMEOUT}
+        assert (failures(through), b.connections) == ([1, 0], 0)
+        await until_free(through)
+
+
+async def test_an_opening_that_went_well_brings_a_server_back_and_its_end_takes_nothing_away():
+    clock = Clock()
+    async with servers(accepted(echo)) as (a,), balanced(settings(a.origin, failures=1), clock) as through:
+        (server,) = through._servers.balance.servers
+        through._servers.failed(server, "x")
+        clock.now += 10
+        socket = await open_socket(through)
+        assert (server.failures, server.is_on_trial) == (0, False)
+        await a.close()
+        assert await socket.receive() is None
+        assert server.failures == 0
+        await until_free(through)
+
+
+async def test_an_opening_whose_client_went_away_is_no_fault_of_the_server():
+    async with servers(silent) as (a,), balanced(settings(a.origin, failures=1)) as through:
+        (server,) = through._servers.balance.servers
+        task = asyncio.create_task(open_socket(through))
+        await until(lambda: a.connections)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert (server.failures, server.is_on_trial) == (0, False)
+        await until_free(through)
+
+
+async def test_an_open_websocket_is_a_connection_among_those_that_are_counted():
+    async with (
+        servers(accepted(echo), accepted(echo)) as (a, b),
+        balanced(settings(a.origin, b.origin, balance="least_connections")) as through,
+    ):
+        sockets = {0: [], 1: []}
+        for _ in range(4):
+            before = a.connections
+            socket = await open_socket(through)
+            sockets[0 if a.connections > before else 1].append(socket)
+        assert [pool.in_use for pool in through.pools] == [2, 2]
+        for socket in sockets[0]:
+            socket.abort()
+        await until(lambda: through.pools[0].in_use == 0)
+        more = [await open_socket(through) for _ in range(2)]
+        assert [pool.in_use for pool in through.pools] == [2, 2]
+        assert (a.connections, b.connections) == (4, 2)
+        for socket in (*sockets[1], *more):
+            socket.abort()
+        await until_free(through)
+
+
+async def test_a_server_with_no_connection_left_hands_a_websocket_over():
+    async with servers(accepted(echo), accepted(echo)) as (a, b), balanced(settings(a.origin, b.origin)) as through:
+        through.pools[0].limits = replace(through.pools[0].limits, connections=0)
+        sockets = [await open_socket(through) for _ in range(3)]
+        assert (a.connections, b.connections, failures(through)) == (0, 3, [0, 0])
+        for socket in sockets:
+            socket.abort()
+        await until_free(through)

@@ -52,7 +52,7 @@ async def create_session(realm: Realm, call: Call) -> Response:
     with realm.database.transaction():
         client, _token = realm.ledger.add_client(realm.now_ms())
         organization = str(call.body.get("active_organization_id", ""))
-        cause = cause_of(call.request)
+        cause = cause_of(realm, call.request)
         session = lifecycle.start_session(realm, str(call.body["user_id"]), organization, client, cause)
     return answer(backend_session(session, call.version))
 
@@ -72,13 +72,14 @@ async def refresh_session(realm: Realm, call: Call) -> Response:
         as_cookies=call.body.get("format") == "cookie",
         suffixed=bool(call.query["suffixed_cookies"]),
         version=call.version,
+        cause=cause_of(realm, call.request),
     )
     return answer(refresh(realm, order))
 
 
 async def revoke_session(realm: Realm, call: Call) -> Response:
     """End a session."""
-    session = lifecycle.finish(realm, _session(realm, call), SessionStatus.REVOKED, cause_of(call.request))
+    session = lifecycle.finish(realm, _session(realm, call), SessionStatus.REVOKED, cause_of(realm, call.request))
     return answer(backend_session(session, call.version))
 
 

@@ -42,6 +42,7 @@ from gateway.authority.return_urls import origin_of
 from gateway.authority.signing.keyring import Category, ForeignToken
 from gateway.authority.store.refresh_tokens import RefreshToken
 from gateway.authority.versions import ApiVersion
+from gateway.authority.webhooks.events import Cause
 from gateway.core.session_status import SessionStatus
 
 _log = logging.getLogger("gateway.authority")
@@ -79,6 +80,7 @@ class RefreshOrder:
         as_cookies: answer with cookies, not with the bare token.
         suffixed: set the suffixed session cookie too.
         version: API version; decides the version of the claims.
+        cause: the request, as the event of a theft tells it.
     """
 
     session_id: str
@@ -88,6 +90,7 @@ class RefreshOrder:
     as_cookies: bool
     suffixed: bool
     version: ApiVersion
+    cause: Cause
 
 
 def refresh(realm: Realm, order: RefreshOrder) -> dict[str, object]:
@@ -112,7 +115,7 @@ def refresh(realm: Realm, order: RefreshOrder) -> dict[str, object]:
         is_late = realm.refresh_tokens.is_late(held, now_ms)
         is_theft = is_late and (is_first or realm.refresh_tokens.is_outlived(held))
         if is_theft:
-            lifecycle.finish(realm, session, SessionStatus.REVOKED)
+            lifecycle.finish(realm, session, SessionStatus.REVOKED, order.cause)
         elif not is_first:
             raise Refusal(Problem.TOKEN_CONSUMED)
         else:

@@ -60,7 +60,7 @@ async def client_sessions(realm: Realm, request: Request) -> Response:
     found = require_visitor(realm, request).client
     if found is None:
         raise Refusal(Problem.CLIENT_NOT_FOUND)
-    lifecycle.finish_all(realm, found, SessionStatus.REMOVED, cause_of(request))
+    lifecycle.finish_all(realm, found, SessionStatus.REMOVED, cause_of(realm, request))
     response = answer({"response": shown_client(realm, found), "client": None})
     add_cookies(response, realm.cookies.signed_out())
     return response
@@ -135,7 +135,7 @@ def _make_client(realm: Realm, request: Request) -> Response:
 
 def _finished(realm: Realm, request: Request, status: SessionStatus) -> Response:
     holder, found = _live_session(realm, request)
-    response = _wrapped(realm, holder, lifecycle.finish(realm, found, status, cause_of(request)))
+    response = _wrapped(realm, holder, lifecycle.finish(realm, found, status, cause_of(realm, request)))
     add_cookies(response, realm.cookies.signed_out())
     return response
 

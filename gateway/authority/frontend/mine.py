@@ -37,7 +37,7 @@ async def revoke_mine(realm: Realm, request: Request) -> Response:
             raise Refusal(Problem.SESSION_NOT_FOUND, id=session_id)
         if not found.is_live:
             raise Refusal(Problem.SESSION_INACTIVE, session_id=found.id, state=found.status)
-        found = lifecycle.finish(realm, found, SessionStatus.REVOKED, cause_of(request))
+        found = lifecycle.finish(realm, found, SessionStatus.REVOKED, cause_of(realm, request))
     shown = frontend_session(found, realm.directory.user(found.user_id), realm.now_ms())
     return answer({"response": shown, "client": None})
 

@@ -17,6 +17,7 @@ from gateway.authority.frontend.visitor import cookie_client, identify
 from gateway.authority.realm import Realm
 from gateway.authority.requests import cause_of, is_cross_origin, read_form
 from gateway.authority.return_urls import ReturnUrl
+from gateway.authority.webhooks.events import Cause
 from gateway.core.session_status import SessionStatus
 from gateway.pages import notice, sign_in, sign_in_form, sign_out
 from gateway.pages.rendering import page_headers
@@ -37,11 +38,12 @@ async def sign_in_action(realm: Realm, request: Request) -> Response:
         raise Refusal(Problem.CROSS_SITE)
     form = await read_form(request)
     url = _return_url(realm, form.get("redirect_url", ""))
+    cause = cause_of(realm, request)
     try:
-        user_id = await _who(realm, request, form)
+        user_id = await _who(realm, request, cause, form)
         with realm.database.transaction():
             previous = identify(realm, request).client
-            signed_in = lifecycle.sign_in(realm, user_id, form.get("organization_id", ""), previous, cause_of(request))
+            signed_in = lifecycle.sign_in(realm, user_id, form.get("organization_id", ""), previous, cause)
             location = return_after_change(realm, url, signed_in.client) if url else ""
     except Refusal as refusal:
         identifier, redirect_url = form.get("identifier", ""), form.get("redirect_url", "")
@@ -88,7 +90,7 @@ async def sign_out_action(realm: Realm, request: Request) -> Response:
     url = _return_url(realm, form.get("redirect_url", ""))
     client = identify(realm, request).client
     if client is not None:
-        lifecycle.finish_all(realm, client, SessionStatus.ENDED, cause_of(request))
+        lifecycle.finish_all(realm, client, SessionStatus.ENDED, cause_of(realm, request))
     if url:
         location = return_after_change(realm, url, client) if client else url.text
         return redirect(location, 303, realm.cookies.signed_out())
@@ -117,11 +119,11 @@ def _return_url(realm: Realm, text: str) -> ReturnUrl | None:
     return allowed_return_url(realm, text) if text else None
 
 
-async def _who(realm: Realm, request: Request, form: Mapping[str, str]) -> str:
+async def _who(realm: Realm, request: Request, cause: Cause, form: Mapping[str, str]) -> str:
     if realm.checking is None:
         return form.get("user_id", "")
-    client = cookie_client(realm, request)
-    return await realm.checking.user_id(request, client, form.get("identifier", ""), form.get("password", ""))
+    client, identifier = cookie_client(realm, request), form.get("identifier", "")
+    return await realm.checking.user_id(cause.client_ip, client, identifier, form.get("password", ""))
 
 
 def _sign_in_form(realm: Realm, redirect_url: str, *, query: str = "", message: str = "", identifier: str = "") -> str:

@@ -29,10 +29,11 @@ async def create_sign_in(realm: Realm, request: Request) -> Response:
         raise Refusal(Problem.PARAM_INVALID, param="strategy", expected=f"must be {PASSWORD}")
     identifier = form.get("identifier", "")
     client = cookie_client(realm, request)
-    user_id = await realm.checking.user_id(request, client, identifier, form.get("password", ""))
+    cause = cause_of(realm, request)
+    user_id = await realm.checking.user_id(cause.client_ip, client, identifier, form.get("password", ""))
     with realm.database.transaction():
         previous = identify(realm, request).client
-        signed_in = lifecycle.sign_in(realm, user_id, "", previous, cause_of(request))
+        signed_in = lifecycle.sign_in(realm, user_id, "", previous, cause)
         is_development = realm.config.kind is InstanceKind.DEVELOPMENT
         known_as = realm.grants.issue_dev_browser(signed_in.client.id, realm.now_ms()) if is_development else ""
     shown = shown_client(realm, signed_in.client)

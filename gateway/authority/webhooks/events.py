@@ -44,7 +44,7 @@ class Cause:
     """The request that made something happen.
 
     Attributes:
-        client_ip: the peer of the connection; no header is believed.
+        client_ip: the peer of the connection, or whom the trusted proxy that is the peer names; empty if unknown.
         user_agent: the header, or empty.
     """
 

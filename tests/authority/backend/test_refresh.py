@@ -1,12 +1,14 @@
 """The trade of an expired token: what it gives, every code of refusal, and who wins when several trade at once."""
 
 import asyncio
+import json
 import logging
 
 import pytest
 
 from gateway.authority import AuthorityConfig
 from gateway.authority.signing.keyring import Category
+from gateway.authority.webhooks.endpoints import Endpoint
 
 APP = "http://127.0.0.1:8000"
 
@@ -250,6 +252,18 @@ class TestTheft:
         assert "90 seconds" in record.getMessage()
         for secret in (holder.token, holder.refresh_token, first.json()["cookies"][0].partition(";")[0]):
             assert secret not in caplog.text
+
+    async def test_an_event_tells_of_it_and_of_the_request_that_found_it_out(self, world, holder):
+        realm = world.authority.realm
+        assert realm.outbox.endpoints.add(Endpoint.new("http://127.0.0.1:3000/hook", realm.now_ms()))
+        await holder.trade()
+        world.clock.advance(90)
+        world.api.headers["User-Agent"] = "gateway/1"
+        await holder.trade(expired_token=holder.forge(jti="thief"))
+        (row,) = realm.database.rows("SELECT body FROM webhook_messages")
+        event = json.loads(row["body"])
+        assert event["type"] == "session.revoked"
+        assert event["event_attributes"]["http_request"] == {"client_ip": "127.0.0.1", "user_agent": "gateway/1"}
 
     async def test_nobody_refreshes_the_session_afterwards(self, world, holder, read_cookies):
         cookies = read_cookies((await holder.trade()).json()["cookies"])

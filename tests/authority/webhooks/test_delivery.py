@@ -12,17 +12,8 @@ from gateway.authority import Authority, AuthorityConfig
 from gateway.authority.webhooks.delivery import Courier, delivering
 from gateway.authority.webhooks.endpoints import Endpoint
 from gateway.authority.webhooks.sending import Sender
-from tests.authority.webhooks.webhooks_kit import (
-    Post,
-    answer,
-    be_silent,
-    hang_up,
-    never_end,
-    post_at,
-    receiver,
-    speak_otherwise,
-    stall,
-)
+from tests.authority.webhooks.webhooks_kit import Post, never_end, post_at, receiver, stall
+from tests.faults.bad_server import answer, be_silent, hang_up, speak_otherwise
 
 
 def courier_of(post: Post, timeout_s: float = 5.0) -> Courier:

@@ -1,17 +1,17 @@
 """An outbox with a clock to turn, and a receiver on a real socket that behaves as badly as a test wants."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gateway.authority.store.database import Database
 from gateway.authority.webhooks.endpoints import Endpoint
 from gateway.authority.webhooks.events import EventType
 from gateway.authority.webhooks.outbox import Outbox
+from tests.faults.bad_server import Asked, BadServer, Behave, answer
 
 NOW_S = 1_800_000_000
-Behave = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Clock:
@@ -67,25 +67,6 @@ def post_at(url: str = "http://127.0.0.1:9/hook", path: str = ":memory:") -> Pos
     return Post(database, outbox, clock, endpoint)
 
 
-def answer(status: str = "200 OK", *headers: str, body: bytes = b"") -> Behave:
-    """Answer once, and keep the connection."""
-
-    async def behave(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
-        writer.write("\r\n".join(lines).encode() + body)
-        await writer.drain()
-
-    return behave
-
-
-async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.close()
-
-
-async def be_silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-    await reader.read()
-
-
 async def never_end(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Say yes, and then more than anybody wants to hear."""
     writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -101,12 +82,6 @@ async def stall(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     await _reader.read()
 
 
-async def speak_otherwise(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
-    await writer.drain()
-    writer.close()
-
-
 @dataclass
 class Delivered:
     """A request that arrived."""
@@ -119,39 +94,30 @@ class Delivered:
         return self.headers["svix-id"]
 
 
-@dataclass
-class Receiver:
+class Receiver(BadServer):
     """An endpoint's server; ``behaviour`` is what it does with a message, by default it takes it."""
 
-    behaviour: Behave = field(default_factory=answer)
-    taken: list[Delivered] = field(default_factory=list)
-    arrived: asyncio.Event = field(default_factory=asyncio.Event)
-    url: str = ""
-    connections: int = 0
+    def __init__(self, behaviour: Behave) -> None:
+        super().__init__(self._take)
+        self.behaviour = behaviour
+        self.taken: list[Delivered] = []
+        self.arrived = asyncio.Event()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        try:
-            while not writer.is_closing():
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-                fields = dict(line.split(": ", 1) for line in head[1:-2])
-                headers = {name.lower(): value for name, value in fields.items()}
-                body = (await reader.readexactly(int(headers["content-length"]))).decode()
-                self.taken.append(Delivered(headers, body))
-                self.arrived.set()
-                await self.behaviour(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.close()
+    @property
+    def url(self) -> str:
+        return f"{self.origin}/hook"
+
+    async def _take(self, asked: Asked) -> Behave:
+        self.taken.append(Delivered(asked.headers, asked.body.decode()))
+        self.arrived.set()
+        return self.behaviour
 
 
 @asynccontextmanager
 async def receiver(behaviour: Behave | None = None) -> AsyncIterator[Receiver]:
     made = Receiver(behaviour or answer())
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+    await made.start()
     try:
         yield made
     finally:
-        server.close()
+        await made.stop()

@@ -1,0 +1,26 @@
+"""How the tests are shared out among the processes of pytest-xdist."""
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+# What starts programs once for all its tests; in several processes it would start them in each. A mark xdist_group says
+# the same, and has no effect with pytest 9.2 and pytest-xdist 3.8 (pytest-dev/pytest-xdist#1386).
+TOGETHER = (
+    "tests/cli/test_authority_control.py",
+    "tests/conformance/",
+    "tests/e2e/test_sessions_story.py",
+    "tests/fronts/",
+    "tests/sdks/",
+)
+
+
+class Scheduling(LoadScopeScheduling):
+    """Tests that share a world are one unit of work; every other test is its own."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((world for world in TOGETHER if nodeid.startswith(world)), nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    return Scheduling(config, log)
