@@ -33,7 +33,7 @@ from gateway.surfaces.gate import Admission, Gate, readable
 from gateway.surfaces.scope import peer, raw_path
 from gateway.surfaces.status import PREFIX, Status
 from gateway.surfaces.websockets import Back, Opening, WebSockets
-from gateway.upstream.balanced import Balanced
+from gateway.upstream.carrier import Carrier
 from gateway.upstream.forward import ClientGoneError, Outgoing, forward
 from gateway.upstream.pool import Pool
 from gateway.upstream.websocket import connect
@@ -60,7 +60,7 @@ class Destination:
         headers: makes the request's headers.
         terms: of the route.
         rewriting: how the path is written anew; None where it stays.
-        balanced: chooses among several servers; None where there is one.
+        carrier: the way there in HTTP/2 or to several servers; None where it is the pool's own.
         back: how addresses in answers are written anew; None where they stay.
     """
 
@@ -68,7 +68,7 @@ class Destination:
     headers: RequestHeaders
     terms: RouteSettings
     rewriting: Rewriting | None = None
-    balanced: Balanced | None = None
+    carrier: Carrier | None = None
     back: WayBack | None = None
 
 
@@ -219,16 +219,16 @@ class Proxy:
             sink.added = set_cookie_headers(admission.verdict.cookies)
         if terms.max_body_bytes is not None and length is None:
             receive = BodyLimit(receive, terms.max_body_bytes).receive
-        if destination.balanced is None:
+        if destination.carrier is None:
             await forward(destination.pool, request, receive, sink)
         else:
-            await destination.balanced.forward(request, receive, sink)
+            await destination.carrier.forward(request, receive, sink)
 
     def _opening_socket(self, scope: Scope, admission: Admission, request_id: Header) -> Opening:
         """Return how a WebSocket is opened at the upstream."""
         destination, request = self._opening(scope, admission, request_id, 0)
-        balanced = destination.balanced
-        open_there = partial(connect, destination.pool) if balanced is None else balanced.connect
+        carrier = destination.carrier
+        open_there = partial(connect, destination.pool) if carrier is None else carrier.connect
         return Opening(open_there, request, _way_back(destination, admission))
 
     def _opening(

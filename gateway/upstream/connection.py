@@ -154,6 +154,10 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             self._drained = None
 
+    async def send_chunk(self, data: bytes) -> None:
+        """Write a piece of a body whose length is not known (RFC 9112 section 7.1); an empty one ends it."""
+        await self.send(b"%x\r\n%b\r\n" % (len(data), data))
+
     async def answer_at_once(self) -> Incoming | None:
         """Return the answer to a request without a body, if it comes whole in one piece and within :data:`SLOW_S`.
 
