@@ -255,10 +255,10 @@ def proxy_app(  # noqa: PLR0913 - what an engine and a door can be given
     for route in engine.gate.routes.routes:
         if route.settings.upstream:
             headers = request_headers(route.settings, engine.namespace, private_cookies)
-            pool, balanced = upstreams.of(route.settings)
-            terms, pools = route.settings, balanced.pools if balanced is not None else (pool,)
-            back = WayBack.of(terms, [each.origin.text for each in pools])
-            destinations[route.name] = Destination(pool, headers, terms, Rewriting.of(terms), balanced, back)
+            pool, carrier = upstreams.of(route.settings)
+            terms, origins = route.settings, carrier.origins if carrier is not None else (pool.origin.text,)
+            back = WayBack.of(terms, origins)
+            destinations[route.name] = Destination(pool, headers, terms, Rewriting.of(terms), carrier, back)
 
     sockets = WebSockets(engine.gate.authenticator, engine.sessions, settings.websocket, private_cookies)
 

@@ -24,6 +24,8 @@ def tls_context(route: RouteSettings) -> ssl.SSLContext | None:
     if route.tls_certificate_file is not None:
         # A key that asks for a password would ask at the terminal.
         context.load_cert_chain(route.tls_certificate_file, route.tls_key_file, password=lambda: b"")
+    if route.http == "2":
+        context.set_alpn_protocols(["h2"])
     return context
 
 

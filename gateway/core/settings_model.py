@@ -233,6 +233,7 @@ class RouteSettings:
     total_timeout_s: float = 0.0
     keep_alive_s: float = 15.0
     max_connections: int = 1024
+    http: Literal["1.1", "2"] = "1.1"
     tls_ca_file: str | None = None
     tls_certificate_file: str | None = None
     tls_key_file: str | None = None

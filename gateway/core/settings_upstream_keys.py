@@ -50,6 +50,13 @@ UPSTREAM_KEYS = (
         "How many connections to the upstream each worker process holds at once; requests beyond that get 503.",
     ),
     Key(
+        "http",
+        "text",
+        values.word("1.1", "2"),
+        "The version of HTTP that the upstream is spoken to in, 1.1 or 2; with 2 a connection carries up to 100 "
+        "requests at once, and in plain text the upstream has to expect it. WebSockets go there in 1.1.",
+    ),
+    Key(
         "tls_ca_file",
         "text",
         values.text,

@@ -21,8 +21,11 @@ from gateway.core.request import Header
 from gateway.core.settings_model import HealthSettings, UpstreamSettings
 from gateway.errors import UpstreamError
 from gateway.upstream.balance import Balance, Server
+from gateway.upstream.carrier import AnyPool, forward_of, sockets_of
 from gateway.upstream.connection import ConnectionLostError
-from gateway.upstream.forward import ClientGoneError, Outgoing, Sink, forward
+from gateway.upstream.exchange import Sink
+from gateway.upstream.forward import ClientGoneError, Outgoing
+from gateway.upstream.http2.pool import Http2Pool
 from gateway.upstream.origin import Limits, Origin
 from gateway.upstream.pool import Pool
 from gateway.upstream.websocket import MakeHead, Refused, UpstreamWebSocket, connect
@@ -81,7 +84,8 @@ class Servers:
         url = self.settings.servers[server.number].url
         limits = Limits(connect_s=health.timeout_s, first_byte_s=health.timeout_s, idle_s=health.timeout_s)
         origin, context = self.reached_by[server.number]
-        pool = Pool(origin, limits, context)
+        own = Pool(origin, limits, context)
+        pool = Http2Pool(origin, limits, context, own) if origin.is_http2 else own
         try:
             while True:
                 problem = await check(pool, health)
@@ -112,7 +116,7 @@ class Balanced:
         pools: one for each.
     """
 
-    def __init__(self, servers: Servers, pools: Sequence[Pool]) -> None:
+    def __init__(self, servers: Servers, pools: Sequence[AnyPool]) -> None:
         self.pools = tuple(pools)
         self._servers = servers
 
@@ -131,6 +135,11 @@ class Balanced:
         tried.add(server.number)
         return server
 
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Where the servers are."""
+        return tuple(pool.origin.text for pool in self.pools)
+
     async def forward(self, request: Outgoing, receive: Receive, sink: Sink) -> None:
         """Forward a request and stream its answer, as :func:`gateway.upstream.forward.forward` does to one server.
 
@@ -139,9 +148,9 @@ class Balanced:
             ClientGoneError: when the client went away meanwhile, or reads nothing of its answer.
         """
 
-        async def attempt(pool: Pool) -> tuple[None, int]:
+        async def attempt(pool: AnyPool) -> tuple[None, int]:
             noting = _Noting(sink)
-            await forward(pool, request, receive, noting)
+            await forward_of(pool)(request, receive, noting)
             return None, noting.status
 
         await self._reach(attempt)
@@ -156,9 +165,9 @@ class Balanced:
             UpstreamError: none can be reached, or one did not answer as it should.
         """
 
-        async def attempt(pool: Pool) -> tuple[UpstreamWebSocket | Refused, int]:
+        async def attempt(pool: AnyPool) -> tuple[UpstreamWebSocket | Refused, int]:
             try:
-                return await connect(pool, make_head, offered, max_message_bytes), 101
+                return await connect(sockets_of(pool), make_head, offered, max_message_bytes), 101
             except Refused as refused:
                 return refused, refused.status
 
@@ -167,7 +176,7 @@ class Balanced:
             raise opened
         return opened
 
-    async def _reach(self, attempt: Callable[[Pool], Awaitable[tuple[_Got, int]]]) -> _Got:
+    async def _reach(self, attempt: Callable[[AnyPool], Awaitable[tuple[_Got, int]]]) -> _Got:
         """Try one server after the other until something reached one."""
         tried: set[int] = set()
         unsent: UpstreamError | None = None
@@ -183,7 +192,7 @@ class Balanced:
                     raise
                 unsent = error
 
-    async def _try(self, server: Server, attempt: Callable[[Pool], Awaitable[tuple[_Got, int]]]) -> _Got:
+    async def _try(self, server: Server, attempt: Callable[[AnyPool], Awaitable[tuple[_Got, int]]]) -> _Got:
         """Try one server, and count how it went.
 
         Args:
@@ -237,7 +246,7 @@ class _Status:
         pass
 
 
-async def check(pool: Pool, health: HealthSettings) -> str:
+async def check(pool: AnyPool, health: HealthSettings) -> str:
     """Ask a server whether it is well; return what is wrong, empty for nothing.
 
     Any status from 200 to 399 is good; redirects are not followed.
@@ -247,7 +256,7 @@ async def check(pool: Pool, health: HealthSettings) -> str:
     sink = _Status()
     try:
         async with asyncio.timeout(health.timeout_s):
-            await forward(pool, Outgoing("GET", health.path.encode(), headers, 0), _nobody, sink)
+            await forward_of(pool)(Outgoing("GET", health.path.encode(), headers, 0), _nobody, sink)
     except TimeoutError:
         return f"no whole answer within {health.timeout_s:g} s"
     except UpstreamError as error:

@@ -155,6 +155,10 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             self._drained = None
 
+    async def send_chunk(self, data: bytes) -> None:
+        """Write a piece of a body whose length is not known (RFC 9112 section 7.1); an empty one ends it."""
+        await self.send(b"%x\r\n%b\r\n" % (len(data), data))
+
     def watch(self, watcher: Callable[[], None]) -> None:
         """Have a function called once: when the answer or its head is there, or takes long, or none will come.
 

@@ -6,20 +6,21 @@ task that pumps it notices; without one, watching starts only when an answer com
 """
 
 import asyncio
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from starlette.types import Message, Receive
 
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
 from gateway.errors import UpstreamError
-from gateway.upstream.connection import Connection, ConnectionLostError
+from gateway.upstream.connection import ConnectionLostError
+from gateway.upstream.exchange import Exchange, Sink
 from gateway.upstream.pool import Pool
 
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """Idempotent methods (RFC 9110 section 9.2.2)."""
 
-_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _LINE = b": ".join  # of a name and a value
 
 
@@ -34,18 +35,6 @@ class ClientGoneError(Exception):
     def __init__(self, *, is_unfinished: bool = False) -> None:
         self.is_unfinished = is_unfinished
         super().__init__("the client went away")
-
-
-class Sink(Protocol):
-    """Where an answer goes."""
-
-    async def start(self, status: int, headers: list[Header]) -> None:
-        """Take status and headers."""
-        ...
-
-    async def body(self, data: bytes, *, more: bool) -> None:
-        """Take a piece of the body; returns when more can be taken."""
-        ...
 
 
 class Outgoing(NamedTuple):
@@ -72,7 +61,7 @@ class Outgoing(NamedTuple):
         lines = [f"{self.method} ".encode("ascii") + self.target + b" HTTP/1.1", *map(_LINE, self.headers)]
         if self.length is None:
             lines.append(b"transfer-encoding: chunked")
-        elif self.length or self.method in _WITH_BODY:
+        elif self.length or self.method in WITH_BODY:
             lines.append(b"content-length: %d" % self.length)
         head = b"\r\n".join(lines) + b"\r\n\r\n"
         breaks = len(lines) + 1
@@ -105,7 +94,7 @@ async def forward(pool: Pool, request: Outgoing, receive: Receive, sink: Sink, b
             if begun is None:
                 connection.begin(head, is_head=request.method == "HEAD")
             begun = None
-            await _exchange(connection, request, receive, sink, pool.limits.idle_s)
+            await exchange(connection, request, receive, sink, pool.limits.idle_s)
         except ConnectionLostError as lost:
             # The upstream may close a kept connection just as we use it: nothing was answered then, so ask once more.
             if not (may_repeat and is_kept and lost.is_untouched):
@@ -119,7 +108,21 @@ async def forward(pool: Pool, request: Outgoing, receive: Receive, sink: Sink, b
             pool.release(connection)
 
 
-async def _exchange(connection: Connection, request: Outgoing, receive: Receive, sink: Sink, idle_s: float) -> None:
+async def exchange(connection: Exchange, request: Outgoing, receive: Receive, sink: Sink, idle_s: float) -> None:
+    """Carry an exchange that has begun to its end: the body of the request one way, the answer the other.
+
+    Args:
+        connection: the exchange.
+        request: what was asked.
+        receive: the client's end.
+        sink: where the answer goes.
+        idle_s: seconds in which the client has to send or take a piece.
+
+    Raises:
+        ConnectionLostError, UpstreamError: when there is no answer, or it broke off.
+        ClientGoneError: when the client went away meanwhile.
+        OSError: the sink's, for a client that has gone or takes nothing.
+    """
     companion = Companion(connection, request.length, receive, idle_s)
     companion.start()
     try:
@@ -147,7 +150,7 @@ class Companion:
 
     __slots__ = ("_connection", "_idle_s", "_is_over", "_length", "_receive", "_remaining", "_task", "is_client_gone")
 
-    def __init__(self, connection: Connection, length: int | None, receive: Receive, idle_s: float) -> None:
+    def __init__(self, connection: Exchange, length: int | None, receive: Receive, idle_s: float) -> None:
         self._connection = connection
         self._length = length
         self._remaining = length or 0
@@ -192,9 +195,9 @@ class Companion:
         data, is_last = message.get("body", b""), not message.get("more_body", False)
         if self._length is None:
             if data:
-                await self._connection.send(b"%x\r\n%b\r\n" % (len(data), data))
+                await self._connection.send_chunk(data)
             if is_last:
-                await self._connection.send(b"0\r\n\r\n")
+                await self._connection.send_chunk(b"")
         else:
             self._remaining -= len(data)
             if self._remaining < 0 or (is_last and self._remaining):

@@ -8,10 +8,10 @@ feeds. Decided here is what a parser cannot know: that HEAD has no body, which i
 import httptools
 
 from gateway.core.reasons import Reason
-from gateway.core.request import Header
 from gateway.errors import UpstreamError
+from gateway.upstream.exchange import Answer
 
-_LINE_OVERHEAD = len(b": \r\n")
+LINE_OVERHEAD = len(b": \r\n")
 
 
 def broken(detail: str) -> UpstreamError:
@@ -19,36 +19,27 @@ def broken(detail: str) -> UpstreamError:
     return UpstreamError(Reason.UPSTREAM_PROTOCOL_ERROR, detail)
 
 
-class Incoming:
-    """An answer.
+class Incoming(Answer):
+    """An answer in HTTP/1.1.
 
     Args:
         is_head: it answers a HEAD request, so it ends with its headers.
         header_bytes: most that its headers, with the interim answers before them, and its trailers may take.
 
     Attributes:
-        status, headers: of the final answer, names in lower case; there once ``has_head`` is set.
-        has_head: status and headers are there.
-        is_complete: all of it is there.
-        chunks: pieces of the body that nobody has taken.
-        held: their bytes.
         received: bytes that came at all.
     """
 
-    # Defaults of the class: an answer is made for every request, and most of them never change these.
-    status = 0
-    has_head = is_complete = False
-    held = received = 0
+    received = 0
     _trailer_bytes = _barren_bytes = 0
     _is_kept = _has_surplus = False
     _problem = ""
 
     def __init__(self, *, is_head: bool, header_bytes: int) -> None:
+        super().__init__()
         self._parser = httptools.HttpResponseParser(self)
         self._is_head = is_head
         self._header_limit = header_bytes
-        self.headers: list[Header] = []
-        self.chunks: list[bytes] = []
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take bytes.
@@ -84,18 +75,6 @@ class Incoming:
         if self.has_head and not self._is_framed:
             self.is_complete = True
 
-    def take(self) -> bytes:
-        """Return the body so far, and hold it no longer; empty when it is complete."""
-        data = self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
-        self.chunks.clear()
-        self.held = 0
-        return data
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether :meth:`take` has something to say: a piece of the body, or that there is no more."""
-        return bool(self.chunks) or self.is_complete
-
     @property
     def may_reuse(self) -> bool:
         """Whether the connection is fit for another exchange."""
@@ -107,7 +86,7 @@ class Incoming:
 
     @property
     def _size(self) -> int:
-        return sum(len(name) + len(value) + _LINE_OVERHEAD for name, value in self.headers)
+        return sum(len(name) + len(value) + LINE_OVERHEAD for name, value in self.headers)
 
     def _refuse(self, problem: str) -> None:
         # An answer that is whole stands; what is wrong behind it costs only the connection.
@@ -131,7 +110,7 @@ class Incoming:
         if not self.has_head:
             self.headers.append((name.lower(), value))
             return
-        self._trailer_bytes += len(name) + len(value) + _LINE_OVERHEAD
+        self._trailer_bytes += len(name) + len(value) + LINE_OVERHEAD
         if self._trailer_bytes > self._header_limit:
             self._refuse_size()
 

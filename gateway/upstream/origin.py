@@ -18,6 +18,7 @@ class Origin:
         path: of the Unix socket; empty otherwise.
         is_tls: speak TLS.
         name: that its certificate must bear; empty for the host.
+        is_http2: it is spoken to in HTTP/2.
     """
 
     text: str
@@ -26,6 +27,7 @@ class Origin:
     path: str = ""
     is_tls: bool = False
     name: str = ""
+    is_http2: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -60,6 +62,8 @@ class Limits:
         connections: open at once; more requests than that are refused.
         header_bytes: size of an answer's headers.
         window_bytes: of an answer's body held for a slow client before reading stops.
+        ping_s: seconds of silence, with exchanges in hand, after which an upstream in HTTP/2 is asked for a sign of
+            life; after as long again without one it gets no new requests on this connection.
     """
 
     connect_s: float = 5.0
@@ -70,6 +74,7 @@ class Limits:
     connections: int = 1024
     header_bytes: int = 65_536
     window_bytes: int = 65_536
+    ping_s: float = 10.0
 
     @classmethod
     def of(cls, route: RouteSettings) -> Self:

@@ -73,7 +73,7 @@ class Pool:
             raise
         self._used.add(connection)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._pause_s, self._sweep)
+            self._timer = asyncio.get_running_loop().call_later(pause_s(self.limits), self._sweep)
         return connection
 
     def take(self) -> Connection | None:
@@ -134,13 +134,6 @@ class Pool:
         connection.idle_since_s = connection.time_s()
         self._idle.append(connection)
 
-    @property
-    def _pause_s(self) -> float:
-        """Seconds between two sweeps: by so much a time-out may come late."""
-        limits = self.limits
-        least_s = min(limits.first_byte_s, limits.idle_s, limits.total_s or limits.idle_s, limits.keep_alive_s or 1.0)
-        return min(SLOW_S, least_s / 4)
-
     def _sweep(self) -> None:
         """End what waits too long and what is idle too long, and come again while there is anything."""
         loop, self._timer = asyncio.get_running_loop(), None
@@ -150,7 +143,7 @@ class Pool:
         while self._idle and now_s - self._idle[0].idle_since_s >= self.limits.keep_alive_s:
             self._idle.popleft().abort()
         if self._used or self._idle:
-            self._timer = loop.call_later(self._pause_s, self._sweep)
+            self._timer = loop.call_later(pause_s(self.limits), self._sweep)
 
     def _forget(self, connection: Connection) -> None:
         """Let go of a connection that its upstream closed while it was idle."""
@@ -162,3 +155,9 @@ class Pool:
         self._is_closed = True
         while self._idle:
             self._idle.popleft().abort()
+
+
+def pause_s(limits: Limits) -> float:
+    """Return the seconds between two looks at the time: by so much a time-out may come late."""
+    least_s = min(limits.first_byte_s, limits.idle_s, limits.total_s or limits.idle_s, limits.keep_alive_s or 1.0)
+    return min(SLOW_S, least_s / 4)
