@@ -195,7 +195,9 @@ class RequestHeaders:
             return _Name.CROSSES
         return _Name(name.decode("ascii"))
 
-    def build(self, headers: Sequence[Header], ours: Iterable[Header], *, drop_bearer: bool = True) -> list[Header]:
+    def build(  # noqa: C901 - one branch for each meaning of a name
+        self, headers: Sequence[Header], ours: Iterable[Header], *, drop_bearer: bool = True
+    ) -> list[Header]:
         """Return what goes upstream.
 
         Everything that must not cross is taken out first, ours are added last: nothing that a client names in
@@ -224,10 +226,9 @@ class RequestHeaders:
             elif meaning is _COOKIE:
                 kept += self._other_cookies(header)
             elif meaning is _AUTHORIZATION:
-                if not drop_bearer or bearer(header[1]) is None:
-                    kept.append(header)
-            elif header[1].lower() not in _EXPECTATIONS:
-                raise UpstreamError(Reason.EXPECTATION_FAILED, "its Expect is not 100-continue")
+                kept += () if drop_bearer and bearer(header[1]) is not None else (header,)
+            else:
+                _judge_expectation(header[1])
         if connection:
             kept = _without_named(kept, connection)
         kept.extend(ours)
@@ -243,6 +244,11 @@ class RequestHeaders:
     def _other_cookies(self, header: Header) -> tuple[Header, ...]:
         value = without_cookies(header[1], self._private_cookies)
         return ((header[0], value),) if value else ()
+
+
+def _judge_expectation(value: bytes) -> None:
+    if value.lower() not in _EXPECTATIONS:
+        raise UpstreamError(Reason.EXPECTATION_FAILED, "its Expect is not 100-continue")
 
 
 class _Answered(Enum):

@@ -31,7 +31,7 @@ class AnswerHead(NamedTuple):
     keeps_alive: bool
 
 
-def answer_head(
+def answer_head(  # noqa: PLR0913 - what decides about framing
     status: int,
     headers: Iterable[Header],
     *,

@@ -237,16 +237,20 @@ class ClientConnection(asyncio.BufferedProtocol):
             if isinstance(body, ChunkedBody) and body.has_surplus:
                 self._keeps_alive = False
         if exchange is None:
-            body.take()  # nobody wants it
-            if body.is_broken:
-                self.close()
-            elif body.is_complete:
-                self._listener.note_busy(self)
-                self._wait_for_next()
+            self._drop(body)
             return
         if body.held > _WINDOW_BYTES or self._pending:
             self._pause()
         exchange.wake()
+
+    def _drop(self, body: Body) -> None:
+        """Read what is left of a body that nobody wants."""
+        body.take()
+        if body.is_broken:
+            self.close()
+        elif body.is_complete:
+            self._listener.note_busy(self)
+            self._wait_for_next()
 
     def _wait_for_next(self) -> None:
         self._listener.note_idle(self)

@@ -211,17 +211,15 @@ class Exchange:
             head, self._missing = answer.data, answer.length or 0
         if answer is None or self.is_over:
             return
-        if answer.is_chunked and data:
-            data = b"%x\r\n%b\r\n" % (len(data), data)
-        elif not self._has_answer_body:
+        if not self._has_answer_body:
             data = b""
+        elif answer.is_chunked:
+            data = _chunk(data, is_last=not has_more)
         elif answer.length is not None:
             self._missing -= len(data)
             if self._missing < 0 or (self._missing and not has_more):
                 self._break()
                 return
-        if answer.is_chunked and not has_more:
-            data += b"0\r\n\r\n"
         if head or data:
             self._line.write(head + data if head else data)
         if not has_more:
@@ -260,3 +258,8 @@ class Exchange:
         self.is_over = True
         self.wake()
         self._line.abort()
+
+
+def _chunk(data: bytes, *, is_last: bool) -> bytes:
+    chunk = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+    return chunk + b"0\r\n\r\n" if is_last else chunk

@@ -107,7 +107,8 @@ class HeadReader:
         if b"#" in target:
             raise BadRequestError(Reason.REQUEST_TARGET_INVALID)
         keeps_alive = parser.should_keep_alive()
-        return Head(method.decode(), target, version, headers, length, keeps_alive, False, expects_continue)  # noqa: FBT003 - by position, which is faster
+        # By position, which is faster than by name.
+        return Head(method.decode(), target, version, headers, length, keeps_alive, False, expects_continue)
 
     def _version(self, parser: httptools.HttpRequestParser, method: bytes, data: bytes) -> str:
         """Return the version, having made sure of the one form of a request line (RFC 9112 section 3)."""

@@ -13,7 +13,7 @@ from starlette.types import Message, Receive
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
 from gateway.errors import UpstreamError
-from gateway.upstream.connection import ConnectionLostError
+from gateway.upstream.connection import Connection, ConnectionLostError
 from gateway.upstream.exchange import Exchange, Sink
 from gateway.upstream.pool import Pool
 

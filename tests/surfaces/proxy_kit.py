@@ -1,4 +1,4 @@
-"""The proxy as it ships: on a real Granian, with raw sockets before it and a scripted upstream behind it."""
+"""The proxy as it ships: on the real server, with raw sockets before it and a scripted upstream behind it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -78,7 +78,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def granian(app: object) -> AsyncIterator[int]:
+async def listening(app: object) -> AsyncIterator[int]:
     """Serve an application on a free port, with the limits that are shipped."""
     listen = reserve(Address("127.0.0.1", 0))
     stop, is_ready = asyncio.Event(), asyncio.Event()
@@ -183,7 +183,7 @@ async def proxied(script: Script | None = None, limits: Limits = LIMITS) -> Asyn
     journal = Pages()
     async with upstream(script or answers(OK)) as served:
         app, pool = proxy_to(served.origin, journal, limits)
-        async with granian(app) as port:
+        async with listening(app) as port:
             world = World(port, served, pool, journal, app)
             try:
                 yield world

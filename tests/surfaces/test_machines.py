@@ -24,7 +24,7 @@ from gateway.core.settings_model import (
 from gateway.core.token_class import ANY, TokenType
 from tests.authenticator.engine_kit import KEY, Clock, jwks, mint
 from tests.sessions.sessions_kit import Script, http_bytes, raw, serving
-from tests.surfaces.proxy_kit import OK, Wire, granian
+from tests.surfaces.proxy_kit import OK, Wire, listening
 from tests.surfaces.surfaces_kit import PAGE, Pages, echo_app
 from tests.upstream.upstream_kit import Upstream, answers, upstream
 
@@ -432,7 +432,7 @@ async def proxied() -> AsyncIterator[Served]:
     async with serving(api) as url, upstream(answers(OK)) as behind:
         routes = tuple(replace(route, upstream=behind.origin) for route in ROUTES)
         app = proxy_app(settings_of(url, routes=routes), journal, Clock())
-        async with granian(app) as port:
+        async with listening(app) as port:
             yield Served(port, behind, api, journal)
 
 

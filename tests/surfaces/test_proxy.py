@@ -11,7 +11,7 @@ import pytest
 from gateway.core.reasons import Reason
 from gateway.surfaces.proxy import Proxy
 from tests.authenticator.engine_kit import NAMES, expired, mint
-from tests.surfaces.proxy_kit import BEARER, HOST, LIMITS, OK, World, granian, proxied, proxy_to
+from tests.surfaces.proxy_kit import BEARER, HOST, LIMITS, OK, World, listening, proxied, proxy_to
 from tests.surfaces.surfaces_kit import Pages, scope_of, websocket_scope
 from tests.surfaces.surfaces_kit import Wire as Recorder
 from tests.upstream.upstream_kit import answers, until, upstream
@@ -526,7 +526,7 @@ async def test_dead_upstream_is_a_bad_gateway():
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         app, pool = proxy_to(f"http://127.0.0.1:{bound.getsockname()[1]}")
-        async with granian(app) as port, upstream(answers(OK)) as unused:
+        async with listening(app) as port, upstream(answers(OK)) as unused:
             world = World(port, unused, pool, Pages(), app)
             assert problem(await world.ask()) == (502, Reason.UPSTREAM_UNREACHABLE)
             assert pool.in_use == 0

@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from gateway.assemble import proxy_app
 from gateway.core.settings_model import Access, HealthSettings, RouteSettings, ServerOfUpstream, UpstreamSettings
 from tests.authenticator.engine_kit import Clock, mint
-from tests.surfaces.proxy_kit import BEARER, HOST, Answer, Api, Wire, granian, settings_for
+from tests.surfaces.proxy_kit import BEARER, HOST, Answer, Api, Wire, listening, settings_for
 from tests.surfaces.surfaces_kit import Pages
 from tests.upstream.test_http2_servers import hypercorn
 from tests.upstream.upstream_kit import until
@@ -31,7 +31,7 @@ async def proxied(*, named: bool) -> AsyncIterator[tuple[int, Pages]]:
         )
         journal = Pages()
         settings = replace(settings_for(origin), routes=routes, upstreams=(api,))
-        async with granian(proxy_app(settings, journal, Clock(), Api().transport)) as port:
+        async with listening(proxy_app(settings, journal, Clock(), Api().transport)) as port:
             yield port, journal
 
 

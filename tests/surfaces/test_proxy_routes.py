@@ -10,7 +10,7 @@ import pytest
 from gateway.assemble import proxy_app
 from gateway.core.settings_model import Access, CorsSettings, RouteSettings
 from tests.authenticator.engine_kit import Clock
-from tests.surfaces.proxy_kit import BEARER, OK, Api, World, granian, settings_for
+from tests.surfaces.proxy_kit import BEARER, OK, Api, World, listening, settings_for
 from tests.surfaces.surfaces_kit import Pages
 from tests.upstream.upstream_kit import Script, answers, upstream
 
@@ -23,7 +23,7 @@ async def routed(*routes: RouteSettings, script: Script | None = None) -> AsyncI
         settings = settings_for(served.origin)
         settings = replace(settings, routes=tuple(replace(route, upstream=served.origin) for route in routes))
         app = proxy_app(settings, journal, Clock(), Api().transport)
-        async with granian(app) as port:
+        async with listening(app) as port:
             world = World(port, served, next(iter(app._destinations.values())).pool, journal, app)
             try:
                 yield world

@@ -19,7 +19,7 @@ from gateway.core.reasons import Reason
 from gateway.core.settings_model import RouteSettings, WebSocketSettings
 from gateway.upstream.origin import Limits
 from tests.authenticator.engine_kit import NAMES, Clock, directives, expired, jwks, mint
-from tests.surfaces.proxy_kit import BEARER, HOST, granian, settings_for
+from tests.surfaces.proxy_kit import BEARER, HOST, listening, settings_for
 from tests.surfaces.surfaces_kit import Pages
 from tests.upstream.upstream_kit import Script, answers, upstream
 from tests.upstream.websocket_kit import (
@@ -128,7 +128,7 @@ async def world_before(
         app._sockets._sessions = None
     for destination in app._destinations.values():
         destination.pool.limits = LIMITS
-    async with granian(app) as port:
+    async with listening(app) as port:
         world = World(port, origin, app, api, journal)
         try:
             yield world
