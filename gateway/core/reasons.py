@@ -87,6 +87,8 @@ class Reason(StrEnum):
     ORIGINAL_REQUEST_CONTRADICTORY = "original-request-contradictory"
     ORIGINAL_REQUEST_INVALID = "original-request-invalid"
     WEBSOCKET_ORIGIN_REFUSED = "websocket-origin-refused"
+    WEBSOCKET_OPENING_INVALID = "websocket-opening-invalid"
+    WEBSOCKET_VERSION_UNSUPPORTED = "websocket-version-unsupported"
     WEBSOCKET_OFFER_INVALID = "websocket-offer-invalid"
     WEBSOCKET_LIMIT_REACHED = "websocket-limit-reached"
     WEBSOCKET_MESSAGE_TOO_LARGE = "websocket-message-too-large"
@@ -276,6 +278,8 @@ TABLE: dict[str, Meaning] = {
     Reason.ORIGINAL_REQUEST_CONTRADICTORY: _BAD_QUESTION,
     Reason.ORIGINAL_REQUEST_INVALID: _BAD_REQUEST,
     Reason.WEBSOCKET_ORIGIN_REFUSED: Meaning(403, "", "warning", "A page of another site may not connect here."),
+    Reason.WEBSOCKET_OPENING_INVALID: _BAD_REQUEST,
+    Reason.WEBSOCKET_VERSION_UNSUPPORTED: Meaning(426, "", "warning", "WebSockets of version 13 are spoken here."),
     Reason.WEBSOCKET_OFFER_INVALID: _BAD_REQUEST,
     Reason.WEBSOCKET_LIMIT_REACHED: Meaning(
         503, "", "error", "Too many connections are open. Please try again shortly."

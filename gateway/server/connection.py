@@ -18,8 +18,10 @@ from gateway.core.reasons import Reason
 from gateway.core.request import Header
 from gateway.server.answer import AnswerHead, answer_head
 from gateway.server.body import Body, ChunkedBody, SizedBody
-from gateway.server.exchange import Exchange
+from gateway.server.exchange import ClientGoneError, Exchange
 from gateway.server.head import END, BadRequestError, Head, HeadReader
+from gateway.server.websocket import WebSocket, accepts
+from gateway.websocket.channel import Channel
 
 if TYPE_CHECKING:
     from gateway.server.listener import Listener
@@ -66,7 +68,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._heads = HeadReader()
         self._transport: asyncio.Transport | None = None
         self._scope: Scope = {}
-        self._exchange: Exchange | None = None
+        self._exchange: Exchange | WebSocket | None = None
         self._body: Body | None = None
         self._partial: bytearray | None = None
         self._pending = b""
@@ -189,7 +191,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             return
         self._listener.note_busy(self)
         if head.is_websocket:
-            self._listener.open_websocket(self, head, self._scope_of(head), data + rest)
+            self._begin_websocket(head, rest)
             return
         self._is_old = head.version == "1.0"
         self._keeps_alive = head.keeps_alive
@@ -210,6 +212,20 @@ class ClientConnection(asyncio.BufferedProtocol):
         elif rest:
             self._pause()
         self._listener.begin(exchange)
+
+    def _begin_websocket(self, head: Head, rest: bytes) -> None:
+        self._keeps_alive = False
+        try:
+            accept = accepts(head)
+        except BadRequestError as bad:
+            more = [(b"sec-websocket-version", b"13")] if bad.reason is Reason.WEBSOCKET_VERSION_UNSUPPORTED else []
+            self.refuse(bad.reason, more)
+            return
+        self._pending = rest
+        if rest:
+            self._pause()
+        self._exchange = WebSocket(self, self._scope_of(head), accept)
+        self._listener.begin(self._exchange)
 
     def _scope_of(self, head: Head) -> Scope:
         target = head.target
@@ -267,12 +283,17 @@ class ClientConnection(asyncio.BufferedProtocol):
             if not self._pending and self._exchange is None:
                 self._unpause()
 
-    def refuse(self, reason: Reason) -> None:
-        """Answer what cannot be served, and close."""
+    def refuse(self, reason: Reason, more: Iterable[Header] = ()) -> None:
+        """Answer what cannot be served, and close.
+
+        Args:
+            reason: why.
+            more: headers beside those that the reason has.
+        """
         self._keeps_alive = False
         self._listener.note_busy(self)
         status, headers, body = self._listener.refusal(reason, self.address)
-        head = self.head_of(status, headers, len(body))
+        head = self.head_of(status, [*headers, *more], len(body))
         self.write(head.data + body)
         self.close(lingers=True)
 
@@ -302,14 +323,14 @@ class ClientConnection(asyncio.BufferedProtocol):
         """Return the head of an answer to the request in hand."""
         exchange = self._exchange
         keeps_alive = self._keeps_alive and not self._listener.is_stopping
-        if keeps_alive and exchange is not None and self._body is not None:
+        if keeps_alive and isinstance(exchange, Exchange) and self._body is not None:
             keeps_alive = self._is_worth_reading(exchange)
         return answer_head(
             status,
             headers,
             date=self._listener.date(),
             size=size,
-            has_body=exchange is None or exchange.scope["method"] != "HEAD",
+            has_body=exchange is None or exchange.scope.get("method") != "HEAD",
             is_old=self._is_old,
             keeps_alive=keeps_alive,
         )
@@ -325,7 +346,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         if self._transport is None or self._is_ending:
             return
         if not keeps_alive:
-            self.close(lingers=self._body is not None)
+            self.close(lingers=self._body is not None or bool(self._pending))
         elif self._body is None:
             self._wait_for_next()
         else:
@@ -365,12 +386,42 @@ class ClientConnection(asyncio.BufferedProtocol):
         """Whether no request is in hand."""
         return self._exchange is None
 
-    def hand_over(self) -> asyncio.Transport:
-        """Return the transport for another protocol; this one is done with it."""
+    # ── server.websocket.Line ──
+
+    def switch(self, channel: Channel, headers: Iterable[Header]) -> bytes:
+        """Accept a WebSocket and hand the transport over; the connection is counted until :meth:`lose`.
+
+        Args:
+            channel: takes the transport.
+            headers: of the answer.
+
+        Returns:
+            What the client has sent behind its request.
+        """
         transport = self._transport
-        if transport is None:
-            raise ConnectionError("the client has gone")
-        return transport
+        if transport is None or self._is_ending:
+            raise ClientGoneError("the client went away")
+        transport.write(answer_head(101, headers, date=self._listener.date(), size=None, has_body=False).data)
+        self._pause()  # how bytes are handed over is settled when reading begins
+        transport.set_protocol(channel)
+        channel.connection_made(transport)
+        if self.is_write_paused:
+            channel.pause_writing()
+            self._listener.note_caught_up(self)
+        self._unpause()
+        early, self._pending = self._pending, b""
+        return early
+
+    def lose(self) -> None:
+        """Note that the transport which was handed over has gone."""
+        self.connection_lost(None)
+
+    def stop(self) -> None:
+        """End what is in hand, there is no more time for it."""
+        if isinstance(self._exchange, WebSocket):
+            self._exchange.stop()
+        else:
+            self.abort()
 
     def _pause(self) -> None:
         if not self._is_read_paused and self._transport is not None:

@@ -14,7 +14,7 @@ from gateway.server.body import Body
 _log = logging.getLogger(__name__)
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_PLAIN: list[Header] = [(b"content-type", b"text/plain; charset=utf-8")]
+PLAIN: list[Header] = [(b"content-type", b"text/plain; charset=utf-8")]
 
 
 class ClientGoneError(OSError):
@@ -150,7 +150,7 @@ class Exchange:
         if self.is_over:
             return
         if self._answer is None:
-            self.respond(500, _PLAIN, b"Internal Server Error")
+            self.respond(500, PLAIN, b"Internal Server Error")
         else:
             self._break()
 

@@ -126,7 +126,7 @@ class HeadReader:
         if method == b"CONNECT":
             return Head(method.decode(), self._target, version, headers, 0, keeps_alive=False)
         asked = b",".join(value for name, value in headers if name == b"upgrade").lower()
-        if b"websocket" not in asked:
+        if b"websocket" not in [part.strip(_BLANKS) for part in asked.split(b",")]:
             # A server may ignore the wish (RFC 9110 section 7.8); without it the parser sees the framing.
             return self.read(_UPGRADE_LINE.sub(b"", data))
         if _body_length(headers, version) != 0:

@@ -13,14 +13,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from starlette.types import Scope
-
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
 from gateway.server.answer import date_line
 from gateway.server.connection import ClientConnection
 from gateway.server.exchange import Exchange
-from gateway.server.head import Head
+from gateway.server.websocket import WebSocket
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +55,7 @@ class Limits:
 class Handler(Protocol):
     """What serves the requests."""
 
-    def begin(self, exchange: Exchange) -> None:
+    def begin(self, exchange: Exchange | WebSocket) -> None:
         """Serve one request; answers at once, or later, or in a task."""
         ...
 
@@ -128,21 +126,17 @@ class Listener:
             except TimeoutError:
                 _log.warning("%d requests were cut, since they were not over in time", len(self._connections))
         for connection in tuple(self._connections):
-            connection.abort()
+            connection.stop()
         if self._timer is not None:
             self._timer.cancel()
 
-    def begin(self, exchange: Exchange) -> None:
+    def begin(self, exchange: Exchange | WebSocket) -> None:
         """Have a request served; a fault in that is answered, too."""
         try:
             self._handler.begin(exchange)
         except Exception:
             _log.exception("beginning to serve a request failed")
             exchange.respond(*self._handler.refuse(Reason.UNEXPECTED_ERROR, ""))
-
-    def open_websocket(self, connection: ClientConnection, head: Head, scope: Scope, data: bytes) -> None:
-        """Have a WebSocket served."""
-        connection.refuse(Reason.UNEXPECTED_ERROR)
 
     def refusal(self, reason: Reason, client: str) -> Refusal:
         """Return the answer to what is no request, or one too many."""

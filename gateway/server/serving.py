@@ -11,6 +11,7 @@ from gateway.core.reasons import Reason, meaning
 from gateway.server.exchange import Exchange
 from gateway.server.lifespan import Lifespan
 from gateway.server.listener import Handler, Limits, Listener, Refusal
+from gateway.server.websocket import WebSocket
 
 _PLAIN = (b"content-type", b"text/plain; charset=utf-8")
 
@@ -30,7 +31,7 @@ class AsgiHandler:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    def begin(self, exchange: Exchange) -> None:
+    def begin(self, exchange: Exchange | WebSocket) -> None:
         """Serve one request."""
         exchange.run(self._app)
 

@@ -1,26 +1,23 @@
 """The two ways of an open WebSocket: what the client says goes to the upstream, what that says goes to the client.
 
-Each way waits for its reader, so no more than a window is held of either. What ends one side ends the other, with the
-same code where there is one. Time is looked at by one timer, since a time-out for each message would cost as much as
-the message.
+A message is passed on as it comes, without a task that would have to wake for it. Each way waits for its reader, so no
+more than a window is held of either. What ends one side ends the other, with the same code where there is one. Time is
+looked at by one timer, since a time-out for each message would cost as much as the message.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import NamedTuple, Protocol
-
-from starlette.types import Message, Receive, Send
+from collections.abc import Callable
+from typing import NamedTuple
 
 from gateway.core.reasons import Reason
 from gateway.core.settings_model import WebSocketSettings
-from gateway.core.sockets import GOING_AWAY, NO_CODE, NORMAL, PROTOCOL_ERROR, TOO_BIG, UPSTREAM_FAILED, End, relayed
+from gateway.core.sockets import GOING_AWAY, NO_CODE, NORMAL, TOO_BIG, UPSTREAM_FAILED, End, relayed
+from gateway.upstream.websocket import end_by_upstream
+from gateway.websocket.channel import By, Channel, Closed
+from gateway.websocket.frames import Message
 
 _log = logging.getLogger(__name__)
-
-CLOSE_S = 2.0
-"""Seconds that a client has to take a close frame."""
 
 STUCK_S = 60.0
 """Seconds in which a client or upstream has to take one message."""
@@ -37,29 +34,6 @@ _SLOW_UPSTREAM = End(
 )
 _SILENT = End(UPSTREAM_FAILED, GOING_AWAY, "upstream lost", Reason.UPSTREAM_TIMEOUT, "it did not answer a ping")
 _GONE = End(NO_CODE, GOING_AWAY, detail="the client went away")
-
-
-class Socket(Protocol):
-    """The upstream's end, as the bridge sees it."""
-
-    heard: int
-    end: End | None
-
-    async def receive(self) -> str | bytes | None:
-        """Return the next message, or None at the end."""
-        ...
-
-    async def send(self, data: bytes, *, is_text: bool) -> None:
-        """Send a message; returns when more can be taken."""
-        ...
-
-    def ping(self) -> None:
-        """Ask for a sign of life."""
-        ...
-
-    def close(self, code: int, text: str) -> None:
-        """Begin to close; does not wait."""
-        ...
 
 
 class Counts(NamedTuple):
@@ -132,32 +106,86 @@ class Pulse:
         return True
 
 
+class Way:
+    """One of the two ways: what comes from one side goes to the other.
+
+    Args:
+        source, target: the sides.
+        end: called with how the source ended.
+        fail: called when passing a message on failed.
+
+    Attributes:
+        begun, done: messages; unequal while the target keeps one waiting.
+    """
+
+    def __init__(
+        self, source: Channel, target: Channel, end: Callable[[Closed], None], fail: Callable[[], None]
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._end = end
+        self._fail = fail
+        self._back: Way | None = None
+        self.begun = self.done = 0
+
+    def pair(self, back: "Way") -> None:
+        """Begin; the other way goes on when the source takes more again."""
+        self._back = back
+        self._source.attach(self)
+
+    def proceed(self) -> None:
+        """Pass more on, the target takes it."""
+        self.done = self.begun
+        self._source.resume()
+
+    # ── websocket.channel.Sink ──
+
+    def take(self, message: Message) -> None:
+        """Pass a message on, and read no more while the target is slow."""
+        self.begun += 1
+        target = self._target
+        try:
+            target.write(message.data, is_text=message.is_text)
+        except Exception:
+            _log.exception("carrying a WebSocket's messages failed")
+            self._fail()
+            return
+        if target.is_write_paused:
+            self._source.pause()
+        else:
+            self.done = self.begun
+
+    def go_on(self) -> None:
+        """Let the other way go on."""
+        if self._back is not None:
+            self._back.proceed()
+
+    def end(self, closed: Closed) -> None:
+        """Tell how the source ended."""
+        self._end(closed)
+
+
 class Bridge:
     """One open WebSocket.
 
     Args:
-        receive, send: the client's end, which has been accepted.
+        client: its end, which has been accepted.
         upstream: the other end.
-        settings: sizes and times.
+        settings: times.
         stuck_s: seconds in which either end has to take one message.
-
-    Attributes:
-        is_stuck: the client took no close frame either.
     """
 
     def __init__(
-        self, receive: Receive, send: Send, upstream: Socket, settings: WebSocketSettings, stuck_s: float = STUCK_S
+        self, client: Channel, upstream: Channel, settings: WebSocketSettings, stuck_s: float = STUCK_S
     ) -> None:
-        self._receive = receive
-        self._send = send
+        self._client = client
         self._upstream = upstream
-        self._max_bytes = settings.max_message_bytes
         self._loop = asyncio.get_running_loop()
         self._pulse = Pulse(settings, stuck_s, self._loop.time())
         self._over: asyncio.Future[End] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
-        self._up_begun = self._up_done = self._down_begun = self._down_done = 0
-        self.is_stuck = False
+        self._up = Way(client, upstream, lambda closed: self.cut(end_by_client(closed)), self._fail)
+        self._down = Way(upstream, client, lambda closed: self.cut(end_by_upstream(closed)), self._fail)
 
     def cut(self, end: End) -> None:
         """End it; the first end counts."""
@@ -166,82 +194,40 @@ class Bridge:
 
     async def run(self) -> End:
         """Carry messages until it ends, close both sides, and return how it ended."""
-        tasks = [asyncio.ensure_future(self._guarded(way)) for way in (self._from_client, self._from_upstream)]
         self._timer = self._loop.call_later(self._pulse.pause_s, self._beat)
+        self._up.pair(self._down)
+        self._down.pair(self._up)
         end = STOPPED
         try:
             end = await self._over
         finally:
             self._timer.cancel()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             self._upstream.close(end.to_upstream, end.text)
-        await self._close_client(end)
+            self._client.close(end.to_client, end.text)
         return end
 
-    async def _guarded(self, way: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await way()
-        except Exception:
-            _log.exception("carrying a WebSocket's messages failed")
-            self.cut(_FAULT)
-
-    async def _from_client(self) -> None:
-        receive, upstream = self._receive, self._upstream
-        while True:
-            message = await receive()
-            if message["type"] == "websocket.disconnect":
-                self.cut(_said_by_client(message))
-                return
-            text = message.get("text")
-            data = message["bytes"] if text is None else text.encode()
-            if len(data) > self._max_bytes:
-                self.cut(_TOO_BIG)
-                return
-            self._up_begun += 1
-            await upstream.send(data, is_text=text is not None)
-            self._up_done += 1
-
-    async def _from_upstream(self) -> None:
-        send, upstream = self._send, self._upstream
-        while (message := await upstream.receive()) is not None:
-            self._down_begun += 1
-            try:
-                await send({"type": "websocket.send", "text" if isinstance(message, str) else "bytes": message})
-            except (OSError, RuntimeError):
-                self.cut(_GONE)  # what servers raise for a client that has gone
-                return
-            self._down_done += 1
-        self.cut(upstream.end or _FAULT)
+    def _fail(self) -> None:
+        self.cut(_FAULT)
 
     def _beat(self) -> None:
-        now_s = self._loop.time()
-        counts = Counts(self._up_begun, self._up_done, self._down_begun, self._down_done, self._upstream.heard)
-        end = self._pulse.judge(counts, now_s)
+        now_s, up, down = self._loop.time(), self._up, self._down
+        end = self._pulse.judge(Counts(up.begun, up.done, down.begun, down.done, self._upstream.heard), now_s)
         if end is not None:
             self.cut(end)
         elif self._pulse.wants_ping(now_s):
             self._upstream.ping()
         self._timer = self._loop.call_later(self._pulse.pause_s, self._beat)
 
-    async def _close_client(self, end: End) -> None:
-        """Tell the client; the server answers a close by itself, and knows no close without a code."""
-        code = NORMAL if end.to_client == NO_CODE else end.to_client
-        try:
-            async with asyncio.timeout(CLOSE_S):
-                with suppress(OSError, RuntimeError):
-                    await self._send({"type": "websocket.close", "code": code, "reason": end.text})
-        except TimeoutError:
-            self.is_stuck = True
 
-
-def _said_by_client(message: Message) -> End:
-    """Return the end that the client began.
-
-    A server may tell neither a lost connection nor a broken frame from a close without a code. To one who only closed,
-    or is gone, what is said here does not matter: so the one who broke the rules is told.
-    """
-    code = message.get("code", NO_CODE)
-    end = relayed(code, message.get("reason") or "")
-    return end if code != NO_CODE else end._replace(to_client=PROTOCOL_ERROR)
+def end_by_client(closed: Closed) -> End:
+    """Return how both sides end when the client's has ended."""
+    match closed.by:
+        case By.FAULT if closed.code == TOO_BIG:
+            return _TOO_BIG
+        case By.FAULT:
+            return End(
+                closed.code, NO_CODE, detail=f"the client broke the rules of RFC 6455 (close code {closed.code})"
+            )
+        case By.LOSS:
+            return _GONE
+    return relayed(closed.code, closed.text)

@@ -1,7 +1,6 @@
 """Sending answers over ASGI, and watching what is sent for the access log."""
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from starlette.types import Message, Scope, Send
@@ -12,7 +11,6 @@ from gateway.core.request import Header
 from gateway.ports import Entry, Journal
 from gateway.surfaces.answers import Answer
 from gateway.surfaces.gate import Admission
-from gateway.surfaces.scope import is_granian
 
 
 async def send_answer(send: Send, answer: Answer) -> None:
@@ -24,22 +22,10 @@ async def send_answer(send: Send, answer: Answer) -> None:
 async def send_refused_websocket(scope: Scope, send: Send, answer: Answer) -> None:
     """Refuse a WebSocket before it is accepted: with the whole answer where the server can, otherwise with 403."""
     if "websocket.http.response" in scope.get("extensions", {}):
-        headers = _once(answer.headers) if is_granian(scope) else list(answer.headers)
-        await send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "websocket.http.response.start", "status": answer.status, "headers": list(answer.headers)})
         await send({"type": "websocket.http.response.body", "body": answer.body})
     else:
         await send(_close(answer))
-
-
-def _once(headers: Iterable[Header]) -> list[Header]:
-    """Return the headers with each name once.
-
-    Lines of ``Set-Cookie`` cannot be joined (RFC 9110 section 5.3), and some of several cookies are worse than none.
-    """
-    found: dict[bytes, list[bytes]] = {}
-    for name, value in headers:
-        found.setdefault(name.lower(), []).append(value)
-    return [(name, b", ".join(values)) for name, values in found.items() if name != b"set-cookie" or len(values) == 1]
 
 
 def _close(answer: Answer) -> Message:

@@ -31,7 +31,7 @@ from gateway.core.trust import HostError, PublicOrigin, Trust
 from gateway.core.verdict import State, Verdict
 from gateway.surfaces import answers
 from gateway.surfaces.answers import Answer
-from gateway.surfaces.scope import Scanned, facts_of, is_granian, origin_of
+from gateway.surfaces.scope import Scanned, facts_of, origin_of
 
 _log = logging.getLogger(__name__)
 
@@ -184,11 +184,6 @@ class Gate:
             return Admission(answers.refusal(facts, fault), facts, route, _refused(fault))
         if terms.access is Access.PUBLIC:
             return await self._open(facts, route)
-        if is_granian(scope):
-            # It passes no headers on with an accept. A refresh would be spent, and the browser left with what it was
-            # spent on: the next request would find its refresh token used.
-            refresh = self.authenticator.rules.names.refresh
-            facts = facts._replace(cookies={name: facts.cookies[name] for name in facts.cookies if name != refresh})
         return self._conclude(
             facts, route, await self.authenticator.authenticate(facts, scanned.cookies, terms.accepts)
         )

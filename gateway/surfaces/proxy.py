@@ -18,6 +18,7 @@ from gateway.core.verdict import State, Verdict
 from gateway.errors import UpstreamError
 from gateway.ports import Journal
 from gateway.server.exchange import Exchange
+from gateway.server.websocket import WebSocket
 from gateway.surfaces import answers
 from gateway.surfaces.answers import Answer
 from gateway.surfaces.body_limit import BodyLimit
@@ -100,14 +101,13 @@ class Proxy:
 
     # ── the short way ──
 
-    def begin(self, exchange: Exchange) -> None:
+    def begin(self, exchange: Exchange | WebSocket) -> None:
         """Serve one request of the gateway's own server (:class:`gateway.server.listener.Handler`)."""
         scope = exchange.scope
-        is_plain = scope["type"] == "http" and not exchange.has_body and not scope["raw_path"].startswith(PREFIX)
-        if not is_plain or self._in_hand >= self.max_requests:
+        if isinstance(exchange, WebSocket) or exchange.has_body or scope["raw_path"].startswith(PREFIX):
             exchange.run(self)
             return
-        admission = self._gate.admit_at_once(scope)
+        admission = self._gate.admit_at_once(scope) if self._in_hand < self.max_requests else None
         if admission is None:
             exchange.run(self)
             return
@@ -228,9 +228,7 @@ class Proxy:
         try:
             admission = await self._gate.admit(scope)
             if scope["type"] == "websocket":
-                reason, detail = await self._sockets.serve(
-                    scope, receive, send, watch, admission, self._openings.open_socket
-                )
+                reason, detail = await self._sockets.serve(scope, send, watch, admission, self._openings.open_socket)
             elif admission.answer is not None:
                 await send_answer(watch.wrap(send), admission.answer)
             else:

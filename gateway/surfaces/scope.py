@@ -145,14 +145,6 @@ def facts_of(
     )
 
 
-def is_granian(scope: Scope) -> bool:
-    """Return whether a WebSocket comes from Granian, whose extensions tell it: only there do these two stand together.
-
-    It passes no headers on with an accept, and aborts its process where an answer to a WebSocket has one twice.
-    """
-    return scope["type"] == "websocket" and "http.response.pathsend" in scope.get("extensions", ())
-
-
 def raw_path(scope: Scope) -> bytes:
     """Return the path as it was sent; servers that do not keep it give the decoded one, which is encoded again."""
     raw: bytes | None = scope.get("raw_path")

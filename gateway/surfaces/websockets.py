@@ -4,11 +4,11 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable
 from typing import NamedTuple
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope, Send
 
 from gateway.authenticator.driver import Authenticator
 from gateway.authenticator.lifelines import Ask, Lifelines
-from gateway.core.headers import response_headers, with_cache_rules
+from gateway.core.headers import for_one_browser, response_headers, with_cache_rules
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
 from gateway.core.settings_model import Access, WebSocketSettings
@@ -16,14 +16,16 @@ from gateway.core.sockets import offer_in
 from gateway.core.verdict import State
 from gateway.errors import UpstreamError
 from gateway.ports import SessionStates
+from gateway.server.exchange import ClientGoneError
+from gateway.server.websocket import EXTENSION, WebSocket
 from gateway.surfaces import answers
-from gateway.surfaces.answers import Answer
+from gateway.surfaces.answers import Answer, set_cookie_headers
 from gateway.surfaces.bridge import STUCK_S, Bridge
 from gateway.surfaces.exchange import Watch, send_refused_websocket
 from gateway.surfaces.gate import Admission
-from gateway.surfaces.severing import Severing
 from gateway.upstream.forward import Outgoing
 from gateway.upstream.websocket import MakeHead, Refused, UpstreamWebSocket
+from gateway.websocket.channel import Channel
 
 _log = logging.getLogger(__name__)
 
@@ -88,21 +90,24 @@ class WebSockets:
         self._settings = settings
         self._private_cookies = private_cookies
         self._lifelines = lifelines or Lifelines(settings)
-        self._severing = Severing()
         self._stuck_s = stuck_s
         self.open = 0
 
-    async def serve(
-        self, scope: Scope, receive: Receive, send: Send, watch: Watch, admission: Admission, make: Open
-    ) -> Outcome:
+    async def serve(self, scope: Scope, send: Send, watch: Watch, admission: Admission, make: Open) -> Outcome:
         """Serve one WebSocket to its end.
 
         Args:
-            scope, receive, send: of the server.
+            scope, send: of the server.
             watch: notes the status.
             admission: what the gate says.
             make: makes the request to the upstream.
         """
+        try:
+            return await self._serve(scope, send, watch, admission, make)
+        except ClientGoneError:
+            return "", "the client went away"
+
+    async def _serve(self, scope: Scope, send: Send, watch: Watch, admission: Admission, make: Open) -> Outcome:
         if admission.answer is not None:
             await send_refused_websocket(scope, watch.wrap(send), admission.answer)
             return "", ""
@@ -110,7 +115,9 @@ class WebSockets:
             return await self._refuse(scope, watch.wrap(send), admission, Reason.WEBSOCKET_LIMIT_REACHED)
         self.open += 1
         try:
-            return await self._carry(scope, receive, send, watch, admission, make)
+            return await self._carry(scope, send, watch, admission, make)
+        except ClientGoneError:
+            raise
         except UpstreamError as error:
             wait_s = error.retry_after_s
             return await self._refuse(scope, watch.wrap(send), admission, error.reason, error.detail, wait_s)
@@ -143,9 +150,7 @@ class WebSockets:
             await send_refused_websocket(scope, send, answer.with_cookies(admission.verdict.cookies))
         return reason, detail
 
-    async def _carry(
-        self, scope: Scope, receive: Receive, send: Send, watch: Watch, admission: Admission, make: Open
-    ) -> Outcome:
+    async def _carry(self, scope: Scope, send: Send, watch: Watch, admission: Admission, make: Open) -> Outcome:
         offer = offer_in(scope["headers"], _token_protocol(admission))
         if watch.request_id is None:
             raise UpstreamError(Reason.UNEXPECTED_ERROR, "a request that is forwarded has a name")
@@ -163,24 +168,21 @@ class WebSockets:
             await send_refused_websocket(scope, watch.wrap(send), self._relayed(refused, admission, back))
             return "", "the upstream did not accept the WebSocket"
         try:
-            await receive()  # the server's word that the client waits
-            chosen = offer.answer(upstream.subprotocol)
-            await watch.wrap(send)({"type": "websocket.accept", "subprotocol": chosen, "headers": []})
-            return await self._bridge(scope, receive, send, upstream, admission)
+            socket: WebSocket = scope["extensions"][EXTENSION]
+            socket.max_message_bytes = self._settings.max_message_bytes
+            channel = socket.accept(offer.answer(upstream.subprotocol), set_cookie_headers(admission.verdict.cookies))
+            watch.status = 101
+            return await self._bridge(channel, upstream, admission)
         finally:
             upstream.close(1001, "")
 
-    async def _bridge(
-        self, scope: Scope, receive: Receive, send: Send, upstream: UpstreamWebSocket, admission: Admission
-    ) -> Outcome:
-        bridge = Bridge(receive, send, upstream, self._settings, self._stuck_s)
+    async def _bridge(self, client: Channel, upstream: Channel, admission: Admission) -> Outcome:
+        bridge = Bridge(client, upstream, self._settings, self._stuck_s)
         release = self._hold(admission, bridge)
         try:
             end = await bridge.run()
         finally:
             release()
-        if bridge.is_stuck:
-            self._severing.add(scope)
         return end.reason, end.detail
 
     def _hold(self, admission: Admission, bridge: Bridge) -> Callable[[], None]:
@@ -226,9 +228,11 @@ class WebSockets:
             headers = back(headers)
         if admission.route is not None and admission.route.settings.access is not Access.PUBLIC:
             headers = with_cache_rules(headers)
+        if admission.verdict.cookies:
+            headers = for_one_browser(headers)
         kept = [header for header in headers if header[0] not in _SAID_BY_US and not header[0].startswith(_HANDSHAKE)]
         length = (b"content-length", str(len(refused.body)).encode())
-        return Answer(refused.status, (*kept, length), refused.body)
+        return Answer(refused.status, (*kept, length), refused.body).with_cookies(admission.verdict.cookies)
 
     async def close(self) -> None:
         """Stop asking about sessions."""

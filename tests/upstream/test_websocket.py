@@ -8,9 +8,9 @@ import pytest
 
 from gateway.core.reasons import Reason
 from gateway.errors import UpstreamError
-from gateway.upstream import websocket
 from gateway.upstream.forward import Outgoing
-from gateway.upstream.websocket import Refused, connect
+from gateway.upstream.websocket import Refused, connect, end_by_upstream
+from gateway.websocket import channel
 from tests.upstream.upstream_kit import TINY, answers, pool_to, upstream
 from tests.upstream.websocket_kit import (
     BINARY,
@@ -66,8 +66,12 @@ async def messages(socket):
     found = []
     async with asyncio.timeout(5):
         while (message := await socket.receive()) is not None:
-            found.append(message)
+            found.append(said(message))
     return found
+
+
+def said(message):
+    return message.data.decode() if message.is_text else message.data
 
 
 # ── opening ──
@@ -162,7 +166,7 @@ async def test_messages_go_both_ways():
         await socket.send(b"\xff\x00", is_text=False)
         await socket.send(b"", is_text=True)
         async with asyncio.timeout(5):
-            assert [await socket.receive() for _ in range(3)] == ["é", b"\xff\x00", ""]
+            assert [said(await socket.receive()) for _ in range(3)] == ["é", b"\xff\x00", ""]
 
 
 @pytest.mark.parametrize(
@@ -180,7 +184,8 @@ async def test_messages_go_both_ways():
 async def test_good_frames_make_messages(frames, expected):
     async with opened(saying(*frames, closing(1000, "done"))) as (socket, _):
         assert await messages(socket) == expected
-        assert (socket.end.to_client, socket.end.text, socket.end.reason) == (1000, "done", "")
+        end = end_by_upstream(socket.closed)
+        assert (end.to_client, end.text, end.reason) == (1000, "done", "")
 
 
 @pytest.mark.parametrize(
@@ -209,8 +214,9 @@ async def test_good_frames_make_messages(frames, expected):
 async def test_bad_frames_end_it_with_the_right_code(frames, to_client, told):
     async with opened(saying(*frames)) as (socket, served):
         assert await messages(socket) == []
-        assert socket.end.to_client == to_client
-        assert socket.end.reason in {Reason.UPSTREAM_PROTOCOL_ERROR, Reason.WEBSOCKET_MESSAGE_TOO_LARGE}
+        end = end_by_upstream(socket.closed)
+        assert end.to_client == to_client
+        assert end.reason in {Reason.UPSTREAM_PROTOCOL_ERROR, Reason.WEBSOCKET_MESSAGE_TOO_LARGE}
         async with asyncio.timeout(5):
             while not hasattr(served, "said"):  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
@@ -223,7 +229,7 @@ async def test_bad_frames_end_it_with_the_right_code(frames, to_client, told):
 async def test_what_the_upstream_closes_with_is_passed_on(last, code):
     async with opened(saying(frame(TEXT, b"a"), last, frame(TEXT, b"after the end"))) as (socket, _):
         assert await messages(socket) == ["a"]
-        assert socket.end.to_client == code
+        assert end_by_upstream(socket.closed).to_client == code
 
 
 async def test_an_upstream_that_goes_away_is_1011():
@@ -232,7 +238,8 @@ async def test_an_upstream_that_goes_away_is_1011():
 
     async with opened(accepted(talk)) as (socket, _):
         assert await messages(socket) == ["a"]
-        assert (socket.end.to_client, socket.end.reason) == (1011, Reason.UPSTREAM_TRUNCATED)
+        end = end_by_upstream(socket.closed)
+        assert (end.to_client, end.reason) == (1011, Reason.UPSTREAM_TRUNCATED)
         await socket.send(b"into the void", is_text=True)
         socket.ping()
         socket.close(1000, "")
@@ -301,10 +308,10 @@ async def test_no_more_is_read_than_a_window_while_nobody_takes_it():
             while sent != before:
                 before = sent
                 await asyncio.sleep(0.1)
-        assert socket._held <= websocket._WINDOW_BYTES + 262_144
+        assert socket._held <= channel._WINDOW_BYTES + 262_144
         async with asyncio.timeout(10):
             for _ in range(before + 1000):
-                assert await socket.receive() == bytes(LIMIT)
+                assert said(await socket.receive()) == bytes(LIMIT)
 
 
 async def test_a_slow_upstream_keeps_the_sender_waiting():
@@ -346,7 +353,7 @@ async def test_many_come_and_go_and_none_stays():
         for number in range(300):
             socket = await connect(pool, head, (), LIMIT)
             await socket.send(b"%d" % number, is_text=True)
-            assert await socket.receive() == str(number)
+            assert said(await socket.receive()) == str(number)
             if number % 2:
                 socket.close(1000, "")
             else:
