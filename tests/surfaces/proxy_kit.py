@@ -1,7 +1,6 @@
 """The proxy as it ships: on the real server, with raw sockets before it and a scripted upstream behind it."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -9,10 +8,10 @@ from dataclasses import dataclass, replace
 import httpx
 
 from gateway.assemble import proxy_app
+from gateway.cli.serving import reserve, serve_embedded
 from gateway.core.requirement import Requirement
 from gateway.core.secret import Secret
-from gateway.core.settings_model import Access, InstanceSettings, OnSignedOut, RouteSettings, Settings
-from gateway.server.serving import serving
+from gateway.core.settings_model import Access, Address, InstanceSettings, OnSignedOut, RouteSettings, Settings
 from gateway.surfaces.proxy import Proxy
 from gateway.upstream.origin import Limits
 from gateway.upstream.pool import Pool
@@ -81,10 +80,16 @@ class Wire:
 @asynccontextmanager
 async def listening(app: object) -> AsyncIterator[int]:
     """Serve an application on a free port, with the limits that are shipped."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    port = listening.getsockname()[1]
-    async with serving(app, [listening], drain_s=5):
-        yield port
+    listen = reserve(Address("127.0.0.1", 0))
+    stop, is_ready = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(serve_embedded([(app, listen)], is_ready.set, stop))
+    try:
+        async with asyncio.timeout(10):
+            await is_ready.wait()
+        yield listen.port
+    finally:
+        stop.set()
+        await task
 
 
 class Api:
