@@ -173,9 +173,8 @@ class WebSocket:
             return {"type": "websocket.disconnect", "code": LOST, "reason": ""}
         message = await channel.receive()
         if message is not None:
-            if message.is_text:
-                return {"type": "websocket.receive", "text": message.data.decode()}
-            return {"type": "websocket.receive", "bytes": message.data}
+            data, is_text = message
+            return {"type": "websocket.receive", **({"text": data.decode()} if is_text else {"bytes": data})}
         closed = channel.closed
         return {
             "type": "websocket.disconnect",

@@ -29,6 +29,7 @@ _HEADINGS = {
     408: "The request took too long",
     417: "The request expects too much",
     413: "The request is too large",
+    426: "Not in this version",
     431: "The request is too large",
     500: "Something went wrong",
     501: "Not available",

@@ -15,7 +15,6 @@ from gateway.core.settings_model import WebSocketSettings
 from gateway.core.sockets import GOING_AWAY, NO_CODE, NORMAL, TOO_BIG, UPSTREAM_FAILED, End, relayed
 from gateway.upstream.websocket import end_by_upstream
 from gateway.websocket.channel import By, Channel, Closed
-from gateway.websocket.frames import Message
 
 _log = logging.getLogger(__name__)
 
@@ -140,12 +139,12 @@ class Way:
 
     # ── websocket.channel.Sink ──
 
-    def take(self, message: Message) -> None:
+    def take(self, data: bytes, is_text: bool) -> None:
         """Pass a message on, and read no more while the target is slow."""
         self.begun += 1
         target = self._target
         try:
-            target.write(message.data, is_text=message.is_text)
+            target.write(data, is_text)
         except Exception:
             _log.exception("carrying a WebSocket's messages failed")
             self._fail()

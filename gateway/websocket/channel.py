@@ -51,7 +51,7 @@ class Closed(NamedTuple):
 class Sink(Protocol):
     """Takes what comes from one side of a WebSocket."""
 
-    def take(self, message: Message) -> None:
+    def take(self, data: bytes, is_text: bool) -> None:
         """Take a message."""
         ...
 
@@ -106,13 +106,16 @@ class Channel(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what the other side sends."""
         self.heard += 1
-        for message in self._frames.feed(data):
-            self._deliver(message)
+        messages = self._frames.feed(data)
+        if self._sink is not None:
+            for message in messages:
+                if self.closed is None:
+                    self._sink.take(*message)
+        else:
+            self._hold(messages)
         if self._frames.was_asked:
             self._check_state()
             self._flush()
-        if self._is_full() and self._sink is None:
-            self.pause()
 
     def eof_received(self) -> bool:
         """Let the transport close."""
@@ -147,7 +150,7 @@ class Channel(asyncio.Protocol):
         """Hand everything over as it comes, from now on, and first what has come by now."""
         self._sink = sink
         while self._messages:
-            sink.take(self._messages.popleft())
+            sink.take(*self._messages.popleft())
         self._held = 0
         self.resume()
         if self.closed is not None:
@@ -164,19 +167,19 @@ class Channel(asyncio.Protocol):
             finally:
                 self._waiter = None
         message = self._messages.popleft()
-        self._held -= len(message.data)
+        self._held -= len(message[0])
         if self._is_read_paused and not self._is_full():
             self.resume()
         return message
 
-    def write(self, data: bytes, *, is_text: bool) -> None:
+    def write(self, data: bytes, is_text: bool) -> None:
         """Send a message; one that has gone takes everything. See :attr:`is_write_paused`."""
         if self.closed is None and self._transport is not None:
-            self._transport.write(self._frames.frame(data, is_text=is_text))
+            self._transport.write(self._frames.frame(data, is_text))
 
     async def send(self, data: bytes, *, is_text: bool) -> None:
         """Send a message, waiting while the other side is slow."""
-        self.write(data, is_text=is_text)
+        self.write(data, is_text)
         while self.is_write_paused and not self.is_lost:
             if self._drained is None:
                 self._drained = self._loop.create_future()
@@ -230,14 +233,14 @@ class Channel(asyncio.Protocol):
 
     # ── inside ──
 
-    def _deliver(self, message: Message) -> None:
+    def _hold(self, messages: list[Message]) -> None:
+        """Keep messages until somebody asks for them; no more are read while there are many."""
         if self.closed is not None:
             return
-        if self._sink is not None:
-            self._sink.take(message)
-            return
-        self._messages.append(message)
-        self._held += len(message.data)
+        self._messages += messages
+        self._held += sum(len(data) for data, _ in messages)
+        if self._is_full():
+            self.pause()
         self._wake()
 
     def _is_full(self) -> bool:

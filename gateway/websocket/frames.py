@@ -6,9 +6,8 @@ message goes to the library, which reads on from there.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from struct import Struct
-from typing import NamedTuple
 
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, Protocol, Side, State
@@ -19,17 +18,28 @@ except ImportError:  # pragma: no cover - where the library was not compiled
     from websockets.utils import apply_mask
 
 _TEXT, _BINARY = 0x81, 0x82  # one frame, the first and the last of its message
+_SHORT = frozenset({_TEXT, _BINARY})
 _MASKED = 0x80
 _DATA = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 _LONG = 126
 _MEDIUM, _LARGE = Struct("!BBH").pack, Struct("!BBQ").pack
 
 
-class Message(NamedTuple):
-    """A message as it came: text is known to be UTF-8, and stays bytes, since it is passed on as such."""
+_MASKS_BYTES = 4096
 
-    data: bytes
-    is_text: bool
+Message = tuple[bytes, bool]
+"""The data of a message, and whether it is text: then it is UTF-8, and stays bytes, since it is passed on as such."""
+
+
+def _masks() -> Iterator[bytes]:
+    """Return masks that nobody can foresee (section 5.3); the system is asked for many at once."""
+    while True:
+        fresh = secrets.token_bytes(_MASKS_BYTES)
+        for at in range(0, _MASKS_BYTES, 4):
+            yield fresh[at : at + 4]
+
+
+_next_mask = _masks().__next__
 
 
 class Frames:
@@ -42,32 +52,45 @@ class Frames:
         was_asked: the library has read something of what came last, so it may have an answer or another state.
     """
 
-    __slots__ = ("_is_masked", "_is_text", "_mask_bit", "_max_bytes", "_partial", "_protocol", "was_asked")
+    __slots__ = (
+        "_is_between",
+        "_is_masked",
+        "_is_text",
+        "_mask_bit",
+        "_max_bytes",
+        "_partial",
+        "_peer_bit",
+        "_protocol",
+        "was_asked",
+    )
 
     def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
         self._is_masked = protocol.side is Side.SERVER  # clients mask (section 5.1)
-        self._mask_bit = 0 if self._is_masked else _MASKED
+        self._mask_bit, self._peer_bit = (0, _MASKED) if self._is_masked else (_MASKED, 0)
         self._max_bytes = protocol.max_message_size or 0
         self._partial = bytearray()
         self._is_text = False
+        self._is_between = protocol.state is State.OPEN
         self.was_asked = False
 
     def feed(self, data: bytes) -> list[Message]:
         """Take bytes; return the messages that are whole with them."""
         protocol, at = self._protocol, 0
         found: list[Message] = []
-        if not protocol.reader.buffer and protocol.current_size is None and protocol.state is State.OPEN:
+        if self._is_between:
             while (short := self._short(data, at)) is not None:
-                message, at = short
-                found.append(message)
+                payload, is_text, at = short
+                found.append((payload, is_text))
         self.was_asked = at < len(data)
         if self.was_asked:
             protocol.receive_data(data[at:] if at else data)
             self._join(protocol.events_received(), found)
+            is_open = protocol.state is State.OPEN
+            self._is_between = is_open and not protocol.reader.buffer and protocol.current_size is None
         return found
 
-    def frame(self, data: bytes, *, is_text: bool) -> bytes:
+    def frame(self, data: bytes, is_text: bool) -> bytes:
         """Return a message as one frame."""
         kind, size, bit = _TEXT if is_text else _BINARY, len(data), self._mask_bit
         if size < _LONG:
@@ -78,30 +101,29 @@ class Frames:
             head = _LARGE(kind, bit | 127, size)
         if not bit:
             return head + data
-        mask = secrets.token_bytes(4)
+        mask = _next_mask()
         return head + mask + apply_mask(data, mask)
 
-    def _short(self, data: bytes, at: int) -> tuple[Message, int] | None:
+    def _short(self, data: bytes, at: int) -> tuple[bytes, bool, int] | None:
         """Return the message that begins there and where it ends; None where the library has to say what it is."""
-        if len(data) - at < 2 or ((kind := data[at]) != _TEXT and kind != _BINARY):
+        if len(data) - at < 2:
             return None
-        size, begin = data[at + 1], at + 2
-        if self._is_masked:
-            size -= _MASKED
+        kind, size, begin = data[at], data[at + 1] ^ self._peer_bit, at + 2
+        if kind not in _SHORT or size > _LONG:
+            return None
         if size == _LONG:
             size, begin = int.from_bytes(data[begin : begin + 2], "big"), begin + 2
-        elif not 0 <= size < _LONG:
-            return None
-        mask = b""
         if self._is_masked:
-            mask, begin = data[begin : begin + 4], begin + 4
+            begin += 4
         end = begin + size
         if end > len(data) or size > self._max_bytes:
             return None
-        payload = apply_mask(data[begin:end], mask) if mask else data[begin:end]
-        if kind == _TEXT and not _is_utf8(payload):
-            return None
-        return Message(payload, kind == _TEXT), end
+        payload = data[begin:end]
+        if self._is_masked:
+            payload = apply_mask(payload, data[begin - 4 : begin])
+        if kind == _BINARY:
+            return payload, False, end
+        return (payload, True, end) if _is_utf8(payload) else None
 
     def _join(self, events: Sequence[Event], found: list[Message]) -> None:
         """Add the messages that these frames end."""
@@ -119,7 +141,7 @@ class Frames:
             if self._is_text and not _is_utf8(data):
                 self._protocol.fail(1007, "not UTF-8")
                 return
-            found.append(Message(data, self._is_text))
+            found.append((data, self._is_text))
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -72,7 +72,7 @@ class World:
     def __init__(self, port: int, origin: str, app, api: Api, journal: Pages) -> None:
         self.port, self.origin, self.app, self.api, self.journal = port, origin, app, api, journal
         self.sockets = app._sockets
-        (self.pool,) = {destination.pool for destination in app._destinations.values()}
+        (self.pool,) = {destination.pool for destination in app._openings._destinations.values()}
         self._writers: list[asyncio.StreamWriter] = []
 
     def connect(self, path: str = "/ws", headers: dict[str, str] | None = None, **more: object) -> connect:
@@ -126,7 +126,7 @@ async def world_before(
     app._sockets._stuck_s = stuck_s
     if not has_key:
         app._sockets._sessions = None
-    for destination in app._destinations.values():
+    for destination in app._openings._destinations.values():
         destination.pool.limits = LIMITS
     async with listening(app) as port:
         world = World(port, origin, app, api, journal)

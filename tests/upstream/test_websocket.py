@@ -71,7 +71,8 @@ async def messages(socket):
 
 
 def said(message):
-    return message.data.decode() if message.is_text else message.data
+    data, is_text = message
+    return data.decode() if is_text else data
 
 
 # ── opening ──
