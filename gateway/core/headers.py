@@ -16,6 +16,9 @@ from gateway.errors import UpstreamError
 MAX_HEAD_BYTES = 128 * 1024
 """Request line and headers together; more is answered 431. A browser's cookies fit many times over."""
 
+MAX_HEADER_LINES = 256
+"""Beyond that is answered 431, too: each line costs more than its bytes."""
+
 HOP_BY_HOP = frozenset(
     {
         b"connection",
@@ -195,9 +198,7 @@ class RequestHeaders:
             return _Name.CROSSES
         return _Name(name.decode("ascii"))
 
-    def build(  # noqa: C901 - one branch for each meaning of a name
-        self, headers: Sequence[Header], ours: Iterable[Header], *, drop_bearer: bool = True
-    ) -> list[Header]:
+    def build(self, headers: Sequence[Header], ours: Iterable[Header], *, drop_bearer: bool = True) -> list[Header]:
         """Return what goes upstream.
 
         Everything that must not cross is taken out first, ours are added last: nothing that a client names in

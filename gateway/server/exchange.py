@@ -201,14 +201,21 @@ class Exchange:
                     raise ClientGoneError("the client went away")
         elif message["type"] == "http.response.start" and self._started is None:
             self._started = message["status"], message.get("headers", ())
+            # Head and body go out together where the body is there already.
+            asyncio.get_running_loop().call_soon(self._begin_answer)
         else:
             raise RuntimeError(f"{message['type']} is not what comes next")
 
+    def _begin_answer(self) -> None:
+        """Write the head of an answer whose body is not there as a whole."""
+        if self._answer is None and self._started is not None and not self.is_over:
+            self._answer = answer = self._line.head_of(*self._started, None)
+            self._missing = answer.length or 0
+            self._line.write(answer.data)
+
     def _write_piece(self, data: bytes, *, has_more: bool) -> None:
-        answer, head = self._answer, b""
-        if answer is None and self._started is not None:
-            answer = self._answer = self._line.head_of(*self._started, None)
-            head, self._missing = answer.data, answer.length or 0
+        self._begin_answer()
+        answer = self._answer
         if answer is None or self.is_over:
             return
         if not self._has_answer_body:
@@ -220,8 +227,8 @@ class Exchange:
             if self._missing < 0 or (self._missing and not has_more):
                 self._break()
                 return
-        if head or data:
-            self._line.write(head + data if head else data)
+        if data:
+            self._line.write(data)
         if not has_more:
             self._end(keeps_alive=answer.keeps_alive)
 

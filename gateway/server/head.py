@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import httptools
 
+from gateway.core.headers import MAX_HEADER_LINES
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
 
@@ -84,16 +85,10 @@ class HeadReader:
         headers: list[Header] = []
         self._headers = headers
         self._target, self._is_whole = b"", False
-        try:
-            parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
+        if self._parse(parser, data):
             return self._read_upgrade(parser, data)
-        except httptools.HttpParserInvalidMethodError:
-            raise BadRequestError(Reason.METHOD_NOT_ALLOWED) from None
-        except httptools.HttpParserInvalidURLError:
-            raise BadRequestError(Reason.REQUEST_TARGET_INVALID) from None
-        except httptools.HttpParserError:
-            raise BadRequestError(Reason.REQUEST_FRAMING_INVALID) from None
+        if len(headers) > MAX_HEADER_LINES:
+            raise BadRequestError(Reason.REQUEST_HEADERS_TOO_LARGE)
         method = parser.get_method()
         version = self._version(parser, method, data)
         if self._is_whole:
@@ -109,6 +104,20 @@ class HeadReader:
         keeps_alive = parser.should_keep_alive()
         # By position, which is faster than by name.
         return Head(method.decode(), target, version, headers, length, keeps_alive, False, expects_continue)
+
+    def _parse(self, parser: httptools.HttpRequestParser, data: bytes) -> bool:
+        """Have the parser call back; return whether the head asks for another protocol, or for a tunnel."""
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return True
+        except httptools.HttpParserInvalidMethodError:
+            raise BadRequestError(Reason.METHOD_NOT_ALLOWED) from None
+        except httptools.HttpParserInvalidURLError:
+            raise BadRequestError(Reason.REQUEST_TARGET_INVALID) from None
+        except httptools.HttpParserError:
+            raise BadRequestError(Reason.REQUEST_FRAMING_INVALID) from None
+        return False
 
     def _version(self, parser: httptools.HttpRequestParser, method: bytes, data: bytes) -> str:
         """Return the version, having made sure of the one form of a request line (RFC 9112 section 3)."""

@@ -234,7 +234,7 @@ class Proxy:
             else:
                 reason, detail = await self._carry(scope, receive, send, watch, admission)
         except Exception as error:
-            _log.exception("serving a request failed")
+            _log.exception("forwarding a request failed")
             reason, detail = Reason.UNEXPECTED_ERROR, type(error).__name__
             await self._answer_failure(watch.wrap(send), watch, admission, reason)
         finally:

@@ -89,7 +89,7 @@ async def test_a_clients_own_is_replaced_by_it_where_it_is_wanted() -> None:
     async with proxied() as world:
         await world.ask(b"/public", b"Forwarded: for=10.0.0.1;host=evil\r\n")
         assert world.got(b"forwarded") == []
-        world.proxy.has_forwarded = True
+        world.proxy._openings._has_forwarded = True
         await world.ask(b"/public", b"Forwarded: for=10.0.0.1;host=evil\r\n")
         assert world.got(b"forwarded") == [b'for=127.0.0.1;host="app.example.test";proto=http']
 

@@ -125,7 +125,7 @@ def settings_for(origin: str) -> Settings:
 def proxy_to(origin: str, journal: Pages | None = None, limits: Limits = LIMITS) -> tuple[Proxy, Pool]:
     """A proxy with short time-outs, and its pool."""
     app = proxy_app(settings_for(origin), journal or Pages(), Clock(), Api().transport)
-    (pool,) = {destination.pool for destination in app._destinations.values()}
+    (pool,) = {destination.pool for destination in app._openings._destinations.values()}
     pool.limits = limits
     return app, pool
 

@@ -24,7 +24,7 @@ async def routed(*routes: RouteSettings, script: Script | None = None) -> AsyncI
         settings = replace(settings, routes=tuple(replace(route, upstream=served.origin) for route in routes))
         app = proxy_app(settings, journal, Clock(), Api().transport)
         async with listening(app) as port:
-            world = World(port, served, next(iter(app._destinations.values())).pool, journal, app)
+            world = World(port, served, next(iter(app._openings._destinations.values())).pool, journal, app)
             try:
                 yield world
             finally:
