@@ -9,172 +9,155 @@ from gateway.core.settings_model import WebSocketSettings
 from gateway.core.sockets import End
 from gateway.surfaces import bridge as bridge_module
 from gateway.surfaces.bridge import Bridge, Counts, Pulse
+from gateway.websocket import channel
+from gateway.websocket.channel import By, Closed
 
 SETTINGS = WebSocketSettings(max_message_bytes=200, idle_s=100, ping_s=10)
 
 
-class Client:
-    """The server's side of a client: what it says, and what it is sent. A full one takes nothing."""
+class Side:
+    """One end: what it was sent, and what it says when it is told to. A full one takes no more."""
 
-    def __init__(self, *says: dict[str, object], is_full: bool = False, fault: Exception | None = None) -> None:
-        self._says = list(says)
-        self._is_full = is_full
-        self._fault = fault
-        self.got: list[dict[str, object]] = []
-
-    async def receive(self) -> dict[str, object]:
-        if self._says:
-            return self._says.pop(0)
-        return await asyncio.Event().wait()
-
-    async def send(self, message: dict[str, object]) -> None:
-        if self._is_full:
-            await asyncio.Event().wait()
-        if self._fault:
-            raise self._fault
-        self.got.append(message)
-
-
-class Upstream:
-    def __init__(self, *says: str | bytes, end: End | None = None) -> None:
-        self._says = list(says)
-        self.end = end
-        self.heard = 0
+    def __init__(self, *says: tuple[bytes, bool], closed: Closed | None = None, is_full: bool = False) -> None:
+        self._says = says
+        self.closed = closed
+        self.is_write_paused = is_full
+        self.is_read_paused = False
+        self.heard = self.pings = 0
         self.got: list[tuple[bytes, bool]] = []
-        self.closed: tuple[int, str] | None = None
-        self.pings = 0
+        self.told: tuple[int, str] | None = None
+        self.fault: Exception | None = None
+        self.sink = None
 
-    async def receive(self) -> str | bytes | None:
-        if self._says:
-            return self._says.pop(0)
-        return None if self.end else await asyncio.Event().wait()
+    def attach(self, sink) -> None:
+        self.sink = sink
+        for data, is_text in self._says:
+            sink.take(data, is_text)
+        if self.closed is not None:
+            sink.end(self.closed)
 
-    async def send(self, data: bytes, *, is_text: bool) -> None:
+    def write(self, data: bytes, is_text: bool) -> None:
+        if self.fault is not None:
+            raise self.fault
         self.got.append((data, is_text))
+
+    def pause(self) -> None:
+        self.is_read_paused = True
+
+    def resume(self) -> None:
+        self.is_read_paused = False
 
     def ping(self) -> None:
         self.pings += 1
 
     def close(self, code: int, text: str) -> None:
-        self.closed = (code, text)
+        self.told = (code, text)
 
 
-def text(value: str) -> dict[str, object]:
-    return {"type": "websocket.receive", "text": value}
-
-
-def bye(code: int, reason: str = "") -> dict[str, object]:
-    return {"type": "websocket.disconnect", "code": code, "reason": reason}
-
-
-async def run(client: Client, upstream: Upstream, settings: WebSocketSettings = SETTINGS, **more: float):
-    bridge = Bridge(client.receive, client.send, upstream, settings, **more)
+async def run(client: Side, upstream: Side, settings: WebSocketSettings = SETTINGS, **more: float):
     async with asyncio.timeout(5):
-        return await bridge.run(), bridge
+        return await Bridge(client, upstream, settings, **more).run()
 
 
 async def test_messages_keep_their_kind_and_their_order_both_ways():
-    upstream = Upstream("a", b"b", "", end=End(1000, 1000, "done"))
-    client = Client(text("é"), {"type": "websocket.receive", "bytes": b"\xff"}, text(""))
-    end, _ = await run(client, upstream)
+    client = Side(("é".encode(), True), (b"\xff", False), (b"", True))
+    upstream = Side((b"a", True), (b"b", False), closed=Closed(By.PEER, 1000, "done"))
+    end = await run(client, upstream)
     assert upstream.got == [("é".encode(), True), (b"\xff", False), (b"", True)]
-    assert client.got[:-1] == [
-        {"type": "websocket.send", "text": "a"},
-        {"type": "websocket.send", "bytes": b"b"},
-        {"type": "websocket.send", "text": ""},
-    ]
-    assert client.got[-1] == {"type": "websocket.close", "code": 1000, "reason": "done"}
-    assert (end.reason, upstream.closed) == ("", (1000, "done"))
+    assert client.got == [(b"a", True), (b"b", False)]
+    assert (end.reason, client.told, upstream.told) == ("", (1000, "done"), (1000, "done"))
 
 
 @pytest.mark.parametrize(
-    ("said", "upstream_gets", "client_gets"),
+    ("closed", "upstream_gets", "client_gets", "reason"),
     [
-        (bye(1000, "x"), (1000, "x"), 1000),
-        (bye(1001), (1001, ""), 1001),
-        (bye(4321), (4321, ""), 4321),
-        (bye(1005), (1005, ""), 1002),
-        (bye(1006), (1000, ""), 1000),
-        ({"type": "websocket.disconnect"}, (1005, ""), 1002),
+        (Closed(By.PEER, 1000, "x"), (1000, "x"), 1000, ""),
+        (Closed(By.PEER, 4321), (4321, ""), 4321, ""),
+        (Closed(By.PEER, 1005), (1005, ""), 1005, ""),
+        (Closed(By.LOSS, 1006), (1001, ""), 1005, ""),
+        (Closed(By.FAULT, 1002, "reserved bits"), (1005, ""), 1002, ""),
+        (Closed(By.FAULT, 1007), (1005, ""), 1007, ""),
+        (Closed(By.FAULT, 1009), (1001, "message too large"), 1009, Reason.WEBSOCKET_MESSAGE_TOO_LARGE),
     ],
 )
-async def test_a_client_that_closes_closes_the_upstream_with_its_code(said, upstream_gets, client_gets):
-    client, upstream = Client(said), Upstream()
-    await run(client, upstream)
-    assert upstream.closed == upstream_gets
-    assert client.got[-1]["code"] == client_gets
+async def test_how_a_client_ends_it_is_told_to_the_upstream(closed, upstream_gets, client_gets, reason):
+    upstream = Side()
+    end = await run(Side(closed=closed), upstream)
+    assert (upstream.told, end.to_client, end.reason) == (upstream_gets, client_gets, reason)
 
 
-@pytest.mark.parametrize(("code", "client_gets"), [(1000, 1000), (1005, 1000), (1011, 1011), (4001, 4001)])
-async def test_an_upstream_that_closes_closes_the_client_with_its_code(code, client_gets):
-    client = Client()
-    end, _ = await run(client, Upstream(end=End(code, 1005, "why")))
-    assert client.got == [{"type": "websocket.close", "code": client_gets, "reason": "why"}]
-    assert end.to_client == code
+@pytest.mark.parametrize(
+    ("closed", "client_gets", "reason"),
+    [
+        (Closed(By.PEER, 1000, "why"), (1000, "why"), ""),
+        (Closed(By.PEER, 1005), (1005, ""), ""),
+        (Closed(By.PEER, 4001), (4001, ""), ""),
+        (Closed(By.LOSS, 1006), (1011, "upstream lost"), Reason.UPSTREAM_TRUNCATED),
+        (Closed(By.FAULT, 1002), (1011, "upstream failed"), Reason.UPSTREAM_PROTOCOL_ERROR),
+        (Closed(By.FAULT, 1009), (1009, "message too large"), Reason.WEBSOCKET_MESSAGE_TOO_LARGE),
+    ],
+)
+async def test_how_an_upstream_ends_it_is_told_to_the_client(closed, client_gets, reason):
+    client = Side()
+    end = await run(client, Side(closed=closed))
+    assert (client.told, end.reason) == (client_gets, reason)
 
 
-@pytest.mark.parametrize("value", ["x" * 201, "é" * 101])
-async def test_a_message_of_the_client_that_is_too_large_is_1009(value):
-    client, upstream = Client(text("x" * 200), text(value)), Upstream()
-    end, _ = await run(client, upstream)
-    assert client.got[-1]["code"] == 1009
-    assert len(upstream.got) == 1
-    assert (end.reason, upstream.closed) == (Reason.WEBSOCKET_MESSAGE_TOO_LARGE, (1001, "message too large"))
-
-
-@pytest.mark.parametrize("fault", [OSError("gone"), RuntimeError("Transport not initialized or closed")])
-async def test_a_client_that_is_gone_closes_the_upstream(fault):
-    upstream = Upstream("a")
-    end, _ = await run(Client(fault=fault), upstream)
-    assert (end.reason, upstream.closed) == ("", (1001, ""))
+@pytest.mark.parametrize("is_up", [True, False])
+async def test_a_side_is_read_no_further_while_the_other_takes_nothing(is_up):
+    source, target = Side((b"a", True), (b"b", True)), Side(is_full=True)
+    bridge = Bridge(*((source, target) if is_up else (target, source)), SETTINGS)
+    task = asyncio.ensure_future(bridge.run())
+    await asyncio.sleep(0)
+    way = bridge._up if is_up else bridge._down
+    assert (source.is_read_paused, target.is_read_paused, way.begun, way.done) == (True, False, 2, 0)
+    target.is_write_paused = False
+    target.sink.go_on()
+    assert (source.is_read_paused, way.begun, way.done) == (False, 2, 2)
+    source.sink.take(b"c", False)
+    assert (source.is_read_paused, way.begun, way.done, len(target.got)) == (False, 3, 3, 3)
+    bridge.cut(End(1000, 1000))
+    await task
 
 
 async def test_a_fault_of_ours_ends_both_sides(caplog):
-    client, upstream = Client(fault=ZeroDivisionError()), Upstream("a")
-
-    async def take(message):
-        if message["type"] != "websocket.close":
-            raise ZeroDivisionError
-        client.got.append(message)
-
-    client.send = take
-    end, _ = await run(client, upstream)
-    assert (end.reason, client.got[-1]["code"], upstream.closed[0]) == (Reason.UNEXPECTED_ERROR, 1011, 1011)
+    client, upstream = Side(), Side((b"a", True))
+    client.fault = ZeroDivisionError()
+    end = await run(client, upstream)
+    assert (end.reason, client.told[0], upstream.told[0]) == (Reason.UNEXPECTED_ERROR, 1011, 1011)
     assert "carrying a WebSocket" in caplog.text
 
 
 async def test_cut_from_outside_the_first_end_counts():
-    client, upstream = Client(), Upstream()
-    bridge = Bridge(client.receive, client.send, upstream, SETTINGS)
+    client, upstream = Side(), Side()
+    bridge = Bridge(client, upstream, SETTINGS)
     bridge.cut(End(4401, 4401, "session ended", "session-ended"))
     bridge.cut(End(1000, 1000))
     end = await bridge.run()
-    assert (end.to_client, upstream.closed) == (4401, (4401, "session ended"))
-    assert client.got == [{"type": "websocket.close", "code": 4401, "reason": "session ended"}]
+    assert (end.to_client, client.told, upstream.told) == (4401, (4401, "session ended"), (4401, "session ended"))
 
 
-async def test_a_server_that_stops_tells_the_upstream():
-    client, upstream = Client(), Upstream()
-    task = asyncio.ensure_future(Bridge(client.receive, client.send, upstream, SETTINGS).run())
+async def test_a_server_that_stops_tells_both_sides():
+    client, upstream = Side(), Side()
+    task = asyncio.ensure_future(Bridge(client, upstream, SETTINGS).run())
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert upstream.closed == (1001, "gateway stops")
+    assert client.told == upstream.told == (1001, "gateway stops")
 
 
 async def test_a_client_that_takes_nothing_is_given_up():
-    upstream = Upstream("a")
-    end, bridge = await run(Client(is_full=True), upstream, stuck_s=0.02)
-    assert (end.reason, bridge.is_stuck) == (Reason.WEBSOCKET_CLIENT_TOO_SLOW, True)
-    assert upstream.closed[0] == 1001
+    client, upstream = Side(is_full=True), Side((b"a", True))
+    end = await run(client, upstream, stuck_s=0.02)
+    assert end.reason == Reason.WEBSOCKET_CLIENT_TOO_SLOW
+    assert (client.told[0], upstream.told[0]) == (1000, 1001)
 
 
 async def test_the_silent_upstream_is_asked_and_then_given_up():
-    client, upstream = Client(), Upstream()
-    end, bridge = await run(client, upstream, WebSocketSettings(ping_s=0.02, idle_s=50))
-    assert (end.reason, upstream.pings, bridge.is_stuck) == (Reason.UPSTREAM_TIMEOUT, 1, False)
-    assert client.got[-1]["code"] == 1011
+    client, upstream = Side(), Side()
+    end = await run(client, upstream, WebSocketSettings(ping_s=0.02, idle_s=50))
+    assert (end.reason, upstream.pings, client.told[0]) == (Reason.UPSTREAM_TIMEOUT, 1, 1011)
 
 
 def judged(*steps: tuple[float, Counts]) -> str | None:
@@ -218,4 +201,4 @@ def test_one_ping_for_each_silence():
 
 
 def test_the_stated_times():
-    assert (bridge_module.STUCK_S, bridge_module.CLOSE_S) == (60, 2)
+    assert (bridge_module.STUCK_S, channel.CLOSE_S) == (60, 2)
