@@ -271,10 +271,20 @@ class Channel(asyncio.Protocol):
                 transport.write(data)
                 self._answer_bytes += len(data) if self.is_write_paused else 0
             elif self._rules.side is Side.SERVER:
-                transport.close()  # the server ends the connection (section 7.1.1)
+                self._leave(transport)
         # Pings that are answered, and answers that are never read, would fill the memory.
         if self._answer_bytes > _MAX_ANSWER_BYTES:
             transport.abort()
+
+    def _leave(self, transport: asyncio.Transport) -> None:
+        """End the connection, as is the server's part (section 7.1.1)."""
+        if self.closed is not None and self.closed.by is By.FAULT:
+            # The peer may be sending still, and a connection that is closed with something unread takes the close
+            # frame back. What comes is dropped, until the peer has read why.
+            transport.write_eof()
+            self.resume()
+        else:
+            transport.close()
 
     def _end(self, closed: Closed) -> None:
         if self.closed is None:

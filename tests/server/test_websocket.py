@@ -502,6 +502,16 @@ async def test_what_breaks_the_rules_ends_it_and_the_application_is_told_why(bad
         assert (await found.app.get())["code"] == code
 
 
+async def test_one_that_is_still_sending_what_is_too_large_gets_to_read_why():
+    async with world(accepting()) as found:
+        reader, writer = await found.opened()
+        writer.write(frame(BINARY, bytes(8_000_000), masked=True))
+        await writer.drain()
+        opcode, data = await read_frame(reader)
+        assert (opcode, data[:2]) == (CLOSE, b"\x03\xf1")
+        assert await reader.read() == b""
+
+
 @pytest.mark.parametrize(
     ("message", "data"),
     [

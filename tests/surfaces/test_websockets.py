@@ -31,6 +31,7 @@ from tests.upstream.websocket_kit import (
     TEXT,
     UPGRADE,
     accepted,
+    accepting,
     closing,
     echo,
     frame,
@@ -339,6 +340,30 @@ async def test_an_upstream_that_fails_is_told_with_its_reason():
     async with world_before("http://127.0.0.1:1") as found:
         answer = await found.refused()
         assert (answer.status_code, json.loads(answer.body)["reason"]) == (502, Reason.UPSTREAM_UNREACHABLE)
+
+
+async def test_a_client_that_leaves_while_the_upstream_is_asked_is_forgotten():
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def script(served, reader, writer):
+        head = await served.request(reader)
+        asked.set()
+        await answer.wait()
+        writer.write(accepting(head))
+        await reader.read()
+
+    async with world(script) as found:
+        begun, begin = [], found.app.begin
+        found.app.begin = lambda socket: begun.append(socket) or begin(socket)
+        _, writer = await found.raw()
+        await asked.wait()
+        writer.transport.abort()
+        async with asyncio.timeout(5):
+            while not begun[0].is_over:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        answer.set()
+        assert (await found.entry()).detail == "the client went away"
+        await found.served.is_left.wait()
 
 
 async def test_no_more_are_open_than_the_settings_say():
