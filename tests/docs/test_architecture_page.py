@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "gateway"
-ENGINE = ("core", "authenticator", "adapters", "surfaces", "upstream")
+ENGINE = ("core", "authenticator", "adapters", "surfaces", "upstream", "websocket")
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 TABLE = PAGE.partition("## Where things are")[2].partition("\n## ")[0]
 NAMED = set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", TABLE))
@@ -24,4 +24,5 @@ def test_the_table_names_nothing_that_is_not_there() -> None:
     known |= {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("authority/**/*.py")}
     known |= {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("testing/*.py")}
     known |= {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("cli/*.py")}
+    known |= {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.glob("server/*.py")}
     assert not NAMED - known
