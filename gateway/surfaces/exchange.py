@@ -34,14 +34,21 @@ def _close(answer: Answer) -> Message:
     return {"type": "websocket.close", "code": code, "reason": reason}
 
 
-def adding_headers(send: Send, headers: tuple[Header, ...]) -> Send:
+def adding_headers(scope: Scope, send: Send, headers: tuple[Header, ...]) -> Send:
     """Return a ``send`` that adds headers to the start of the answer."""
     if not headers:
         return send
+    is_open = "websocket.http.response" not in scope.get("extensions", ())
 
     async def send_with_headers(message: Message) -> None:
+        nonlocal is_open
         if message["type"] in {"http.response.start", "websocket.accept", "websocket.http.response.start"}:
+            is_open = True
             message = {**message, "headers": [*message.get("headers", ()), *headers]}
+        elif message["type"] == "websocket.close" and not is_open:
+            # A close that refuses has no headers, and the server would make an answer of its own of it.
+            await send_refused_websocket(scope, send, Answer(403, ((b"content-length", b"0"), *headers)))
+            return
         await send(message)
 
     return send_with_headers

@@ -83,7 +83,7 @@ class GateMiddleware:
                 send = guarding_caches(send, has_cookies=bool(cookies))
             send, limit = _by_route(send, receive, admission)
             try:
-                await self.app(inner, limit.receive if limit else receive, adding_headers(send, cookies))
+                await self.app(inner, limit.receive if limit else receive, adding_headers(scope, send, cookies))
             except UpstreamError:
                 await _answer_too_large(send, limit, admission, watch)
             except AccessDenied:

@@ -37,14 +37,14 @@ async def test_a_refused_websocket_gets_the_answer_or_the_close_code():
 async def test_headers_are_added_to_the_start_of_every_kind_of_answer(kind):
     wire = Wire()
     message = {"type": kind, "headers": [(b"x", b"1")]}
-    await adding_headers(wire.send, ADDED)(message)
+    await adding_headers({}, wire.send, ADDED)(message)
     assert wire.sent == [{"type": kind, "headers": [(b"x", b"1"), *ADDED]}]
     assert message == {"type": kind, "headers": [(b"x", b"1")]}
 
 
 async def test_headers_are_added_where_the_application_gave_none_and_nowhere_else():
     wire = Wire()
-    send = adding_headers(wire.send, ADDED)
+    send = adding_headers({}, wire.send, ADDED)
     await send({"type": "websocket.accept"})
     await send({"type": "http.response.body", "body": b"x"})
     assert wire.sent == [
@@ -53,10 +53,25 @@ async def test_headers_are_added_where_the_application_gave_none_and_nowhere_els
     ]
 
 
+async def test_a_close_that_refuses_a_websocket_becomes_an_answer_that_has_the_headers():
+    scope = websocket_scope("/ws", extensions={"websocket.http.response": {}})
+    refused, open_one, unable = Wire(), Wire(), Wire()
+    close = {"type": "websocket.close", "code": 1000}
+    await adding_headers(scope, refused.send, ADDED)(close)
+    assert refused.status == 403
+    assert refused.sent[0]["headers"] == [(b"content-length", b"0"), *ADDED]
+    send = adding_headers(scope, open_one.send, ADDED)
+    await send({"type": "websocket.accept"})
+    await send(close)
+    assert open_one.sent[1:] == [close]
+    await adding_headers(websocket_scope("/ws", extensions={}), unable.send, ADDED)(close)
+    assert unable.sent == [close]
+
+
 def test_without_headers_to_add_the_way_out_is_the_same():
     wire = Wire()
     send = wire.send
-    assert adding_headers(send, ()) is send
+    assert adding_headers({}, send, ()) is send
 
 
 @pytest.mark.parametrize(
