@@ -14,6 +14,7 @@ from gateway.authority import lifecycle
 from gateway.authority.errors import Problem, Refusal
 from gateway.authority.frontend.returning import add_cookies, allowed_return_url, redirect, return_after_change
 from gateway.authority.frontend.visitor import cookie_client, identify
+from gateway.authority.models import SessionRecord
 from gateway.authority.realm import Realm
 from gateway.authority.requests import cause_of, is_cross_origin, read_form
 from gateway.authority.return_urls import ReturnUrl
@@ -23,6 +24,7 @@ from gateway.pages import notice, sign_in, sign_in_form, sign_out
 from gateway.pages.rendering import page_headers
 
 _TITLE = "Sign in"
+_PENDING = "Choose an organization"
 
 
 async def sign_in_page(realm: Realm, request: Request) -> Response:
@@ -56,17 +58,29 @@ async def sign_in_action(realm: Realm, request: Request) -> Response:
     ]
     if url:
         return redirect(location, 303, own_cookies)
-    user = realm.directory.user(signed_in.session.user_id)
-    page = notice.render(
-        title="Signed in",
-        heading="You are signed in",
-        text=f"You are signed in as {user.full_name if user else signed_in.session.user_id}.",
-        action_label="Sign out",
-        action_href="/sign-out",
-    )
-    response = _page(page)
+    response = _page(_signed_in(realm, signed_in.session))
     add_cookies(response, own_cookies)
     return response
+
+
+def _signed_in(realm: Realm, session: SessionRecord) -> str:
+    user = realm.directory.user(session.user_id)
+    name = user.full_name if user else session.user_id
+    if session.status is not SessionStatus.PENDING:
+        text = f"You are signed in as {name}."
+        return notice.render(
+            title="Signed in", heading="You are signed in", text=text, action_label="Sign out", action_href="/sign-out"
+        )
+    text = (
+        f"You have signed in as {name}, and the session is pending: this instance wants an organization to be chosen."
+        " Until then applications take you for signed out.\n\n"
+    )
+    if realm.checking is not None:
+        return notice.render(title="Signing in", heading=_PENDING, text=text + "Choose one in your application.")
+    text += "Sign in again and pick an account of an organization, or choose one in your application."
+    return notice.render(
+        title="Signing in", heading=_PENDING, text=text, action_label="Pick an account", action_href="/sign-in"
+    )
 
 
 async def sign_out_page(realm: Realm, request: Request) -> Response:
