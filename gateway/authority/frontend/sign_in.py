@@ -27,6 +27,20 @@ _TITLE = "Sign in"
 _PENDING = "Choose an organization"
 
 
+async def front_page(realm: Realm, request: Request) -> Response:
+    """Say what this is and where to go, or who is signed in."""
+    session = _live_session(realm, request)
+    if session is not None:
+        return _page(_signed_in(realm, session))
+    text = (
+        f"This is the session authority at {realm.config.origin}: people sign in here, and gateways and applications"
+        " ask it for sessions.\n\nWhat programs can ask is described at /openapi.json, and /.well-known/jwks.json holds the"
+        " keys of its tokens."
+    )
+    heading = "Session authority"
+    return _page(notice.render(title=heading, heading=heading, text=text, action_label=_TITLE, action_href="/sign-in"))
+
+
 async def sign_in_page(realm: Realm, request: Request) -> Response:
     """Show who can sign in, or ask for email address and password."""
     redirect_url = request.query_params.get("redirect_url", "")
@@ -87,8 +101,7 @@ async def sign_out_page(realm: Realm, request: Request) -> Response:
     """Ask whether to sign out."""
     redirect_url = request.query_params.get("redirect_url", "")
     _return_url(realm, redirect_url)
-    client = identify(realm, request).client
-    session = realm.ledger.live_session(client.id, realm.now_ms()) if client else None
+    session = _live_session(realm, request)
     user = realm.directory.user(session.user_id) if session else None
     page = sign_out.render(
         name=user.full_name if user else "", redirect_url=redirect_url, is_development=realm.checking is None
@@ -131,6 +144,11 @@ def refusal_page(refusal: Refusal) -> Response:
 
 def _return_url(realm: Realm, text: str) -> ReturnUrl | None:
     return allowed_return_url(realm, text) if text else None
+
+
+def _live_session(realm: Realm, request: Request) -> SessionRecord | None:
+    client = identify(realm, request).client
+    return realm.ledger.live_session(client.id, realm.now_ms()) if client else None
 
 
 async def _who(realm: Realm, request: Request, cause: Cause, form: Mapping[str, str]) -> str:
