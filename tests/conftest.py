@@ -7,11 +7,21 @@ from xdist.scheduler import LoadScopeScheduling
 # What starts programs once for all its tests; in several processes it would start them in each. A mark xdist_group says
 # the same, and has no effect with pytest 9.2 and pytest-xdist 3.8 (pytest-dev/pytest-xdist#1386).
 TOGETHER = (
+    "tests/attacks/test_corpus.py",
+    "tests/attacks/test_decisions.py",
+    "tests/attacks/test_dev.py",
+    "tests/attacks/test_limits.py",
+    "tests/attacks/test_middleware.py",
+    "tests/attacks/test_routes.py",
+    "tests/attacks/test_websockets.py",
     "tests/cli/test_authority_control.py",
-    "tests/conformance/",
+    "tests/conformance/test_authorization.py",
+    "tests/conformance/test_conformance.py",
+    "tests/conformance/test_machine_conformance.py",
     "tests/e2e/test_sessions_story.py",
     "tests/fronts/",
-    "tests/sdks/",
+    "tests/sdks/test_request_story.py",
+    "tests/sdks/test_sdks.py",
 )
 
 

@@ -41,6 +41,7 @@ OPERATIONS: tuple[Operation, ...] = (
 """Every operation of the API, in the order of the OpenAPI document."""
 
 _PAGES: tuple[tuple[str, str, _Handler], ...] = (
+    ("GET", "/", sign_in.front_page),
     ("GET", "/sign-in", sign_in.sign_in_page),
     ("POST", "/sign-in", sign_in.sign_in_action),
     ("GET", "/sign-out", sign_in.sign_out_page),

@@ -4,35 +4,27 @@ Without a subcommand it serves (:mod:`gateway.cli.authority_serving`). Standard 
 error everything else. The subcommands live in modules of their own, imported when they are asked for.
 """
 
-from importlib import import_module
+from typing import ClassVar
 
 import click
 from click.core import ParameterSource
 
 from gateway.cli.common_options import control_option, seed_option, webhook_option
 from gateway.cli.exit_codes import EPILOG, ExitCode
+from gateway.cli.groups import LazyGroup
 from gateway.core.instance import InstanceKind
 
-_SUBCOMMANDS = {
-    "users": "gateway.cli.authority_users",
-    "organizations": "gateway.cli.authority_organizations",
-    "roles": "gateway.cli.authority_roles",
-    "keys": "gateway.cli.authority_keys",
-    "webhooks": "gateway.cli.authority_webhooks",
-}
 
+class Authority(LazyGroup):
+    """The authority's subcommands; without one it serves."""
 
-class Authority(click.Group):
-    """The group that imports a subcommand when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
-        return sorted(_SUBCOMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _SUBCOMMANDS:
-            return None
-        found: click.Command = import_module(_SUBCOMMANDS[cmd_name]).command
-        return found
+    modules: ClassVar = {
+        "keys": "gateway.cli.authority_keys",
+        "organizations": "gateway.cli.authority_organizations",
+        "roles": "gateway.cli.authority_roles",
+        "users": "gateway.cli.authority_users",
+        "webhooks": "gateway.cli.authority_webhooks",
+    }
 
 
 @click.group(

@@ -18,6 +18,7 @@ from gateway.cli.authority_database import open_database
 from gateway.cli.common_options import database_option, json_option, print_json, yes_option
 from gateway.cli.console import confirm
 from gateway.cli.exit_codes import DATABASE_EPILOG
+from gateway.cli.groups import Group
 from gateway.cli.table import Table, print_table
 from gateway.core.session_status import SessionStatus
 from gateway.errors import ConfigurationError, Fault
@@ -29,7 +30,7 @@ _CONSEQUENCE = (
 )
 
 
-@click.group("keys", epilog=DATABASE_EPILOG)
+@click.group("keys", cls=Group, epilog=DATABASE_EPILOG)
 def command() -> None:
     """List, rotate and retire the keys that sign tokens.
 

@@ -18,11 +18,12 @@ from gateway.cli.authority_people import (
 from gateway.cli.common_options import database_option, json_option, print_json, yes_option
 from gateway.cli.console import confirm
 from gateway.cli.exit_codes import DATABASE_EPILOG
+from gateway.cli.groups import Group
 from gateway.cli.plain_text import plain
 from gateway.cli.table import Table, print_table
 
 
-@click.group("organizations", epilog=DATABASE_EPILOG)
+@click.group("organizations", cls=Group, epilog=DATABASE_EPILOG)
 def command() -> None:
     """List, add and remove organizations and their members.
 

@@ -7,10 +7,11 @@ from gateway.authority.store.seed_values import read_permission, read_role_key
 from gateway.cli.authority_people import open_authority, read_argument, refuse
 from gateway.cli.common_options import database_option, json_option, print_json
 from gateway.cli.exit_codes import DATABASE_EPILOG
+from gateway.cli.groups import Group
 from gateway.cli.table import Table, print_table
 
 
-@click.group("roles", epilog=DATABASE_EPILOG)
+@click.group("roles", cls=Group, epilog=DATABASE_EPILOG)
 def command() -> None:
     """List and add the roles that members of organizations have.
 

@@ -16,12 +16,13 @@ from gateway.cli.authority_people import find_user, open_authority, print_made, 
 from gateway.cli.common_options import database_option, json_option, print_json, yes_option
 from gateway.cli.console import confirm
 from gateway.cli.exit_codes import DATABASE_EPILOG
+from gateway.cli.groups import Group
 from gateway.cli.plain_text import plain
 from gateway.cli.table import Table, print_table
 from gateway.core.secret import Secret
 
 
-@click.group("users", epilog=DATABASE_EPILOG)
+@click.group("users", cls=Group, epilog=DATABASE_EPILOG)
 def command() -> None:
     """List, add and remove users, and set their passwords.
 

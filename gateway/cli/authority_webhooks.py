@@ -20,6 +20,7 @@ from gateway.cli.authority_webhook_secrets import read_secret_file
 from gateway.cli.common_options import database_option, json_option, print_json
 from gateway.cli.console import confirm
 from gateway.cli.exit_codes import DATABASE_EPILOG, ExitCode
+from gateway.cli.groups import Group
 from gateway.cli.plain_text import time_text
 from gateway.cli.table import Table, print_table
 from gateway.core.instance import InstanceKind
@@ -29,7 +30,7 @@ _STYLES = {DeliveryState.DELIVERED: "green", DeliveryState.WAITING: "yellow", De
 _endpoint_argument = click.argument("endpoint", metavar="ENDPOINT")
 
 
-@click.group("webhooks", epilog=DATABASE_EPILOG)
+@click.group("webhooks", cls=Group, epilog=DATABASE_EPILOG)
 def command() -> None:
     """Tell applications of sessions that begin and end.
 

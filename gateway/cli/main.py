@@ -9,13 +9,13 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from importlib import import_module
+from typing import ClassVar
 
 import click
 
 from gateway import __version__
 from gateway.cli.exit_codes import EPILOG, ExitCode
+from gateway.cli.groups import LazyGroup
 from gateway.errors import ApiUnreachable, ConfigurationError, GatewayError
 
 
@@ -40,26 +40,10 @@ SUBCOMMANDS = {
 }
 
 
-class Gateway(click.Group):
-    """The group that imports a subcommand when it is invoked."""
+class Gateway(LazyGroup):
+    """The program; its help shows the subcommands by what they are for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
-        return list(SUBCOMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        known = SUBCOMMANDS.get(cmd_name)
-        if known is None:
-            return None
-        found: click.Command = import_module(known.module).command
-        return found
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        near = get_close_matches(args[0], SUBCOMMANDS, n=1)
-        if args[0] not in SUBCOMMANDS and near and not ctx.resilient_parsing:
-            ctx.fail(f"No such command '{args[0]}'. Did you mean '{near[0]}'?")
-        return super().resolve_command(ctx, args)
+    modules: ClassVar = {name: each.module for name, each in SUBCOMMANDS.items()}
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         for group in dict.fromkeys(each.group for each in SUBCOMMANDS.values()):

@@ -12,6 +12,7 @@ import click
 
 from gateway.cli import sessions_list, sessions_revoke
 from gateway.cli.exit_codes import API_EPILOG
+from gateway.cli.groups import Group
 from gateway.cli.plain_text import plain
 from gateway.cli.sessions_access import Access, access_options, read_private
 from gateway.sessions.client import SessionsClient
@@ -20,7 +21,7 @@ from gateway.sessions.models import RefreshedCookies, Session, Token, session_js
 _LIFETIME_S = click.IntRange(30, 315_360_000)
 
 
-@click.group("sessions", epilog=API_EPILOG)
+@click.group("sessions", cls=Group, epilog=API_EPILOG)
 def command() -> None:
     """List, inspect, revoke and mint sessions through the Sessions API.
 

@@ -106,6 +106,8 @@ TABLE: dict[str, str] = {
     Reason.WEBSOCKET_SESSION_UNKNOWN: "Set instance.secret_key so that the API can be asked, look at its status, or "
     "raise websocket.unchecked_s.",
     Reason.CORS_ORIGIN_REFUSED: "Add the page's origin to routes[].cors.origins if it is one of yours.",
+    Reason.CORS_PREFLIGHT_UNANSWERED: "Let the application answer preflights: add a public route with "
+    'methods = ["OPTIONS"], or answer them in the proxy that asks (docs/behind-your-proxy.md).',
     Reason.UNEXPECTED_ERROR: "Read the traceback in the log of the gateway, and report it.",
     Reason.UPSTREAM_UNREACHABLE: _UPSTREAM,
     Reason.UPSTREAM_CONNECT_TIMEOUT: _UPSTREAM,

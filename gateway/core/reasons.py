@@ -96,6 +96,7 @@ class Reason(StrEnum):
     WEBSOCKET_CLIENT_TOO_SLOW = "websocket-client-too-slow"
     WEBSOCKET_SESSION_UNKNOWN = "websocket-session-unknown"
     CORS_ORIGIN_REFUSED = "cors-origin-refused"
+    CORS_PREFLIGHT_UNANSWERED = "cors-preflight-unanswered"
     UNEXPECTED_ERROR = "unexpected-error"
 
     # The service behind the gateway.
@@ -292,6 +293,7 @@ TABLE: dict[str, Meaning] = {
         503, "", "warning", "It could not be learnt whether your session lives. Connect again."
     ),
     Reason.CORS_ORIGIN_REFUSED: Meaning(403, "", "warning", "A page of another site may not read this."),
+    Reason.CORS_PREFLIGHT_UNANSWERED: Meaning(403, "", "warning", "Pages of other sites are not answered here."),
     Reason.UNEXPECTED_ERROR: Meaning(500, "", "error", "Something went wrong in the gateway."),
     Reason.UPSTREAM_UNREACHABLE: _UPSTREAM,
     Reason.UPSTREAM_CONNECT_TIMEOUT: _UPSTREAM_SLOW,

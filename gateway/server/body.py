@@ -74,7 +74,7 @@ class ChunkedBody(Body):
 
     def __init__(self) -> None:
         super().__init__()
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self._parser.feed_data(_HEAD)
         self._barren_bytes = 0
         self.has_surplus = False
@@ -82,6 +82,8 @@ class ChunkedBody(Body):
     def feed(self, data: memoryview) -> int:
         """Take bytes; all of them are the body's, or in the way behind it."""
         held = self.held
+        if self._parser is None:
+            return len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -93,6 +95,8 @@ class ChunkedBody(Body):
         self._barren_bytes = self._barren_bytes + len(data) if self.held == held else 0
         if self._barren_bytes > MAX_HEAD_BYTES and not self.is_complete:
             self.is_broken = True
+        if self.is_complete or self.is_broken:
+            self._parser = None  # the two hold each other, until the collector comes by, which is late
         return len(data)
 
     # ── httptools callbacks ──

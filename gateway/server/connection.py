@@ -126,6 +126,7 @@ class ClientConnection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Tell whoever works for this client."""
         self._listener.forget(self)
+        self._heads.let_go()
         self._is_ending = True
         exchange, self._exchange = self._exchange, None
         if exchange is not None:

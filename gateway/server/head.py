@@ -105,6 +105,10 @@ class HeadReader:
         # By position, which is faster than by name.
         return Head(method.decode(), target, version, headers, length, keeps_alive, False, expects_continue)
 
+    def let_go(self) -> None:
+        """Give up the parser: the two hold each other until the collector comes by, which is late."""
+        self._parser = None
+
     def _parse(self, parser: httptools.HttpRequestParser, data: bytes) -> bool:
         """Have the parser call back; return whether the head asks for another protocol, or for a tunnel."""
         try:

@@ -95,7 +95,7 @@ class DecisionService:
             return admission._replace(answer=Answer(200, headers + cookies if cookies else headers))
         if admission.answer.status < 300:
             # To the front it would mean that the request may pass.
-            return _denied(Reason.UNEXPECTED_ERROR, "an answer of ours cannot be relayed")
+            return _not_relayed(admission)
         return admission
 
     def _original_scope(self, scope: Scope, asked: Original) -> Scope:
@@ -145,6 +145,16 @@ def _target(scope: Scope, rest: bytes) -> bytes:
 
 def _denied(reason: Reason, detail: str = "") -> Admission:
     return Admission(answers.refusal(None, reason), None, None, Verdict(State.SIGNED_OUT, reason), detail=detail)
+
+
+def _not_relayed(admission: Admission) -> Admission:
+    """Deny what we would answer with 2xx: a preflight, or what nobody foresaw."""
+    is_preflight = admission.facts is not None and admission.facts.method == "OPTIONS"
+    reason = Reason.CORS_PREFLIGHT_UNANSWERED if is_preflight else Reason.UNEXPECTED_ERROR
+    verdict = Verdict(State.SIGNED_OUT, reason)
+    return admission._replace(
+        answer=answers.refusal(admission.facts, reason), verdict=verdict, detail="an answer of ours cannot be relayed"
+    )
 
 
 def _told(front: Front, scope: Scope, admission: Admission) -> Admission:

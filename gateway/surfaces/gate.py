@@ -165,6 +165,9 @@ class Gate:
         route = self.routes.match(origin.hostname, facts.url.path.encode("ascii"), method) if asks and method else None
         if route is None or (terms := route.settings.cors) is None:
             return None
+        own = self.routes.match(origin.hostname, facts.url.path.encode("ascii"), "OPTIONS")
+        if own is not None and own.settings.cors is None and "OPTIONS" in own.settings.methods:
+            return None  # the route for preflights leaves them to the upstream
         if not cors.is_allowed(terms, asks):
             refused = answers.refusal(facts, Reason.CORS_ORIGIN_REFUSED)
             return _stopped(refused, facts, route, _refused(Reason.CORS_ORIGIN_REFUSED))

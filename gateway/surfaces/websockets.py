@@ -11,6 +11,7 @@ from gateway.authenticator.lifelines import Ask, Lifelines
 from gateway.core.headers import for_one_browser, response_headers, with_cache_rules
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
+from gateway.core.requirement import unmet
 from gateway.core.settings_model import Access, WebSocketSettings
 from gateway.core.sockets import offer_in
 from gateway.core.verdict import State
@@ -215,10 +216,14 @@ class WebSockets:
         facts, route = admission.facts, admission.route
         if facts is None or route is None:
             return None
+        terms = route.settings
 
         async def counts() -> bool | None:
-            verdict = await self._authenticator.authenticate(facts, (), route.settings.accepts)
-            return None if verdict.state is State.UNKNOWN else verdict.state is State.SIGNED_IN
+            verdict = await self._authenticator.authenticate(facts, (), terms.accepts)
+            if verdict.machine is None:
+                return None if verdict.state is State.UNKNOWN else False
+            # Unlike that about a session, the answer says what it may do by now.
+            return terms.require is None or unmet(terms.require, None, verdict.machine.scopes) is None
 
         return counts
 

@@ -224,9 +224,12 @@ class Connection(asyncio.BufferedProtocol):
         """End the exchange; return whether the connection can be used again."""
         incoming, self._incoming = self._incoming, None
         self.on_slow = self._watcher = None
-        if incoming is not None and incoming.may_reuse and not incoming.chunks and not self.is_closed:
-            return True
+        if incoming is not None:
+            incoming.let_go()
+            if incoming.may_reuse and not incoming.chunks and not self.is_closed:
+                return True
         self.abort()
+        self._error = None  # its traceback holds this connection, and whatever the exchange held
         return False
 
     def fail(self, error: Exception) -> None:

@@ -214,6 +214,7 @@ class Companion:
         if not self._connection.is_request_sent:
             # An early answer: what is left of the body would be read as the next request (RFC 9112 section 9.6).
             self._connection.abort()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        task, self._task = self._task, None  # it holds this in turn
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

@@ -12,6 +12,8 @@ from gateway.errors import UpstreamError
 from gateway.upstream.exchange import Answer
 
 LINE_OVERHEAD = len(b": \r\n")
+_HELD_BYTES = 32
+"""What one header takes at least, however short it is (RFC 7541 section 4.1 has the same number)."""
 
 
 def broken(detail: str) -> UpstreamError:
@@ -24,7 +26,8 @@ class Incoming(Answer):
 
     Args:
         is_head: it answers a HEAD request, so it ends with its headers.
-        header_bytes: most that its headers, with the interim answers before them, and its trailers may take.
+        header_bytes: most that its headers, with the interim answers before them, and its trailers may take; each
+            counts 32 at least.
 
     Attributes:
         received: bytes that came at all.
@@ -62,7 +65,7 @@ class Incoming(Answer):
 
     def _bound(self, size: int, *, had_head: bool, held: int) -> None:
         """Refuse an answer that does not come to its body, or within it goes on without any."""
-        if not self.has_head and self.received > self._header_limit:
+        if not self.has_head and (self.received > self._header_limit or self._has_too_many):
             self._refuse_size()
         if had_head:
             # An endless trailer or chunk extension: the parser holds the first until it ends, and counts neither.
@@ -74,6 +77,10 @@ class Incoming(Answer):
         """The connection has ended, which completes a body that nothing else delimits."""
         if self.has_head and not self._is_framed:
             self.is_complete = True
+
+    def let_go(self) -> None:
+        """Give up the parser: the two hold each other, and all headers, until the collector comes by, which is late."""
+        del self._parser
 
     @property
     def may_reuse(self) -> bool:
@@ -87,6 +94,10 @@ class Incoming(Answer):
     @property
     def _size(self) -> int:
         return sum(len(name) + len(value) + LINE_OVERHEAD for name, value in self.headers)
+
+    @property
+    def _has_too_many(self) -> bool:
+        return len(self.headers) * _HELD_BYTES > self._header_limit
 
     def _refuse(self, problem: str) -> None:
         # An answer that is whole stands; what is wrong behind it costs only the connection.
@@ -123,7 +134,7 @@ class Incoming(Answer):
             self._refuse(f"it answered with status {status} without being asked")
             return
         # Only when more than that came at all can the headers be it; usually it is the body.
-        if self.received > self._header_limit and self._size > self._header_limit:
+        if (self.received > self._header_limit and self._size > self._header_limit) or self._has_too_many:
             self._refuse_size()
             return
         for name, value in self.headers:

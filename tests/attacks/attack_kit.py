@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.core.minting import APP, KEYS, NAMES, PRODUCTION, STATE, jwk, mint
+from tests.faults.upstream_faults import is_whole
 
 STRANGER, TRUSTED = "127.0.0.1", "127.0.0.2"
 """Source addresses: the second is one of ``server.trusted_proxies``."""
@@ -259,13 +260,6 @@ class Reply:
         return ", ".join(self.values(name))
 
 
-def _is_whole(answer: bytes) -> bool:
-    """Return whether an answer of a stated length is there; a connection that was to be upgraded may stay open."""
-    head, end, body = answer.partition(b"\r\n\r\n")
-    length = re.search(rb"(?im)^content-length: *([0-9]+)\r?$", head)
-    return bool(end) and length is not None and len(body) >= int(length[1])
-
-
 class Log(Protocol):
     """What the gateway writes."""
 
@@ -336,7 +330,7 @@ class Target:
             lines.append(f"Authorization: Bearer {bearer}")
         if cookies:
             lines.append("Cookie: " + "; ".join(f"{name}={value}" for name, value in cookies.items()))
-        return Reply.parse(self.raw("\r\n".join([*lines, "", ""]).encode("latin-1"), source=source, suffices=_is_whole))
+        return Reply.parse(self.raw("\r\n".join([*lines, "", ""]).encode("latin-1"), source=source, suffices=is_whole))
 
     def returned(
         self, path: str, *headers: tuple[str, str], method: str = "GET", cookies: Mapping[str, str] | None = None

@@ -1,17 +1,15 @@
 """Clients that are slow, idle or many, against ``gateway serve``: bounded in time and memory, and others are served."""
 
-import os
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 
 from tests.attacks.attack_kit import Authority, Target, Upstream, config_of
-from tests.benchmarks.soak import workers_of
 from tests.e2e.processes import Command, free_port
+from tests.faults.shipped import measured
 
 MIB = 1024 * 1024
 MANY = 400
@@ -35,8 +33,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Target, in
 
 
 def resident_mib(pid: int) -> float:
-    pages = sum(int(Path(f"/proc/{worker}/statm").read_text().split()[1]) for worker in workers_of(pid))
-    return pages * os.sysconf("SC_PAGE_SIZE") / MIB
+    return measured(pid)[0]
 
 
 @contextmanager

@@ -6,7 +6,6 @@ the first one warms up caches and pools, and the second may not grow beyond it.
 
 import argparse
 import asyncio
-import os
 import random
 import sys
 import tempfile
@@ -18,14 +17,14 @@ from pathlib import Path
 from tests.attacks.attack_kit import SECRET_KEY
 from tests.core.minting import KEYS, PRODUCTION
 from tests.e2e.processes import Command, free_port
-from tests.faults.upstream_faults import LEAVINGS, REPLIES, ask, leave, path_of, serve
+from tests.faults.shipped import measured
+from tests.faults.upstream_faults import FAULTS, LEAVINGS, ask, leave, path_of, serve
 
 SECONDS = 600.0
 CLIENTS = 24
 MEMORY_MIB, FILES = 24.0, 48
 """What the second half may add: caches that are still filling, connections that are kept for a while."""
 
-_SLOW = frozenset({"drips its headers", "says nothing"})
 _CONFIG = """
 [instance]
 publishable_key = "{key}"
@@ -43,29 +42,11 @@ keep_alive_s = 1.0
 """
 
 
-def workers_of(pid: int) -> list[int]:
-    """Return the process and all of its descendants."""
-    found = [pid]
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found += [below for child in path.read_text().split() for below in workers_of(int(child))]
-    return found
-
-
-def measured(pid: int) -> tuple[float, int]:
-    """Return MiB of resident memory and the number of open files, over all processes."""
-    pages = files = 0
-    for process in workers_of(pid):
-        with suppress(OSError):
-            pages += int(Path(f"/proc/{process}/statm").read_text().split()[1])
-            files += sum(1 for _ in Path(f"/proc/{process}/fd").iterdir())
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1024 / 1024, files
-
-
 async def client(port: int, until_s: float, seen: Counter[str], seed: int) -> None:
     """Ask and misbehave until the time is over."""
     choose = random.Random(seed)  # the same load each time
-    quick = [name for name in REPLIES if name not in _SLOW]
+    quick = [name for name, fault in FAULTS.items() if not fault.is_slow]
+    slow = [name for name, fault in FAULTS.items() if fault.is_slow]
     while time.monotonic() < until_s:
         kind = choose.random()
         with suppress(OSError, TimeoutError):
@@ -74,7 +55,7 @@ async def client(port: int, until_s: float, seen: Counter[str], seed: int) -> No
             elif kind < 0.85:
                 name = choose.choice(quick)
             elif kind < 0.87:
-                name = choose.choice(sorted(_SLOW))
+                name = choose.choice(slow)
             else:
                 name = choose.choice(sorted(LEAVINGS))
                 seen[f"client leaves {name}"] += 1

@@ -53,6 +53,12 @@ def test_the_soak_finds_memory_and_files_flat():
     assert "memory and open files are flat" in printed
 
 
+def test_of_every_fault_nothing_is_left():
+    command = [sys.executable, "-m", "tests.benchmarks.leaks", "--times", "40"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
+    assert "nothing is left of any" in done.stdout, done.stdout + done.stderr
+
+
 @pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"needs {', '.join(TOOLS)}")
 def test_the_benchmark_of_decisions_prints_every_row():
     command = [sys.executable, "-m", "tests.benchmarks.decisions", "--seconds", "1", "--rounds", "1"]

@@ -3,6 +3,7 @@
 import errno
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ import pytest
 
 import gateway
 from gateway.cli.exit_codes import MEANINGS, ExitCode
+from gateway.cli.groups import Group
 from gateway.cli.main import SUBCOMMANDS, command, run
 from gateway.errors import ApiUnreachable, ConfigurationError, Fault, GatewayError
 
@@ -62,11 +64,44 @@ def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> Non
     assert gateway.__version__ in capsys.readouterr().out
 
 
-def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["chekc"]) == ExitCode.CONFIGURATION
-    assert "Did you mean 'check'?" in capsys.readouterr().err
-    assert run(["zzz"]) == ExitCode.CONFIGURATION
-    assert "No such command" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        (["chekc"], "check"),
+        (["sessions", "lst"], "list"),
+        (["authority", "usrs"], "users"),
+        (["authority", "organizations", "ad"], "add"),
+        (["authority", "roles", "lits"], "list"),
+        (["authority", "keys", "rotat"], "rotate"),
+        (["authority", "users", "remov"], "remove"),
+        (["authority", "webhooks", "lst"], "list"),
+    ],
+)
+def test_an_unknown_command_of_every_group_names_the_nearest(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], near: str
+) -> None:
+    assert run(arguments) == ExitCode.CONFIGURATION
+    assert f"Did you mean '{near}'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("group", [[], ["sessions"], ["authority"], ["authority", "keys"]])
+def test_a_command_that_is_like_no_other_is_named(capsys: pytest.CaptureFixture[str], group: list[str]) -> None:
+    assert run([*group, "zzz"]) == ExitCode.CONFIGURATION
+    assert "No such command 'zzz'" in capsys.readouterr().err
+
+
+def groups_below(group: click.Group) -> Iterator[click.Group]:
+    yield group
+    context = click.Context(group)
+    for found in (group.get_command(context, name) for name in group.list_commands(context)):
+        if isinstance(found, click.Group):
+            yield from groups_below(found)
+
+
+def test_every_group_suggests() -> None:
+    found = list(groups_below(command))
+    assert len(found) == 8
+    assert all(isinstance(group, Group) for group in found)
 
 
 @pytest.mark.parametrize("name", command.list_commands(click.Context(command)))

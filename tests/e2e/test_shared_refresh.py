@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
+import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -54,7 +56,8 @@ class Hosts:
     """Two gateways, the Redis between them, and the API and upstream behind them; ports of the gateways.
 
     Attributes:
-        may_trade: the API answers a refresh once it is set.
+        may_trade: the API answers a refresh while it is set.
+        most: by expired token, how many trades of it were in hand at once.
     """
 
     def __init__(self, api: FaultyApi, redis: RedisServer) -> None:
@@ -63,13 +66,19 @@ class Hosts:
         self.ports = [free_port(), free_port()]
         self.commands: list[Command] = []
         self.may_trade = asyncio.Event()
-        self.trade_began = asyncio.Event()
+        self.most: Counter[str] = Counter()
+        self._in_hand: Counter[str] = Counter()
+        self._trade_began = asyncio.Event()
         self._numbers = itertools.count()
         api.behaviour = {"/page": whole({"ok": True}), **api.behaviour, "/refresh": self._trade}
 
     async def _trade(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.trade_began.set()
+        token = json.loads(self.api.body)["expired_token"]
+        self._in_hand[token] += 1
+        self.most[token] = max(self.most[token], self._in_hand[token])
+        self._trade_began.set()
         await self.may_trade.wait()
+        self._in_hand[token] -= 1
         now_s = int(time.time())
         token = mint(iat=now_s - 5, nbf=now_s - 15, exp=now_s + 600, jti=f"new-{next(self._numbers)}")
         await whole({"object": "cookies", "cookies": list(directives(token))})(reader, writer)
@@ -77,6 +86,12 @@ class Hosts:
     @property
     def calls(self) -> int:
         return self.api.calls["/refresh"]
+
+    async def each_began(self, tokens: set[str]) -> None:
+        """Wait until the API was asked for every one of these."""
+        while not tokens <= self.most.keys():
+            self._trade_began.clear()
+            await self._trade_began.wait()
 
     async def send(self, tokens: list[str]) -> list[Connection]:
         """Put one request for each token on its way, to the two in turn."""
@@ -146,21 +161,20 @@ async def test_who_comes_later_at_the_other_host_gets_the_same_answer(hosts: Hos
 
 
 async def test_when_redis_dies_under_load_each_process_goes_on_alone(hosts: Hosts) -> None:
-    sent = await hosts.send([expired()] * REQUESTS)
-    await hosts.trade_began.wait()
-    hosts.redis.kill()
-    hosts.may_trade.set()
-    statuses, cookies = await read(sent)
+    one = [expired()] * REQUESTS
+    several = [expired(1 + number // 10) for number in range(REQUESTS)]
+    for tokens in (one, several):
+        hosts.may_trade.clear()
+        sent = await hosts.send(tokens)
+        await hosts.each_began(set(tokens))
+        hosts.redis.kill()
+        hosts.may_trade.set()
+        statuses, cookies = await read(sent)
+        assert statuses == ["200"] * REQUESTS
+        assert len(cookies) == REQUESTS
 
-    assert statuses == ["200"] * REQUESTS
-    assert len(cookies) == REQUESTS
-    assert 1 <= hosts.calls <= 2 * WORKERS
-
-    calls = hosts.calls
-    statuses, cookies = await read(await hosts.send([expired(1 + number // 10) for number in range(REQUESTS)]))
-    assert statuses == ["200"] * REQUESTS
-    assert len(cookies) == REQUESTS
-    assert REQUESTS // 10 <= hosts.calls - calls <= REQUESTS // 10 * 2 * WORKERS
+    # Not the number of trades: on a busy machine requests may come when what a process remembers is over.
+    assert max(hosts.most.values()) <= 2 * WORKERS
 
 
 async def test_redis_is_used_again_when_it_is_back(hosts: Hosts) -> None:

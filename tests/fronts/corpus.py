@@ -21,6 +21,23 @@ upstream = "UPSTREAM"
 path = "/members"
 require = { role = "org:member" }
 upstream = "UPSTREAM"
+
+[[routes]]
+path = "/shared"
+cors = { origins = ["https://pages.example.test"], credentials = true }
+upstream = "UPSTREAM"
+
+[[routes]]
+path = "/shared/own"
+cors = { origins = ["https://pages.example.test"], credentials = true }
+upstream = "UPSTREAM"
+
+[[routes]]
+path = "/shared/own"
+methods = ["OPTIONS"]
+access = "public"
+loosens = true
+upstream = "UPSTREAM"
 """
 
 FORGED = tuple(
@@ -80,6 +97,8 @@ class Case:
         return self.name
 
 
+PREFLIGHT = (("Origin", "https://pages.example.test"), ("Access-Control-Request-Method", "POST"))
+_NOT_RELAYED = "would pass the request on for an answer of 2xx"
 ADA = {"USER_ID": "user_1", "ID": "sess_1"}
 NOBODY = Reason.SESSION_TOKEN_AND_UAT_MISSING
 BAD_TARGET = Reason.REQUEST_TARGET_INVALID
@@ -98,6 +117,24 @@ SAME_SLASHES = dict.fromkeys(FRONTS, (400, Reason.ORIGINAL_REQUEST_INVALID, _AS_
 _APPLICATIONS = {MIDDLEWARE: (200, "", "is inside the application, whose paths these are")}
 
 CASES = (
+    Case(
+        "a preflight",
+        "/shared/x",
+        method="OPTIONS",
+        headers=PREFLIGHT,
+        status=204,
+        differs=dict.fromkeys(FRONTS, (403, Reason.CORS_PREFLIGHT_UNANSWERED, _NOT_RELAYED)),
+    ),
+    Case(
+        "a preflight of a page that is not known",
+        "/shared/x",
+        method="OPTIONS",
+        headers=(("Origin", "https://evil.example"), PREFLIGHT[1]),
+        status=403,
+        reason=Reason.CORS_ORIGIN_REFUSED,
+    ),
+    Case("a preflight for the application", "/shared/own/x", method="OPTIONS", headers=PREFLIGHT),
+    Case("OPTIONS without a session", "/shared/x", method="OPTIONS", status=401, reason=NOBODY),
     Case("a good bearer token", bearer=token, identity=ADA),
     Case("cookies of a browser", headers=PAGE, cookies=lambda: browser(token()), identity=ADA),
     Case(

@@ -86,6 +86,18 @@ def test_a_person_reads_a_page(front: Front, fronts: Site) -> None:
 
 
 @FRONTS
+def test_a_refusal_can_be_read_by_pages_of_allowed_origins_alone(front: Front, fronts: Site) -> None:
+    door = door_of(fronts, front)
+    for origin, allowed in (("https://pages.example.test", True), ("https://evil.example", False)):
+        reply = door.get("/shared/x", ("Origin", origin))
+        assert reply.status == 401
+        assert reply.values("access-control-allow-origin") == ([origin] if allowed else [])
+        assert reply.values("access-control-allow-credentials") == (["true"] if allowed else [])
+        assert "Origin" in ", ".join(reply.values("vary"))
+    assert door.get("/page", ("Origin", "https://pages.example.test")).values("access-control-allow-origin") == []
+
+
+@FRONTS
 def test_the_client_that_is_noted_is_the_one_that_the_front_sees(front: Front, fronts: Site) -> None:
     door = door_of(fronts, front)
     before = door.count

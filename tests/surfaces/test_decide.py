@@ -10,7 +10,7 @@ from gateway.core.identity import IDENTITY_HEADERS
 from gateway.core.original import Front
 from gateway.core.reasons import Reason
 from gateway.core.requirement import Requirement
-from gateway.core.settings_model import Access, RouteSettings
+from gateway.core.settings_model import Access, CorsSettings, RouteSettings
 from gateway.core.trust import Trust
 from gateway.core.verdict import How
 from gateway.surfaces.answers import Answer
@@ -130,6 +130,41 @@ async def test_a_refusal_has_its_own_status_and_reason(
     assert ("www-authenticate" in found) == has_challenge
     assert found["cache-control"] == "no-store"
     assert not any(name in found for name in EVERY)
+
+
+SHARED = CorsSettings(origins=("https://pages.example.test",))
+PREFLIGHT = (("origin", "https://pages.example.test"), ("access-control-request-method", "GET"))
+
+
+@FRONTS
+@pytest.mark.parametrize(
+    ("path", "origin", "status", "reason"),
+    [
+        ("/shared/x", "https://pages.example.test", 403, Reason.CORS_PREFLIGHT_UNANSWERED),
+        ("/shared/x", "https://evil.example", 403, Reason.CORS_ORIGIN_REFUSED),
+        ("/page", "https://pages.example.test", 401, Reason.SESSION_TOKEN_AND_UAT_MISSING),
+        ("/given/x", "https://pages.example.test", 200, ""),
+        ("/given/x", "https://evil.example", 200, ""),
+    ],
+)
+async def test_a_preflight_passes_only_where_a_route_gives_it_to_the_application(
+    front: Front, path: str, origin: str, status: int, reason: str
+) -> None:
+    routes = (
+        RouteSettings(path="/"),
+        RouteSettings(path="/shared", cors=SHARED),
+        RouteSettings(path="/given", cors=SHARED),
+        RouteSettings(path="/given", methods=("OPTIONS",), access=Access.PUBLIC),
+    )
+    asked = question(front, path, ("origin", origin), PREFLIGHT[1], method="OPTIONS")
+    admission = await ask(asked, service(gate_of(*routes, keys=Keys("key_1"))))
+    found = headers_of(admission)
+    if status == 200:
+        assert (answer_of(admission).status, found["x-session-status"]) == (200, "signed-out")
+    else:
+        assert (status_of(front, admission), found["x-clerk-auth-reason"]) == (status, reason)
+    assert admission.facts is not None
+    assert admission.facts.url.path == path
 
 
 @FRONTS

@@ -178,6 +178,20 @@ async def test_a_preflight_is_answered_without_a_session_and_without_the_upstrea
         assert half.status == 401
 
 
+async def test_a_route_for_preflights_gives_them_to_its_upstream():
+    routes = (
+        RouteSettings(path="/api", cors=CORS),
+        RouteSettings(path="/api", methods=("OPTIONS",), access=Access.PUBLIC),
+        RouteSettings(path="/ours", cors=CORS, methods=("GET", "OPTIONS")),
+    )
+    async with routed(*routes) as world:
+        answer = await world.raw(preflight(b"/api/1", EVIL, b"PUT"))
+        assert (answer.status, world.line) == (200, b"OPTIONS /api/1 HTTP/1.1")
+        assert world.got(b"access-control-request-method") == [b"PUT"]
+        assert (await world.raw(preflight(b"/ours", PAGE, b"GET"))).status == 204
+        assert len(world.served.requests) == 1
+
+
 async def test_every_answer_can_be_read_by_scripts_of_allowed_origins_alone():
     async with routed(RouteSettings(cors=CORS), RouteSettings(path="/a", max_body_bytes=1, cors=CORS)) as world:
         requests = [

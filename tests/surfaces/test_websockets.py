@@ -16,11 +16,14 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.assemble import proxy_app
 from gateway.core.reasons import Reason
-from gateway.core.settings_model import RouteSettings, WebSocketSettings
+from gateway.core.requirement import Requirement
+from gateway.core.settings_model import MachineSettings, RouteSettings, WebSocketSettings
+from gateway.core.token_class import ANY
 from gateway.upstream.origin import Limits
 from tests.authenticator.engine_kit import NAMES, Clock, directives, expired, jwks, mint
 from tests.surfaces.proxy_kit import BEARER, HOST, listening, settings_for
 from tests.surfaces.surfaces_kit import Pages
+from tests.surfaces.test_machines import document
 from tests.upstream.upstream_kit import Script, answers, upstream
 from tests.upstream.websocket_kit import (
     BINARY,
@@ -49,13 +52,14 @@ DEFAULTS = WebSocketSettings(max_message_bytes=10_000)
 
 
 class Api:
-    """The Backend API: keys, refreshes, and sessions in the state that a test wants."""
+    """The Backend API: keys, refreshes, sessions and machines' tokens in the state that a test wants."""
 
     def __init__(self) -> None:
         self.transport = httpx.MockTransport(self._answer)
         self.status = "active"
         self.code = 200
-        self.asked = self.refreshed = 0
+        self.asked = self.refreshed = self.verified = 0
+        self.machine: dict[str, object] = {}
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/jwks"):
@@ -63,6 +67,9 @@ class Api:
         if request.url.path.endswith("/refresh"):
             self.refreshed += 1
             return httpx.Response(200, json={"object": "cookies", "cookies": list(directives(mint()))})
+        if request.url.path.endswith("/verify"):
+            self.verified += 1
+            return httpx.Response(self.code, json=document(**self.machine))
         self.asked += 1
         session = {"object": "session", "id": "sess_1", "user_id": "user_1", "client_id": "c", "status": self.status}
         times = dict.fromkeys(("last_active_at", "expire_at", "abandon_at", "created_at", "updated_at"), 1)
@@ -70,8 +77,9 @@ class Api:
 
 
 class World:
-    def __init__(self, port: int, origin: str, app, api: Api, journal: Pages) -> None:
+    def __init__(self, port: int, origin: str, app, api: Api, journal: Pages, clock: Clock) -> None:
         self.port, self.origin, self.app, self.api, self.journal = port, origin, app, api, journal
+        self.clock = clock
         self.sockets = app._sockets
         (self.pool,) = {destination.pool for destination in app._openings._destinations.values()}
         self._writers: list[asyncio.StreamWriter] = []
@@ -117,20 +125,23 @@ class World:
 async def world_before(
     origin: str, settings: WebSocketSettings = DEFAULTS, *, stuck_s: float = 60, has_key: bool = True
 ) -> AsyncIterator[World]:
-    api, journal = Api(), Pages()
-    wanted = replace(settings_for(origin), websocket=settings)
+    api, journal, clock = Api(), Pages(), Clock()
+    machines = MachineSettings(cache_s=0.01, negative_cache_s=0.01)
+    wanted = replace(settings_for(origin), websocket=settings, machines=machines)
     route = RouteSettings(path="/token", upstream=origin, websocket_token_protocol="bearer")
     stripped = replace(route, path="/stripped", strip_prefix="/stripped")
-    added = tuple(replace(each, host="app.example.test") for each in (route, stripped))
+    any_ = replace(route, path="/any", accepts=ANY)
+    scoped = replace(any_, path="/scoped", require=Requirement(scopes=("read",)))
+    added = tuple(replace(each, host="app.example.test") for each in (route, stripped, any_, scoped))
     wanted = replace(wanted, routes=(*added, *wanted.routes))
-    app = proxy_app(wanted, journal, Clock(), api.transport)
+    app = proxy_app(wanted, journal, clock, api.transport)
     app._sockets._stuck_s = stuck_s
     if not has_key:
         app._sockets._sessions = None
     for destination in app._openings._destinations.values():
         destination.pool.limits = LIMITS
     async with listening(app) as port:
-        world = World(port, origin, app, api, journal)
+        world = World(port, origin, app, api, journal, clock)
         try:
             yield world
             await world.empty()

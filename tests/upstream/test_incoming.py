@@ -16,15 +16,16 @@ CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 OPEN_END = b"HTTP/1.1 200 OK\r\n\r\nhello"
 
 
-def fed(data: bytes, *, is_head: bool = False) -> Incoming:
+def fed(data: bytes, *, is_head: bool = False, step: int = 0) -> Incoming:
     incoming = Incoming(is_head=is_head, header_bytes=LIMIT)
-    incoming.feed(data)
+    for start in range(0, len(data), step or len(data)):
+        incoming.feed(data[start : start + (step or len(data))])
     return incoming
 
 
-def refused(data: bytes, *, is_head: bool = False) -> str:
+def refused(data: bytes, *, is_head: bool = False, step: int = 0) -> str:
     with pytest.raises(UpstreamError) as caught:
-        fed(data, is_head=is_head)
+        fed(data, is_head=is_head, step=step)
     assert caught.value.reason == Reason.UPSTREAM_PROTOCOL_ERROR
     return caught.value.detail
 
@@ -157,6 +158,15 @@ def test_headers_are_bounded_however_they_come():
     assert "exceed" in refused(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" * 100)
     assert "exceed" in refused(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
     assert "exceed" in refused(CHUNKED + b"0\r\n" + flood + b"\r\n")
+
+
+def test_headers_that_are_many_and_short_are_bounded_by_what_they_take():
+    few, many = (b"HTTP/1.1 200 OK\r\n" + b"a:\r\n" * count + b"\r\n" for count in (LIMIT // 32, LIMIT // 32 + 1))
+    answer = Incoming(is_head=True, header_bytes=LIMIT)
+    answer.feed(few)
+    assert answer.is_complete
+    for step in (1, len(many)):
+        assert "exceed" in refused(many, step=step)
 
 
 def test_errors_do_not_repeat_what_the_upstream_sent():

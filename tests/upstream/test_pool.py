@@ -1,7 +1,9 @@
 """How many connections there are, and which ones; TLS and Unix sockets."""
 
 import asyncio
+import gc
 import ssl
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -10,6 +12,8 @@ from gateway.adapters.upstream_tls import tls_context
 from gateway.core.reasons import Reason
 from gateway.core.settings_model import RouteSettings
 from gateway.errors import UpstreamError
+from gateway.upstream.connection import Connection
+from gateway.upstream.incoming import Incoming
 from gateway.upstream.origin import Limits, Origin
 from gateway.upstream.pool import Pool
 from tests.upstream.upstream_kit import HELLO, TINY, answers, ask, pool_to, until, upstream
@@ -251,3 +255,32 @@ async def test_certificate_has_to_bear_the_name_that_is_set(tls, certificate):
             await ask(pool)
         assert caught.value.reason == Reason.UPSTREAM_TLS
         await pool.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HELLO,
+        b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 20_000,
+        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhell",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"",
+    ],
+    ids=["good", "too many headers", "too short", "broken", "nothing"],
+)
+async def test_nothing_of_an_exchange_waits_for_the_garbage_collector(answer):
+    """It comes late, and meanwhile a bad upstream's answers would fill the memory."""
+    async with upstream(answers(answer, then_close=answer != HELLO)) as served, pool_to(served) as pool:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                with suppress(UpstreamError):
+                    await ask(pool)
+            await until(lambda: not pool.in_use)
+            await asyncio.sleep(0)
+            left = [type(found) for found in gc.get_objects() if isinstance(found, Incoming | Connection)]
+            assert left.count(Incoming) == 0
+            assert left.count(Connection) == pool.idle
+        finally:
+            gc.enable()

@@ -14,6 +14,7 @@ from gateway.authority import lifecycle
 from gateway.authority.errors import Problem, Refusal
 from gateway.authority.frontend.returning import add_cookies, allowed_return_url, redirect, return_after_change
 from gateway.authority.frontend.visitor import cookie_client, identify
+from gateway.authority.models import SessionRecord
 from gateway.authority.realm import Realm
 from gateway.authority.requests import cause_of, is_cross_origin, read_form
 from gateway.authority.return_urls import ReturnUrl
@@ -23,6 +24,21 @@ from gateway.pages import notice, sign_in, sign_in_form, sign_out
 from gateway.pages.rendering import page_headers
 
 _TITLE = "Sign in"
+_PENDING = "Choose an organization"
+
+
+async def front_page(realm: Realm, request: Request) -> Response:
+    """Say what this is and where to go, or who is signed in."""
+    session = _live_session(realm, request)
+    if session is not None:
+        return _page(_signed_in(realm, session))
+    text = (
+        f"This is the session authority at {realm.config.origin}: people sign in here, and gateways and applications"
+        " ask it for sessions.\n\nWhat programs can ask is described at /openapi.json, and /.well-known/jwks.json holds the"
+        " keys of its tokens."
+    )
+    heading = "Session authority"
+    return _page(notice.render(title=heading, heading=heading, text=text, action_label=_TITLE, action_href="/sign-in"))
 
 
 async def sign_in_page(realm: Realm, request: Request) -> Response:
@@ -56,25 +72,36 @@ async def sign_in_action(realm: Realm, request: Request) -> Response:
     ]
     if url:
         return redirect(location, 303, own_cookies)
-    user = realm.directory.user(signed_in.session.user_id)
-    page = notice.render(
-        title="Signed in",
-        heading="You are signed in",
-        text=f"You are signed in as {user.full_name if user else signed_in.session.user_id}.",
-        action_label="Sign out",
-        action_href="/sign-out",
-    )
-    response = _page(page)
+    response = _page(_signed_in(realm, signed_in.session))
     add_cookies(response, own_cookies)
     return response
+
+
+def _signed_in(realm: Realm, session: SessionRecord) -> str:
+    user = realm.directory.user(session.user_id)
+    name = user.full_name if user else session.user_id
+    if session.status is not SessionStatus.PENDING:
+        text = f"You are signed in as {name}."
+        return notice.render(
+            title="Signed in", heading="You are signed in", text=text, action_label="Sign out", action_href="/sign-out"
+        )
+    text = (
+        f"You have signed in as {name}, and the session is pending: this instance wants an organization to be chosen."
+        " Until then applications take you for signed out.\n\n"
+    )
+    if realm.checking is not None:
+        return notice.render(title="Signing in", heading=_PENDING, text=text + "Choose one in your application.")
+    text += "Sign in again and pick an account of an organization, or choose one in your application."
+    return notice.render(
+        title="Signing in", heading=_PENDING, text=text, action_label="Pick an account", action_href="/sign-in"
+    )
 
 
 async def sign_out_page(realm: Realm, request: Request) -> Response:
     """Ask whether to sign out."""
     redirect_url = request.query_params.get("redirect_url", "")
     _return_url(realm, redirect_url)
-    client = identify(realm, request).client
-    session = realm.ledger.live_session(client.id, realm.now_ms()) if client else None
+    session = _live_session(realm, request)
     user = realm.directory.user(session.user_id) if session else None
     page = sign_out.render(
         name=user.full_name if user else "", redirect_url=redirect_url, is_development=realm.checking is None
@@ -117,6 +144,11 @@ def refusal_page(refusal: Refusal) -> Response:
 
 def _return_url(realm: Realm, text: str) -> ReturnUrl | None:
     return allowed_return_url(realm, text) if text else None
+
+
+def _live_session(realm: Realm, request: Request) -> SessionRecord | None:
+    client = identify(realm, request).client
+    return realm.ledger.live_session(client.id, realm.now_ms()) if client else None
 
 
 async def _who(realm: Realm, request: Request, cause: Cause, form: Mapping[str, str]) -> str:

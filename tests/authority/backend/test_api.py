@@ -338,7 +338,7 @@ async def test_handshake_payloads_need_a_good_nonce(world):
     ("method", "path", "status"),
     [
         ("GET", "/v1/nothing", 404),
-        ("GET", "/", 404),
+        ("POST", "/", 405),
         ("GET", "/v1/sessions/", 404),
         ("DELETE", "/v1/sessions", 405),
         ("HEAD", "/v1/sessions", 405),

@@ -3,10 +3,15 @@
 import pytest
 
 from gateway.authority import AuthorityConfig
+from gateway.authority.credentials import Credentials
 
 ORIGIN = "http://127.0.0.1:8001"
 REQUIRED = AuthorityConfig(origin=ORIGIN, requires_organization=True)
 TASKS = [{"key": "choose-organization"}]
+
+
+async def whoever_is_named(credentials: Credentials, /) -> str:
+    return credentials.identifier
 
 
 @pytest.fixture
@@ -38,6 +43,27 @@ async def test_versions_that_know_no_pending_sessions_find_them_among_the_active
     listed = (await world.api.get("/v1/sessions", params=query, headers={"Clerk-API-Version": version})).json()
     assert [session["status"] for session in listed["data"]] == ["active"] * found
     assert listed["total_count"] == found
+
+
+async def test_the_page_after_signing_in_says_what_is_pending_and_where_to_go(world):
+    shown = await world.browser.post("/sign-in", data={"user_id": world.users["Ada"]})
+    assert "Choose an organization" in shown.text
+    assert "You have signed in as Ada Lovelace, and the session is pending" in shown.text
+    assert "Sign in again and pick" in shown.text
+    assert 'href="/sign-in"' in shown.text
+    assert "You are signed in" not in shown.text
+    form = {"user_id": world.users["Ada"], "organization_id": world.organization("Ada", "acme")}
+    assert "You are signed in as Ada Lovelace." in (await world.browser.post("/sign-in", data=form)).text
+
+
+@pytest.mark.parametrize(
+    "config", [AuthorityConfig(origin=ORIGIN, requires_organization=True, sign_in_check=whoever_is_named)]
+)
+async def test_where_somebody_checks_an_application_asks_for_the_organization(world):
+    shown = await world.browser.post("/sign-in", data={"identifier": world.users["Ada"], "password": "x"})
+    assert "the session is pending" in shown.text
+    assert "Choose one in your application." in shown.text
+    assert 'href="/sign-in"' not in shown.text
 
 
 async def test_touching_with_an_organization_makes_it_active_and_leaving_it_pending_again(world):

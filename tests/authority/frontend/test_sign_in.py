@@ -27,6 +27,24 @@ async def test_everybody_of_the_seed_can_be_picked(world):
     assert f'value="{APP}/a?b=c&amp;d=e"' in answer.text
 
 
+async def test_the_front_page_says_what_this_is_and_where_to_go(world):
+    answer = await world.browser.get("/")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "session authority at http://127.0.0.1:8001" in answer.text
+    assert 'href="/sign-in"' in answer.text
+    for path in ("/openapi.json", "/.well-known/jwks.json"):
+        assert path in answer.text
+        assert (await world.api.get(path)).status_code == 200
+    assert (await world.browser.get("/", headers={"Host": "evil.example"})).status_code == 400
+
+
+async def test_the_front_page_says_who_is_signed_in(world):
+    await world.sign_in("Ada")
+    answer = await world.browser.get("/")
+    assert "You are signed in as Ada Lovelace." in answer.text
+    assert 'href="/sign-out"' in answer.text
+
+
 @pytest.mark.parametrize("url", BAD_RETURNS)
 async def test_an_address_that_cannot_be_returned_to_gets_a_page_that_says_so(world, url):
     shown = await world.browser.get("/sign-in", params={"redirect_url": url})
