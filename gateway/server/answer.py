@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gateway.core.request import Header
 
 _LINE = b": ".join  # of a name and a value
-_STATUS_LINES = {code: f"HTTP/1.1 {code} ".encode() for code in range(100, 600)} | {
+_STATUS_LINES = {code: f"HTTP/1.1 {code} ".encode() for code in range(100, 1000)} | {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus
 }
 _BODILESS = frozenset({204, 304})

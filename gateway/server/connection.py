@@ -6,7 +6,6 @@ the listener, which keeps connections in the order in which they will have waite
 
 import asyncio
 import logging
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
@@ -19,7 +18,7 @@ from gateway.core.request import Header
 from gateway.server.answer import AnswerHead, answer_head
 from gateway.server.body import Body, ChunkedBody, SizedBody
 from gateway.server.exchange import ClientGoneError, Exchange
-from gateway.server.head import END, BadRequestError, Head, HeadReader
+from gateway.server.head import END, BadRequestError, Head, HeadReader, has_bare_line_feed, may_begin
 from gateway.server.websocket import WebSocket, accepts
 from gateway.websocket.channel import Channel
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _ASGI = {"version": "3.0", "spec_version": "2.5"}
-_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n").search
 _WINDOW_BYTES = 65_536
 """Held of a body, or unsent of an answer, before whoever sends has to wait."""
 
@@ -119,6 +117,8 @@ class ClientConnection(asyncio.BufferedProtocol):
         """End what the client does not wait for any more; a body that breaks off can still be answered."""
         if self._body is not None and self._exchange is not None:
             self._body.is_broken = True
+            self._body = None
+            self._keeps_alive = False
             self._exchange.wake()
             return True
         return False
@@ -155,7 +155,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             partial += data
             at = partial.find(END, max(searched, 0))
             if at < 0:
-                self._keep_partial(data, len(partial))
+                self._judge_partial(len(partial), is_sound=not has_bare_line_feed(data))
                 return
             data, self._partial = bytes(partial), None
         else:
@@ -167,7 +167,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             if at < 0:
                 self._partial = bytearray(data)
                 self._listener.note_reading(self)
-                self._keep_partial(data, len(data))
+                self._judge_partial(len(data), is_sound=may_begin(data))
                 return
         end = at + len(END)
         if end == len(data):
@@ -175,11 +175,10 @@ class ClientConnection(asyncio.BufferedProtocol):
         else:
             self._begin(data[:end], data[end:])
 
-    def _keep_partial(self, data: bytes, size: int) -> None:
+    def _judge_partial(self, size: int, *, is_sound: bool) -> None:
         if size > MAX_HEAD_BYTES:
             self.refuse(Reason.REQUEST_HEADERS_TOO_LARGE)
-        elif _BARE_LINE_FEED(data, 1):
-            # It would never end the way that this server knows.
+        elif not is_sound:
             self.refuse(Reason.REQUEST_FRAMING_INVALID)
 
     def _begin(self, data: bytes, rest: bytes) -> None:

@@ -18,9 +18,13 @@ END = b"\r\n\r\n"
 
 _VERSIONS = {"1.1": b" HTTP/1.1\r\n", "1.0": b" HTTP/1.0\r\n"}
 _UPGRADE_LINE = re.compile(rb"\r\n[Uu][Pp][Gg][Rr][Aa][Dd][Ee]:[^\r]*")
-_ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#]*)([^#]*)").fullmatch
+_BEGINNING = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: (?:[!-~]+(?: [HTP0-9./]*)?)?)?(?:\r?\Z|\r\n)").match
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n").search
+_ABSOLUTE = re.compile(rb"([Hh][Tt][Tt][Pp][Ss]?)://([^/?#]*)([^#]*)").fullmatch
+_REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/1\.[01]\r\n").match
 _BLANKS = b" \t"
 _SLASH = ord("/")
+_PORTS = {b"http": b":80", b"https": b":443"}
 
 
 class BadRequestError(Exception):
@@ -62,13 +66,13 @@ class Head(NamedTuple):
 class HeadReader:
     """Reads the heads of one connection's requests, one after the other."""
 
-    __slots__ = ("_headers", "_is_whole", "_parser", "_target")
+    __slots__ = ("_headers", "_is_whole", "_keeps_alive", "_parser", "_target")
 
     def __init__(self) -> None:
         self._parser: httptools.HttpRequestParser | None = None
         self._headers: list[Header] = []
         self._target = b""
-        self._is_whole = False
+        self._is_whole = self._keeps_alive = False
 
     def read(self, data: bytes) -> Head:
         """Return what a head says.
@@ -91,19 +95,18 @@ class HeadReader:
             raise BadRequestError(Reason.REQUEST_HEADERS_TOO_LARGE)
         method = parser.get_method()
         version = self._version(parser, method, data)
-        if self._is_whole:
-            length: int | None = 0
-            expects_continue = False
-        else:
+        length: int | None = 0
+        expects_continue = False
+        if not self._is_whole:
+            self._keeps_alive = parser.should_keep_alive()
             self._parser = None  # it waits for the body, which is read elsewhere
             length = _body_length(headers, version)
             expects_continue = _expects_continue(headers, version)
         target = self._target if self._target[0] == _SLASH else _origin_form(self._target, headers)
         if b"#" in target:
             raise BadRequestError(Reason.REQUEST_TARGET_INVALID)
-        keeps_alive = parser.should_keep_alive()
         # By position, which is faster than by name.
-        return Head(method.decode(), target, version, headers, length, keeps_alive, False, expects_continue)
+        return Head(method.decode(), target, version, headers, length, self._keeps_alive, False, expects_continue)
 
     def let_go(self) -> None:
         """Give up the parser: the two hold each other until the collector comes by, which is late."""
@@ -116,7 +119,9 @@ class HeadReader:
         except httptools.HttpParserUpgrade:
             return True
         except httptools.HttpParserInvalidMethodError:
-            raise BadRequestError(Reason.METHOD_NOT_ALLOWED) from None
+            # A name that the parser does not know (RFC 9110 section 9.1), unless the line is none at all.
+            is_line = _REQUEST_LINE(data)
+            raise BadRequestError(Reason.METHOD_NOT_ALLOWED if is_line else Reason.REQUEST_FRAMING_INVALID) from None
         except httptools.HttpParserInvalidURLError:
             raise BadRequestError(Reason.REQUEST_TARGET_INVALID) from None
         except httptools.HttpParserError:
@@ -158,8 +163,20 @@ class HeadReader:
         self._headers.append((name.lower(), value.rstrip(_BLANKS)))
 
     def on_message_complete(self) -> None:
-        """Note that there is no body."""
+        """Note that there is no body, and whether the connection is to be used again, which the parser forgets next."""
         self._is_whole = True
+        if self._parser is not None:
+            self._keeps_alive = self._parser.should_keep_alive()
+
+
+def may_begin(data: bytes) -> bool:
+    """Return whether a request's head may begin like this; what cannot would be waited for in vain."""
+    return _BEGINNING(data) is not None and not has_bare_line_feed(data)
+
+
+def has_bare_line_feed(data: bytes) -> bool:
+    """Return whether a line ends in a way that this server does not know, behind the first byte."""
+    return _BARE_LINE_FEED(data, 1) is not None
 
 
 def _body_length(headers: list[Header], version: str) -> int | None:
@@ -188,7 +205,9 @@ def _origin_form(target: bytes, headers: list[Header]) -> bytes:
     match = _ABSOLUTE(target)
     if match is None:
         return target
-    authority, rest = match.groups()
-    if [value.lower() for name, value in headers if name == b"host"] != [authority.lower()]:
+    scheme, authority, rest = match.groups()
+    port = _PORTS[scheme.lower()]
+    hosts = [value.lower().removesuffix(port) for name, value in headers if name == b"host"]
+    if hosts != [authority.lower().removesuffix(port)]:
         raise BadRequestError(Reason.REQUEST_HOST_INVALID)
     return rest if rest.startswith(b"/") else b"/" + rest

@@ -37,16 +37,6 @@ REQUEST_DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "line",
-        "A fragment is no part of a request target (RFC 9112 section 3.2); the server takes it off before "
-        "anything is judged.",
-        (
-            "target: /@?a#b",
-            "target: /@#b",
-            "target: http://a/@#f",
-        ),
-    ),
-    Difference(
-        "line",
         "Slashes are merged, so that no two programs see different segments, or a host.",
         (
             "target: //@",
@@ -57,8 +47,8 @@ REQUEST_DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "refused 400 / passed 200",
-        "Programs are known to read such a path differently, so it is refused (gateway/core/target.py); nginx"
-        " without a path in proxy_pass hands it on as it came.",
+        "Programs are known to read such a path differently, so it is refused (gateway/core/target.py); "
+        "nginx without a path in proxy_pass hands it on as it came.",
         (
             "target: /a/../@",
             "target: /a/./@",
@@ -88,19 +78,7 @@ REQUEST_DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "refused 400 / passed 200",
         "The HTTP parser of the server takes no such raw character in a target; RFC 3986 has them escaped.",
-        (
-            "target: /@<>",
-            "target: /@`",
-            "target: /@?\\x80",
-            "target: /@?<>",
-            'target: /@?"',
-        ),
-    ),
-    Difference(
-        "passed 200 / refused 400",
-        "The server drops authority and user of an absolute target and goes by Host, which is all that is "
-        "judged and forwarded.",
-        ("target: http://u:p\\xa4a/@",),
+        ("target: /@?\\x80",),
     ),
     Difference(
         "refused 400 / refused 414",
@@ -112,16 +90,6 @@ REQUEST_DIFFERENCES: tuple[Difference, ...] = (
         "nginx bounds the request line at 8 KiB by default; here paths are bounded at 8 KiB, and a query by "
         "the bound of the whole head.",
         ("target: /@?aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...(9003 bytes)",),
-    ),
-    Difference(
-        "passed 200 / refused 400",
-        "Any token is a method (RFC 9110 section 9.1), and case counts; a route that names methods takes none"
-        " of these.",
-        (
-            "method: get",
-            "method: Get",
-            "method: !#$%&'*+.^_`|~",
-        ),
     ),
     Difference(
         "refused 400 / passed 200",
@@ -269,22 +237,6 @@ REQUEST_DIFFERENCES: tuple[Difference, ...] = (
         ),
     ),
     Difference(
-        "passed 200 / refused 400",
-        "Two equal lengths are one (RFC 9110 section 8.6); the server shows one of them.",
-        ("framing: Content-Length: 2\\r\\nContent-Length: 2\\r\\n\\r\\nab",),
-    ),
-    Difference(
-        "passed 200 / refused 400",
-        "The server takes the chunks, drops the length and closes behind the answer (RFC 9112 section 6.1), "
-        "so that what follows is never read as a request. It does not tell that there were both.",
-        (
-            "framing: Content-Length: 2\\r\\nTransfer-Encoding: ch...(61 bytes)",
-            "framing: Transfer-Encoding: chunked\\r\\nContent-Leng...(61 bytes)",
-            "pipeline: CL.TE",
-            "pipeline: TE.CL",
-        ),
-    ),
-    Difference(
         "refused 400 / refused 501",
         "Both refuse, with another word.",
         (
@@ -319,7 +271,6 @@ REQUEST_DIFFERENCES: tuple[Difference, ...] = (
         (
             "chunks: 2\\nab\\n0\\n\\n",
             "chunks: 2\\r\\nab\\n0\\r\\n\\r\\n",
-            "chunks: 2;xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...(20013 bytes)",
             "chunks: 2\\r\\nab\\r\\n0\\r\\nbroken\\r\\n\\r\\n",
             "chunks: 2\\r\\nab\\r\\n0\\r\\n: b\\r\\n\\r\\n",
         ),
@@ -350,19 +301,9 @@ REQUEST_DIFFERENCES: tuple[Difference, ...] = (
         ),
     ),
     Difference(
-        "refused closed / refused 400",
-        "The server ends a connection that begins as HTTP/2 without a word.",
-        ("whole: PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n",),
-    ),
-    Difference(
         "passed 400 200 / refused 400",
         "A request that is well framed and refused does not end the connection; the next one is judged alone.",
         ("pipeline: a refused one first",),
-    ),
-    Difference(
-        "refused 431 / passed 200",
-        "The server takes 100 headers.",
-        ("many: 200 headers",),
     ),
     Difference(
         "passed 200 / refused 400",
@@ -373,6 +314,82 @@ REQUEST_DIFFERENCES: tuple[Difference, ...] = (
         "refused 431 / refused 400",
         "Both refuse; 431 says why (RFC 6585 section 5).",
         ("large: 300 KiB of headers",),
+    ),
+    Difference(
+        "refused 400 / passed 200",
+        "A fragment is no part of a request target (RFC 9112 section 3.2).",
+        (
+            "target: /@?a#b",
+            "target: /@#b",
+            "target: http://a/@#f",
+        ),
+    ),
+    Difference(
+        "refused 400 / passed 200",
+        "A target that names another host than Host, or another scheme, is refused: programs behind go by "
+        "the one or the other (RFC 9112 section 3.2.2).",
+        (
+            "target: http://other/@",
+            "target: ftp://a/@",
+        ),
+    ),
+    Difference(
+        "refused 400 / passed 200",
+        "A line ends with CR LF (RFC 9112 section 2.2); who takes less reads other lines than who does not.",
+        (
+            "field: X-A: b\\nX-B: c",
+            "whole: GET /@ HTTP/1.1\\nHost: a\\nConnection: close\\n\\n",
+            "whole: GET /@ HTTP/1.1\\r\\nHost: a\\nConnection: close\\r\\n\\n",
+        ),
+    ),
+    Difference(
+        "refused 400 / passed 200",
+        "The parser is strict about chunks: no blanks behind a size, no control characters in extensions, no "
+        "length among trailers (RFC 9112 section 7.1).",
+        (
+            "chunks: 2 ;x\\r\\nab\\r\\n0\\r\\n\\r\\n",
+            "chunks: 2 \\r\\nab\\r\\n0\\r\\n\\r\\n",
+            "chunks: 2\\t\\r\\nab\\r\\n0\\r\\n\\r\\n",
+            "chunks: 2\\r\\nab\\r\\n0\\r\\nContent-Length: 9\\r\\n\\r\\n",
+            "chunks: 2;\\x00\\r\\nab\\r\\n0\\r\\n\\r\\n",
+        ),
+    ),
+    Difference(
+        "refused 400 / passed 200",
+        "PRI begins HTTP/2, which is not spoken here.",
+        ("method: PRI",),
+    ),
+    Difference(
+        "line",
+        "The server takes the raw characters, and they are forwarded escaped: one spelling of each path.",
+        (
+            "target: /@<>",
+            "target: /@`",
+        ),
+    ),
+    Difference(
+        "refused 405 / refused 400",
+        "Both refuse, with another word: the parser knows the registered methods and some more, as they are spelled.",
+        (
+            "method: get",
+            "method: Get",
+            "method: !#$%&'*+.^_`|~",
+        ),
+    ),
+    Difference(
+        "refused 405 / passed 200",
+        "The parser knows the registered methods and some more, no others (RFC 9110 section 16.1).",
+        (
+            "method: FOO",
+            "method: XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX",
+            "method: __",
+        ),
+    ),
+    Difference(
+        "passed 200 / passed 200 200",
+        "Where bytes follow a chunked body in the same segment, the connection ends behind its answer; the "
+        "client sends what is not answered again (RFC 9112 section 9.3.2).",
+        ("pipeline: chunks between",),
     ),
 )
 
@@ -432,8 +449,8 @@ ANSWER_DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "200 / closed",
-        "The parser passes over a line end before the answer, and knows HTTP/0.9 with a head; neither changes"
-        " where it ends.",
+        "The parser passes over a line end before the answer, and knows HTTP/0.9 with a head; neither "
+        "changes where it ends.",
         (
             "version: HTTP/0.9",
             "version: \\r\\nHTTP/1.1",
@@ -555,39 +572,36 @@ ANSWER_DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "whole",
         "The gateway takes off a length of 204, and the server that of 304.",
-        (
-            "bodiless: 204 No Content, length 2",
-            "bodiless: 304 Not Modified, length 2",
-        ),
+        ("bodiless: 204 No Content, length 2",),
     ),
     Difference(
         "200 / 100 200",
-        "This nginx takes interim answers for final ones; here they are passed over, and 101 is refused where"
-        " nobody asked for it.",
+        "This nginx takes interim answers for final ones; here they are passed over, and 101 is refused "
+        "where nobody asked for it.",
         ("interim: 100 Continue",),
     ),
     Difference(
         "200 / 102 200",
-        "This nginx takes interim answers for final ones; here they are passed over, and 101 is refused where"
-        " nobody asked for it.",
+        "This nginx takes interim answers for final ones; here they are passed over, and 101 is refused "
+        "where nobody asked for it.",
         ("interim: 102 Processing",),
     ),
     Difference(
         "200 / 103 200",
-        "This nginx takes interim answers for final ones; here they are passed over, and 101 is refused where"
-        " nobody asked for it.",
+        "This nginx takes interim answers for final ones; here they are passed over, and 101 is refused "
+        "where nobody asked for it.",
         ("interim: 103 Early Hints\\r\\nLink: </a>; rel=preload",),
     ),
     Difference(
         "200 / 199 200",
-        "This nginx takes interim answers for final ones; here they are passed over, and 101 is refused where"
-        " nobody asked for it.",
+        "This nginx takes interim answers for final ones; here they are passed over, and 101 is refused "
+        "where nobody asked for it.",
         ("interim: 199 Odd",),
     ),
     Difference(
         "502 / 101 200",
-        "This nginx takes interim answers for final ones; here they are passed over, and 101 is refused where"
-        " nobody asked for it.",
+        "This nginx takes interim answers for final ones; here they are passed over, and 101 is refused "
+        "where nobody asked for it.",
         (
             "interim: 101 Switching Protocols",
             "interim: 101 Switching Protocols\\r\\nUpgrade: websoc...(64 bytes)",

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.core.reasons import Reason
-from gateway.surfaces.proxy import _forwarded
+from gateway.surfaces.opening import _forwarded
 from tests.attacks.attack_kit import TRUSTED, Target, token
 from tests.surfaces.proxy_kit import HOST, LIMITS, proxied
 from tests.upstream.upstream_kit import until
