@@ -112,7 +112,7 @@ WEBSOCKET = (
 )
 _OWN_WORDS = "refuses it itself, in its own words"
 _AS_SPELLED = "forwards the path as it is spelled, so one that would be merged is refused"
-FRONTS = ("nginx", "haproxy", "envoy", "caddy", "traefik")
+FRONTS = ("nginx", "haproxy", "envoy", "envoy-grpc", "caddy", "traefik")
 SAME_SLASHES = dict.fromkeys(FRONTS, (400, Reason.ORIGINAL_REQUEST_INVALID, _AS_SPELLED))
 _APPLICATIONS = {MIDDLEWARE: (200, "", "is inside the application, whose paths these are")}
 
@@ -205,7 +205,7 @@ CASES = (
         ),
         status=401,
         reason=NOBODY,
-        differs={"envoy": (400, "", _OWN_WORDS)},
+        differs=dict.fromkeys(("envoy", "envoy-grpc"), (400, "", _OWN_WORDS)),
     ),
     Case("an escaped letter in a public path", "/%68ealth"),
     Case("an escaped letter in a protected path", "/%70age", status=401, reason=NOBODY),
@@ -243,7 +243,7 @@ CASES = (
         host="app.example.test/health?x=",
         status=400,
         reason=Reason.REQUEST_HOST_INVALID,
-        differs=dict.fromkeys(("nginx", "envoy", "caddy"), (400, "", _OWN_WORDS)),
+        differs=dict.fromkeys(("nginx", "envoy", "envoy-grpc", "caddy"), (400, "", _OWN_WORDS)),
     ),
     Case("a host in capitals", host="App.Example.TEST", status=401, reason=NOBODY),
     Case("a host of its own", "/page", host="a.example.com"),

@@ -13,7 +13,7 @@ from gateway.core.request import Header
 from gateway.errors import UpstreamError
 from gateway.upstream.exchange import Answer
 from gateway.upstream.forward import WITH_BODY, Outgoing
-from gateway.upstream.incoming import LINE_OVERHEAD, broken
+from gateway.upstream.incoming import HELD_BYTES, LINE_OVERHEAD, broken
 
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+").fullmatch  # RFC 9110 section 5.6.2, small letters
 _VALUE = re.compile(rb"[^\0\r\n]*").fullmatch
@@ -45,7 +45,7 @@ class Incoming(Answer):
 
     Args:
         is_head: it answers a HEAD request, so it has no body.
-        header_bytes: most that its headers may take, with the interim answers before them.
+        header_bytes: most that its headers may take, with the interim answers before them; each counts 32 at least.
 
     Attributes:
         is_untouched: nothing of it has come.
@@ -68,7 +68,7 @@ class Incoming(Answer):
         """
         self.is_untouched = False
         found = list(headers)
-        self._header_limit -= sum(len(name) + len(value) + LINE_OVERHEAD for name, value in found)
+        self._header_limit -= sum(max(HELD_BYTES, len(name) + len(value) + LINE_OVERHEAD) for name, value in found)
         if self._header_limit < 0:
             raise broken("its headers are too large")
         status = _status(found)
