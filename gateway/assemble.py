@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from gateway.adapters.answer_stores import open_store
 from gateway.adapters.backend_api import BackendApi, BackendMachines, BackendSessions
+from gateway.adapters.extras import grpc_fault
 from gateway.adapters.journal import JsonJournal, TextJournal
 from gateway.adapters.jwks import PinnedKeys, RemoteKeys
 from gateway.adapters.key_file import KeyFile
@@ -39,6 +40,7 @@ from gateway.core.token_class import has_machines
 from gateway.core.tokens import Expectations
 from gateway.core.trust import Trust
 from gateway.core.way_back import WayBack
+from gateway.errors import ConfigurationError
 from gateway.ports import Clock, Journal, SessionsApi
 from gateway.sessions.backoff import Backoff
 from gateway.sessions.client import SessionsClient
@@ -49,6 +51,7 @@ from gateway.surfaces.middleware import GateMiddleware
 from gateway.surfaces.status import Status
 
 if TYPE_CHECKING:
+    from gateway.surfaces.grpc_door import GrpcDoor
     from gateway.surfaces.proxy import Proxy
 
 
@@ -262,28 +265,48 @@ def proxy_app(  # noqa: PLR0913 - what an engine and a door can be given
 
     sockets = WebSockets(engine.gate.authenticator, engine.sessions, settings.websocket, private_cookies)
 
+    decide, journal = settings.decide, journal or journal_of(settings)
+    decisions = DecisionService(engine.gate, decide.fronts, decide.trusted) if decide.fronts else None
+    status = Status(engine.gate, engine.keys.warm, decisions)
+    door = _grpc_door(settings, decisions, journal)
+
+    def start() -> None:
+        upstreams.start()
+        if door is not None:
+            door.start()
+        if asks_at_start:
+            engine.keys.start()
+
     async def close() -> None:
+        if door is not None:
+            await door.close()
         await sockets.close()
         await upstreams.close()
         await engine.close()
 
-    decide = settings.decide
-    decisions = DecisionService(engine.gate, decide.fronts, decide.trusted) if decide.fronts else None
-    status = Status(engine.gate, engine.keys.warm, decisions)
-
-    def start() -> None:
-        upstreams.start()
-        if asks_at_start:
-            engine.keys.start()
-
     life = Life(start, close)
-    journal = journal or journal_of(settings)
     forwarded = settings.server.forwarded
     proxy = Proxy(
         engine.gate, status, destinations, private_cookies, journal, life, sockets=sockets, has_forwarded=forwarded
     )
     proxy.max_requests = settings.server.max_requests
     return proxy
+
+
+def _grpc_door(settings: Settings, decisions: DecisionService | None, journal: Journal | None) -> "GrpcDoor | None":
+    """Return the port where Envoy asks by gRPC, or None where the settings name none.
+
+    Raises:
+        ConfigurationError: the packages of the extra are missing.
+    """
+    listen = settings.decide.grpc_listen
+    if listen is None or decisions is None:
+        return None
+    if (fault := grpc_fault(settings.decide)) is not None:
+        raise ConfigurationError([fault])
+    from gateway.surfaces.grpc_door import GrpcDoor  # noqa: PLC0415 - it comes with the extra "grpc"
+
+    return GrpcDoor(decisions, listen, journal, settings.server.max_requests)
 
 
 def request_headers(

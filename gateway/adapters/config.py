@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.adapters.answer_stores import store_fault
+from gateway.adapters.extras import grpc_fault
 from gateway.adapters.upstream_tls import tls_faults
 from gateway.core.settings import parse
 from gateway.core.settings_keys import SECTIONS, Key, Kind
@@ -165,6 +166,8 @@ class _Sources:
             self.faults += [fault for fault in error.faults if fault.setting not in known]
         else:
             if (missing := store_fault(settings.refresh)) is not None:
+                self.faults.append(missing)
+            if (missing := grpc_fault(settings.decide)) is not None:
                 self.faults.append(missing)
             self.faults += tls_faults(settings.routes)
         if self.faults:

@@ -10,7 +10,7 @@ from gateway.core.original import Front
 from gateway.core.requirement import Requirement
 from gateway.core.routes import RouteTable, spellings
 from gateway.core.secret import Secret
-from gateway.core.settings_model import Access, IdentitySettings, RouteSettings, Settings
+from gateway.core.settings_model import Access, Address, IdentitySettings, RouteSettings, ServerSettings, Settings
 from gateway.core.settings_satellites import satellite_faults, satellite_warnings
 from gateway.core.settings_values import show
 from gateway.core.token_class import SESSION_ONLY, Accepts, TokenType, has_machines
@@ -40,7 +40,7 @@ def faults(
     yield from satellite_faults(instance, given, sections["server"])
     yield from _identity_faults(sections["identity"])
     if "decide" not in faulty:
-        yield from _decide_faults(sections["decide"])
+        yield from _decide_faults(sections["decide"], sections["server"].get("listen", ServerSettings().listen))
     yield from _header_faults(sections["identity"], good)
     yield from _accepts_faults(routes, given)
     yield from _require_faults(good)
@@ -103,7 +103,7 @@ def _identity_faults(found: Mapping[str, Any]) -> list[Fault]:
     ]
 
 
-def _decide_faults(found: Mapping[str, Any]) -> Iterable[Fault]:
+def _decide_faults(found: Mapping[str, Any], listen: Address) -> Iterable[Fault]:
     """Say that fronts without addresses get no answer, and addresses without fronts ask in vain."""
     if found.get("fronts") and not found.get("trusted"):
         problem = "nobody may ask, so every request behind the fronts is denied"
@@ -111,6 +111,12 @@ def _decide_faults(found: Mapping[str, Any]) -> Iterable[Fault]:
     if found.get("trusted") and not found.get("fronts"):
         problem = "no front is named, so nobody is answered"
         yield Fault("decide.fronts", "[]", problem, f"name one of {', '.join(Front)}, or leave decide.trusted out")
+    if found.get("grpc_listen") and Front.ENVOY not in found.get("fronts", ()):
+        problem = "it is Envoy that asks by gRPC, and it is not among the fronts"
+        yield Fault("decide.grpc_listen", f'"{found["grpc_listen"]}"', problem, 'add "envoy" to decide.fronts')
+    if listen.port and found.get("grpc_listen") == listen:
+        problem = "it is server.listen, where HTTP is served"
+        yield Fault("decide.grpc_listen", f'"{listen}"', problem, "choose another port, which is Envoy's alone")
 
 
 def _header_faults(identity: Mapping[str, Any], routes: Routes) -> Iterable[Fault]:

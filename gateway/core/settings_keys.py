@@ -102,6 +102,12 @@ SECTIONS: tuple[Section, ...] = (
             "The networks that those proxies ask from; others get 403.",
             hazard="whoever sits in such a network can ask about any host, path and method, from any client address",
         ),
+        Key(
+            "grpc_listen",
+            "text",
+            addresses.address,
+            "Host and port where Envoy asks by gRPC, in plain text (the extra grpc); left out: nowhere.",
+        ),
     ),
     section(
         "keys",

@@ -100,6 +100,7 @@ class DecideSettings:
 
     fronts: tuple[Front, ...] = ()
     trusted: tuple[Network, ...] = ()
+    grpc_listen: Address | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

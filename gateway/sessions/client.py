@@ -1,10 +1,9 @@
 """The client of the Sessions API: one method for each operation.
 
 Source: Backend API 2026-05-12. Rows, requests and answers are in :mod:`gateway.sessions.wire` and
-:mod:`gateway.sessions.answers`; here is only who may use them, in which order, and how often.
+:mod:`gateway.sessions.answers`, one call in :mod:`gateway.sessions.asking`; here is only what is called and how often.
 """
 
-import re
 import warnings
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
@@ -14,20 +13,18 @@ import httpx
 
 from gateway.core.instance import API_URL, API_VERSION
 from gateway.core.secret import Secret
-from gateway.errors import ConfigurationError, Fault, SessionsApiError
+from gateway.errors import SessionsApiError
 from gateway.sessions import wire
-from gateway.sessions.answers import read_answer
+from gateway.sessions.asking import Api
 from gateway.sessions.backoff import Backoff, has_not_acted
+from gateway.sessions.checks import checked_base, checked_key, checked_timeout, checked_version
 from gateway.sessions.models import RefreshedCookies, Session, SessionList, Token
-from gateway.sessions.transfer import exchange
-from gateway.version import __version__
 
 T = TypeVar("T")
 VERIFY_IS_DEPRECATED = (
     "SessionsClient.verify calls an operation that the API has deprecated; "
     "verify session tokens by their signature instead, with the keys of SessionsClient.jwks()"
 )
-_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class SessionsClient:
@@ -75,16 +72,15 @@ class SessionsClient:
             ConfigurationError: the key, the URL, the version or the time-out cannot be used.
         """
         self._secret_key = checked_key(secret_key)
-        self._base = checked_base(api_url)
-        self._api_version = _checked_version(api_version)
-        self._timeout_s = _checked_timeout(timeout_s)
-        self._transport = transport or httpx.AsyncHTTPTransport(trust_env=False)
+        base = checked_base(api_url)
+        self._api_version = checked_version(api_version)
+        self._timeout_s = checked_timeout(timeout_s)
         self._backoff = backoff or Backoff()
+        self._api = Api(base, transport or httpx.AsyncHTTPTransport(trust_env=False), self._backoff.now)
         self._refresh_cookies = wire.REFRESH_COOKIES_EXACT if exact_type else wire.REFRESH_COOKIES
-        self._user_agent = f"session-gateway/{__version__}"
 
     def __repr__(self) -> str:
-        return f"SessionsClient(api_url={self._base.removesuffix('/v1')!r})"
+        return f"SessionsClient(api_url={self._api.base.removesuffix('/v1')!r})"
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,7 +92,7 @@ class SessionsClient:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._transport.aclose()
+        await self._api.transport.aclose()
 
     async def list(
         self,
@@ -292,8 +288,7 @@ class SessionsClient:
         bound_s = self._timeout_s if timeout_s is None else timeout_s
         while True:
             try:
-                answer = await exchange(self._transport, self._request(call), operation.name, bound_s)
-                return read_answer(operation, answer, backoff.now())
+                return await self._api.ask(call, self._secret_key, bound_s, self._api_version)
             except SessionsApiError as error:
                 may_repeat = operation.repeatable or has_not_acted(error)
                 wait_s = backoff.wait_s(error, attempt) if may_repeat else None
@@ -302,69 +297,6 @@ class SessionsClient:
             await backoff.sleep(wait_s)
             attempt += 1
 
-    def _request(self, call: wire.Call[T]) -> httpx.Request:
-        headers = {"Authorization": f"Bearer {self._secret_key.reveal()}", "User-Agent": self._user_agent}
-        return httpx.Request(
-            call.operation.method,
-            self._base + call.target,
-            headers=headers | call.headers(self._api_version),
-            content=call.body,
-        )
-
 
 def _lifetime(expires_in_s: int | None) -> dict[str, object] | None:
     return None if expires_in_s is None else {"expires_in_seconds": expires_in_s}
-
-
-def checked_key(secret_key: Secret | str) -> Secret:
-    """Take only what can stand in a header: h11 quotes a header that it refuses, and with it the key.
-
-    Raises:
-        ConfigurationError: it is empty, or cannot stand there.
-    """
-    text = secret_key if isinstance(secret_key, str) else secret_key.reveal()
-    if not text:
-        raise ConfigurationError(
-            [Fault("secret_key", "", "is empty", "set it to the instance's sk_test_… or sk_live_…")]
-        )
-    if not (text.isascii() and text.isprintable()) or " " in text:
-        raise ConfigurationError(
-            [Fault("secret_key", "", "holds a space, a line break or a character outside ASCII", "copy it again")]
-        )
-    return Secret(text)
-
-
-def _checked_version(api_version: str) -> str:
-    if _VERSION.fullmatch(api_version):
-        return api_version
-    fix = f"write the date of a version of the API, such as {API_VERSION}"
-    raise ConfigurationError([Fault("api_version", repr(api_version), "is not a date like YYYY-MM-DD", fix)])
-
-
-def _checked_timeout(timeout_s: float) -> float:
-    if timeout_s > 0:  # not so for nan
-        return timeout_s
-    raise ConfigurationError([Fault("timeout_s", str(timeout_s), "is not above 0", "write seconds, such as 10")])
-
-
-def checked_base(api_url: str) -> str:
-    """Return the URL below which the operations are, such as ``https://api.clerk.com/v1``.
-
-    Raises:
-        ConfigurationError: it is not the URL of an API.
-    """
-    fix = "write the scheme and host, such as https://api.clerk.com"
-    try:
-        url = httpx.URL(api_url)
-    except httpx.InvalidURL:
-        raise ConfigurationError([Fault("api_url", "", "is not a URL", fix)]) from None
-    if url.userinfo:
-        raise ConfigurationError([Fault("api_url", "", "holds credentials", fix)])
-    if url.scheme not in {"http", "https"} or not url.host:
-        raise ConfigurationError([Fault("api_url", repr(api_url), "is not an http(s) URL", fix)])
-    if url.query or url.fragment or "?" in api_url or "#" in api_url:
-        raise ConfigurationError([Fault("api_url", repr(api_url), "holds a query or a fragment", fix)])
-    base = str(url).rstrip("/")
-    if base.endswith("/v1"):
-        raise ConfigurationError([Fault("api_url", repr(api_url), "ends with the API's own /v1", "leave /v1 out")])
-    return f"{base}/v1"

@@ -13,13 +13,11 @@ from gateway.core.instance import API_URL
 from gateway.core.machine_claims import MachineClaims, MachineRecord
 from gateway.core.secret import Secret
 from gateway.core.token_class import MACHINE_SUBJECT, TokenType
-from gateway.sessions.answers import read_answer
+from gateway.sessions.asking import Api
 from gateway.sessions.backoff import Backoff
-from gateway.sessions.client import checked_base, checked_key
+from gateway.sessions.checks import checked_base, checked_key
 from gateway.sessions.models import WrongShape, array, tagged, text
-from gateway.sessions.transfer import exchange
 from gateway.sessions.wire import BadArgument, Operation, prepare
-from gateway.version import __version__
 
 _MAX_TIME_MS = 253402300800000  # the year 10000
 
@@ -97,13 +95,11 @@ class MachineTokensClient:
         """
         self._secret_key = checked_key(secret_key) if secret_key else None
         self._machine_key = checked_key(machine_secret_key) if machine_secret_key else self._secret_key
-        self._base = checked_base(api_url).removesuffix("/v1")
+        self._api = Api(checked_base(api_url).removesuffix("/v1"), transport, Backoff().now)
         self._timeout_s = timeout_s
-        self._transport = transport
-        self._now = Backoff().now
 
     def __repr__(self) -> str:
-        return f"MachineTokensClient(api_url={self._base!r})"
+        return f"MachineTokensClient(api_url={self._api.base!r})"
 
     async def verify_api_key(self, secret: str) -> MachineRecord:
         """Return what is known of an API key."""
@@ -122,13 +118,7 @@ class MachineTokensClient:
     ) -> MachineRecord:
         if key is None:
             raise BadArgument(f"there is no key for {operation.name}")
-        call = prepare(operation, body=body)
-        headers = {"Authorization": f"Bearer {key.reveal()}", "User-Agent": f"session-gateway/{__version__}"}
-        request = httpx.Request(
-            operation.method, self._base + call.target, headers=headers | call.headers(), content=call.body
-        )
-        answer = await exchange(self._transport, request, operation.name, self._timeout_s)
-        return read_answer(operation, answer, self._now())
+        return await self._api.ask(prepare(operation, body=body), key, self._timeout_s)
 
 
 def _record(

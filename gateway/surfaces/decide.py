@@ -69,36 +69,56 @@ class DecisionService:
         name, slash, rest = path.removeprefix(PREFIX).partition(b"/")
         front = self._fronts.get(name)
         if front is None or not _is_asked(front, slash + rest):
-            return _denied(Reason.ROUTE_NOT_FOUND)
-        if not self._is_trusted(peer(scope)):
-            return _told(front, scope, _denied(Reason.DECISION_PEER_REFUSED))
+            return denied(Reason.ROUTE_NOT_FOUND)
+        if not self.is_trusted(peer(scope)):
+            return _told(front, scope, denied(Reason.DECISION_PEER_REFUSED))
         is_answer = front is Front.NGINX and bool(rest)
         try:
             asked = original(front, scope["method"], _target(scope, slash + rest), scope["headers"])
         except OriginalError as error:
-            admission = _denied(error.reason, error.detail)
+            admission = denied(error.reason, error.detail)
             return admission if is_answer else _told(front, scope, admission)
+        if is_answer:
+            try:
+                return self._refusal(scope, asked)
+            except Exception:
+                _log.exception("answering for another proxy failed")
+                return _told(front, scope, denied(Reason.UNEXPECTED_ERROR))
+        admission = await self.decide(peer(scope), asked)
+        if admission.answer is None:
+            headers = (*self.identity(admission), *_OF_EVERY_YES)
+            cookies = set_cookie_headers(admission.verdict.cookies)
+            admission = admission._replace(answer=Answer(200, headers + cookies if cookies else headers))
+        return _told(front, scope, admission)
+
+    def is_trusted(self, asker: str) -> bool:
+        """Return whether this address may ask."""
+        return self._is_trusted(asker)
+
+    async def decide(self, asker: str, asked: Original) -> Admission:
+        """Return what becomes of a request: with an answer for the client, or without one where it may pass.
+
+        Args:
+            asker: the address of the front, which may ask.
+            asked: what it asks about.
+        """
         try:
-            inner = self._original_scope(scope, asked)
-            return self._refusal(scope, inner) if is_answer else _told(front, scope, await self._judge(inner))
+            admission = await self._gate.admit(self._original_scope(asker, asked))
         except Exception:
             _log.exception("deciding for another proxy failed")
-            return _told(front, scope, _denied(Reason.UNEXPECTED_ERROR))
-
-    async def _judge(self, inner: Scope) -> Admission:
-        admission = await self._gate.admit(inner)
+            return denied(Reason.UNEXPECTED_ERROR)
         if admission.facts is not None and admission.facts.url.path.startswith(_RESERVED):
-            return _denied(Reason.ROUTE_NOT_FOUND, f"{_RESERVED} is not forwarded")
-        if admission.answer is None:
-            headers = (*self._gate.identity.complete(admission.identity), *_OF_EVERY_YES)
-            cookies = set_cookie_headers(admission.verdict.cookies)
-            return admission._replace(answer=Answer(200, headers + cookies if cookies else headers))
-        if admission.answer.status < 300:
+            return denied(Reason.ROUTE_NOT_FOUND, f"{_RESERVED} is not forwarded")
+        if admission.answer is not None and admission.answer.status < 300:
             # To the front it would mean that the request may pass.
             return _not_relayed(admission)
         return admission
 
-    def _original_scope(self, scope: Scope, asked: Original) -> Scope:
+    def identity(self, admission: Admission) -> tuple[Header, ...]:
+        """Return every identity header of a request that may pass, empty where there is nothing to say."""
+        return self._gate.identity.complete(admission.identity)
+
+    def _original_scope(self, asker: str, asked: Original) -> Scope:
         return {
             "type": "websocket" if opens_websocket(asked.headers) else "http",
             "http_version": "1.1",
@@ -108,11 +128,12 @@ class DecisionService:
             "raw_path": asked.path,
             "query_string": asked.query,
             "headers": asked.headers,
-            "client": (self._client(peer(scope), asked.clients), 0),
+            "client": (self._client(asker, asked.clients), 0),
         }
 
-    def _refusal(self, scope: Scope, inner: Scope) -> Admission:
+    def _refusal(self, scope: Scope, asked: Original) -> Admission:
         """Return the page or the document about a refusal of a moment ago, which nginx names; nothing is decided."""
+        inner = self._original_scope(peer(scope), asked)
         told = dict(scope["headers"])
         reason = told.get(REASON_HEADER, b"").decode("latin-1")
         state = State.SIGNED_IN if told.get(b"x-gateway-state") == State.SIGNED_IN.encode() else State.SIGNED_OUT
@@ -143,7 +164,13 @@ def _target(scope: Scope, rest: bytes) -> bytes:
     return rest + b"?" + query if query else rest
 
 
-def _denied(reason: Reason, detail: str = "") -> Admission:
+def denied(reason: Reason, detail: str = "") -> Admission:
+    """Return the refusal of a question that nothing was decided about.
+
+    Args:
+        reason: why.
+        detail: for the log.
+    """
     return Admission(answers.refusal(None, reason), None, None, Verdict(State.SIGNED_OUT, reason), detail=detail)
 
 

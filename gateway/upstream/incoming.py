@@ -12,7 +12,7 @@ from gateway.errors import UpstreamError
 from gateway.upstream.exchange import Answer
 
 LINE_OVERHEAD = len(b": \r\n")
-_HELD_BYTES = 32
+HELD_BYTES = 32
 """What one header takes at least, however short it is (RFC 7541 section 4.1 has the same number)."""
 
 
@@ -97,7 +97,7 @@ class Incoming(Answer):
 
     @property
     def _has_too_many(self) -> bool:
-        return len(self.headers) * _HELD_BYTES > self._header_limit
+        return len(self.headers) * HELD_BYTES > self._header_limit
 
     def _refuse(self, problem: str) -> None:
         # An answer that is whole stands; what is wrong behind it costs only the connection.

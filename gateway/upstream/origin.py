@@ -7,6 +7,9 @@ from urllib.parse import urlsplit
 
 from gateway.core.settings_model import RouteSettings
 
+# A route that says nothing: each default is written once, in the settings.
+_UNSAID = RouteSettings()
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -66,12 +69,12 @@ class Limits:
             life; after as long again without one it gets no new requests on this connection.
     """
 
-    connect_s: float = 5.0
-    first_byte_s: float = 60.0
-    idle_s: float = 60.0
-    total_s: float = 0.0
-    keep_alive_s: float = 15.0
-    connections: int = 1024
+    connect_s: float = _UNSAID.connect_timeout_s
+    first_byte_s: float = _UNSAID.first_byte_timeout_s
+    idle_s: float = _UNSAID.idle_timeout_s
+    total_s: float = _UNSAID.total_timeout_s
+    keep_alive_s: float = _UNSAID.keep_alive_s
+    connections: int = _UNSAID.max_connections
     header_bytes: int = 65_536
     window_bytes: int = 65_536
     ping_s: float = 10.0

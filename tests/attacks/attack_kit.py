@@ -222,8 +222,9 @@ class UpstreamHandler(socketserver.StreamRequestHandler):
         """Answer, and return whether the connection stays."""
         assert isinstance(self.server, Upstream)
         canned = self.server.answers.get(request.path.partition("?")[0])
-        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup" if canned is None else canned)
-        return canned is None
+        body = b"" if request.line.startswith("HEAD ") else b"up"
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + body if canned is None else canned)
+        return canned is None and bool(body)
 
     def _body(self, headers: Mapping[str, str]) -> bytes:
         if headers.get("transfer-encoding") != "chunked":

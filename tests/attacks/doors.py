@@ -43,6 +43,8 @@ def proxy_door(
     routes: str = "",
     handler: type[UpstreamHandler] = UpstreamHandler,
     authority: Authority | None = None,
+    *,
+    has_usual_routes: bool = True,
 ) -> Iterator[Target]:
     """``gateway serve`` in a process of its own; all that it ever sent on and wrote is looked through at the end.
 
@@ -52,10 +54,13 @@ def proxy_door(
         routes: more tables for the end of the configuration.
         handler: serves a connection of the upstream.
         authority: another one than the usual.
+        has_usual_routes: those of :func:`config_of` are there beside them.
     """
     authority, upstream, port = authority or Authority(), Upstream(handler), free_port()
     config = folder / "config.toml"
-    config.write_text(config_of(authority, upstream.url, port, more) + routes.replace("UPSTREAM", upstream.url))
+    usual = config_of(authority, upstream.url, port, more)
+    kept = usual if has_usual_routes else usual.partition("[[routes]]")[0]
+    config.write_text(kept + routes.replace("UPSTREAM", upstream.url))
     config.chmod(0o600)
     with Command("serve", "--config", str(config)) as gateway:
         gateway.wait_for("listens on")

@@ -95,6 +95,34 @@ def test_what_is_left_of_a_path_is_one_path_of_the_upstream(site: Target, path: 
     assert arrived.values("x-session-status") == ["signed-out"]
 
 
+ELSEWHERE = (
+    *("//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example", "http:\\\\evil.example"),
+    *(
+        "/v2//evil.example",
+        "/v2/\\evil.example",
+        "/v2/\t/evil.example",
+        "/v2/;@evil.example",
+        "/v2/../..//evil.example",
+    ),
+    *("https://evil.example/v2", "http://app.example.test@evil.example/", "http://app.example.test.evil.example/"),
+)
+
+
+@pytest.mark.parametrize("said", ELSEWHERE)
+@pytest.mark.parametrize(("path", "prefix"), [("/api/x", "/api"), ("/v1/x", "/v1")])
+def test_an_answer_that_is_written_anew_leads_nowhere_that_it_did_not_lead_before(
+    site: Target, said: str, path: str, prefix: str
+) -> None:
+    arrives = path.replace("/api", "").replace("/v1", "/v2")
+    answer = f"HTTP/1.1 302 Found\r\nLocation: {said}\r\nRefresh: 0; url={said}\r\nContent-Length: 0\r\n\r\n"
+    site.upstream.answers[arrives] = answer.encode()
+    reply = site.get(path)
+    del site.upstream.answers[arrives]
+    for found in (reply.header("location"), reply.header("refresh").removeprefix("0; url=")):
+        # As it was, or below the prefix of the route: a path that begins with no second slash of any kind.
+        assert found == said or (found.startswith(f"{prefix}/") and found.isprintable() and "\\" not in found)
+
+
 @pytest.mark.parametrize(
     "path",
     ["/only/", "/only/x", "/only//", "/only%2f", "/only;x", "/only.", "/ONLY", "/only/..", "/only%20", "/onl%79x"],

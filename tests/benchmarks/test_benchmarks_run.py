@@ -24,6 +24,13 @@ def test_the_decision_benchmark_prints_every_row():
     assert [row for row in rows if row not in printed] == []
 
 
+def test_the_benchmark_of_routes_prints_every_row():
+    command = [sys.executable, "-m", "tests.benchmarks.routes", "--quick"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=110).stdout
+    for row in ("prefixes of one host", "exact paths of one host", "hosts", "wildcards of hosts"):
+        assert printed.count(f"\n| {row} |") == 2
+
+
 def test_the_authority_benchmark_prints_every_row():
     command = [sys.executable, "-m", "tests.benchmarks.authority", "--quick"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=110).stdout

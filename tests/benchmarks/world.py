@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes
@@ -18,6 +19,11 @@ HOST = "clerk.bench.test"
 APP = "https://app.bench.test"
 KEY = PublishableKey.encode(InstanceKind.PRODUCTION, HOST)
 NAMES = CookieNames.of(KEY.cookie_suffix)
+
+ROUTES = [
+    {"path": "/", "upstream": "http://127.0.0.1:9000"},
+    {"path": "/health", "upstream": "http://127.0.0.1:9000", "access": "public"},
+]
 
 # What a browser's script sends along, beside host and credentials.
 BROWSER = (
@@ -93,15 +99,12 @@ class World:
         signature = self.private.sign(signing_input.encode(), padding.PKCS1v15(), hashes.SHA256())
         return f"{signing_input}.{_b64(signature)}"
 
-    def engine(self, max_tokens: int = 200_000) -> Engine:
-        """Return an engine with two routes, the key pinned."""
+    def engine(self, max_tokens: int = 200_000, routes: Sequence[Mapping[str, object]] = ROUTES) -> Engine:
+        """Return an engine with these routes, the key pinned."""
         document = {
             "instance": {"publishable_key": KEY.value, "jwt_key": self.pem, "authorized_parties": [APP]},
             "cache": {"max_tokens": max_tokens, "max_bytes": 1024**3},
-            "routes": [
-                {"path": "/", "upstream": "http://127.0.0.1:9000"},
-                {"path": "/health", "upstream": "http://127.0.0.1:9000", "access": "public"},
-            ],
+            "routes": routes,
         }
         return build(parse(document), clock=lambda: self.now_s)
 

@@ -779,6 +779,11 @@ def test_fronts_without_addresses_and_addresses_without_fronts_are_faults() -> N
     assert the_fault(decide={"fronts": ["caddy"]}).setting == "decide.trusted"
     assert the_fault(decide={"trusted": ["127.0.0.1"]}).setting == "decide.fronts"
     assert "traefik" in the_fault(decide={**DECIDE, "fronts": ["apache"]}).fix
+    without_envoy = {**DECIDE, "fronts": ["nginx"], "grpc_listen": "127.0.0.1:8001"}
+    assert the_fault(decide=without_envoy).setting == "decide.grpc_listen"
+    taken = {**DECIDE, "fronts": ["envoy"], "grpc_listen": "127.0.0.1:8000"}
+    assert the_fault(decide=taken).setting == "decide.grpc_listen"
+    assert str(parse(document(decide={**without_envoy, "fronts": ["envoy"]})).decide.grpc_listen) == "127.0.0.1:8001"
 
 
 def test_a_warning_where_anybody_may_ask() -> None:

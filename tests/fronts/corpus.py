@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from gateway.core.reasons import Reason
 from tests.attacks.attack_kit import browser, expired_token, token
-from tests.core.minting import NAMES
+from tests.core.minting import M2M, NAMES, TEMPLATE
 
 PROXY, MIDDLEWARE = "proxy", "middleware"
 PAGE = (("Accept", "text/html,*/*"), ("Sec-Fetch-Dest", "document"))
@@ -38,6 +38,24 @@ methods = ["OPTIONS"]
 access = "public"
 loosens = true
 upstream = "UPSTREAM"
+
+[[routes]]
+path = "/vault"
+require = { reverification = "strict", no_impersonation = true }
+upstream = "UPSTREAM"
+
+[[routes]]
+path = "/reports"
+accepts = ["api_key"]
+require = { scopes = ["read"] }
+upstream = "UPSTREAM"
+
+[[routes]]
+path = "/only"
+exact = true
+access = "public"
+upstream = "UPSTREAM"
+loosens = true
 """
 
 FORGED = tuple(
@@ -56,6 +74,12 @@ MISLEADING = (
     *(("X_Original_URI", "/health"), ("X_Forwarded_Uri", "/health"), ("X_Forwarded_Host", "evil.example")),
     *(("X-Forwarded-Host", "evil.example"), ("X-Forwarded-For", "10.9.9.9"), ("Forwarded", "for=10.9.9.9;host=evil")),
 )
+
+
+def two_sessions() -> dict[str, str]:
+    """The jar of a browser that was tossed a cookie of somebody else's."""
+    tossed = f"{NAMES.session}={token(sid='sess_2', sub='user_2')}"
+    return {**browser(token()), "theme": f"dark; {tossed}"}
 
 
 def _organization(role: str) -> dict[str, object]:
@@ -110,9 +134,11 @@ WEBSOCKET = (
     ("Sec-WebSocket-Version", "13"),
     ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
 )
+OTHER_TYPE, PENDING = Reason.TOKEN_TYPE_MISMATCH, Reason.SESSION_PENDING
+NO_REFRESH = "session-token-expired-refresh-non-eligible-no-refresh-cookie"
 _OWN_WORDS = "refuses it itself, in its own words"
 _AS_SPELLED = "forwards the path as it is spelled, so one that would be merged is refused"
-FRONTS = ("nginx", "haproxy", "envoy", "caddy", "traefik")
+FRONTS = ("nginx", "haproxy", "envoy", "envoy-grpc", "caddy", "traefik")
 SAME_SLASHES = dict.fromkeys(FRONTS, (400, Reason.ORIGINAL_REQUEST_INVALID, _AS_SPELLED))
 _APPLICATIONS = {MIDDLEWARE: (200, "", "is inside the application, whose paths these are")}
 
@@ -152,7 +178,7 @@ CASES = (
         headers=PAGE,
         cookies=lambda: browser(expired_token()),
         status=307,
-        reason="session-token-expired-refresh-non-eligible-no-refresh-cookie",
+        reason=NO_REFRESH,
         location=HANDSHAKE,
         sets=("__clerk_redirect_count", "__gateway_state"),
     ),
@@ -160,7 +186,7 @@ CASES = (
         "a script whose session cannot be renewed",
         cookies=lambda: browser(expired_token()),
         status=401,
-        reason="session-token-expired-refresh-non-eligible-no-refresh-cookie",
+        reason=NO_REFRESH,
     ),
     Case(
         "an expired session that is renewed on the way",
@@ -183,6 +209,69 @@ CASES = (
         status=403,
         reason=Reason.MISSING_ROLE,
     ),
+    Case("a token of a template", bearer=lambda: token(header={"cat": TEMPLATE}), status=401, reason=OTHER_TYPE),
+    Case("a token of a machine", bearer=lambda: token(sub="mch_1", header={"cat": M2M}), status=401, reason=OTHER_TYPE),
+    Case(
+        "a token that was issued for another site",
+        bearer=lambda: token(azp="https://evil.example"),
+        status=401,
+        reason=Reason.TOKEN_INVALID_AUTHORIZED_PARTIES,
+    ),
+    Case(
+        "a token of another issuer",
+        bearer=lambda: token(iss="https://clerk.other.test"),
+        status=401,
+        reason=Reason.TOKEN_INVALID_ISSUER,
+    ),
+    Case(
+        "a token of tomorrow",
+        bearer=lambda: token(nbf=int(time.time()) + 86_400),
+        status=401,
+        reason=Reason.SESSION_TOKEN_NBF,
+    ),
+    Case("a token that has ended", bearer=expired_token, status=401, reason=NO_REFRESH),
+    Case("a session that is not complete", bearer=lambda: token(sts="pending"), status=401, reason=PENDING),
+    Case("another scheme than Bearer", headers=(("Authorization", "Basic YTpi"),), status=401, reason=NOBODY),
+    Case(
+        "cookies of two sessions",
+        cookies=two_sessions,
+        status=401,
+        reason=Reason.DUPLICATE_SESSION_COOKIES,
+        sets=("__session", NAMES.session),
+    ),
+    Case("no fresh proof of who it is", "/vault", bearer=token, status=403, reason=Reason.REVERIFICATION_REQUIRED),
+    Case("a fresh proof", "/vault", bearer=lambda: token(fva=[1, 1]), identity=ADA),
+    Case(
+        "somebody else in their place",
+        "/vault",
+        bearer=lambda: token(fva=[1, 1], act={"sub": "user_admin"}),
+        status=403,
+        reason=Reason.IMPERSONATION_REFUSED,
+    ),
+    Case(
+        "somebody else where that is allowed",
+        bearer=lambda: token(act={"sub": "user_admin"}),
+        identity={**ADA, "ACTOR": "user_admin"},
+    ),
+    Case(
+        "a key with its scope",
+        "/reports/1",
+        bearer=lambda: "ak_reader",
+        identity={"TOKEN_TYPE": "api_key", "SUBJECT": "user_1", "USER_ID": "user_1", "SCOPES": "read"},
+    ),
+    Case("a key without the scope", "/reports", bearer=lambda: "ak_writer", status=403, reason=Reason.MISSING_SCOPE),
+    Case("a key that nobody knows", "/reports", bearer=lambda: "ak_nobody", status=401, reason=Reason.TOKEN_INVALID),
+    Case("a key where sessions are asked for", bearer=lambda: "ak_reader", status=401, reason=Reason.TOKEN_INVALID),
+    Case("a session where keys are asked for", "/reports", bearer=token, status=401, reason=OTHER_TYPE),
+    Case("nobody where keys are asked for", "/reports", headers=PAGE, status=401, reason=Reason.NO_TOKEN_IN_HEADER),
+    Case("a path that is public alone", "/only?x=/admin"),
+    Case("below a path that is public alone", "/only/x", status=401, reason=NOBODY),
+    Case("a bad token on a path for both", "/maybe", bearer=lambda: "junk"),
+    Case("a bad token on a public path", "/health", bearer=lambda: "junk"),
+    Case("HEAD of a public path", "/health", method="HEAD"),
+    Case("HEAD where GET alone is named", "/read", method="HEAD"),
+    Case("OPTIONS of a protected path", method="OPTIONS", status=401, reason=NOBODY),
+    Case("a method of nobody's", method="PURGE", bearer=token, identity=ADA),
     Case("a public path", "/health/x?y=1"),
     Case("a public path, signed in", "/health", bearer=token),
     Case("a path for both, signed out", "/maybe"),
@@ -205,7 +294,7 @@ CASES = (
         ),
         status=401,
         reason=NOBODY,
-        differs={"envoy": (400, "", _OWN_WORDS)},
+        differs=dict.fromkeys(("envoy", "envoy-grpc"), (400, "", _OWN_WORDS)),
     ),
     Case("an escaped letter in a public path", "/%68ealth"),
     Case("an escaped letter in a protected path", "/%70age", status=401, reason=NOBODY),
@@ -243,7 +332,7 @@ CASES = (
         host="app.example.test/health?x=",
         status=400,
         reason=Reason.REQUEST_HOST_INVALID,
-        differs=dict.fromkeys(("nginx", "envoy", "caddy"), (400, "", _OWN_WORDS)),
+        differs=dict.fromkeys(("nginx", "envoy", "envoy-grpc", "caddy"), (400, "", _OWN_WORDS)),
     ),
     Case("a host in capitals", host="App.Example.TEST", status=401, reason=NOBODY),
     Case("a host of its own", "/page", host="a.example.com"),
@@ -299,3 +388,7 @@ def renewed() -> list[str]:
         f"{NAMES.refresh}={REFRESH_TOKEN}-2; Path=/; HttpOnly",
         f"{NAMES.client_uat}={int(time.time())}; Path=/",
     ]
+
+
+KEYS = {"ak_reader": ["read"], "ak_writer": ["write"]}
+"""API keys that the authority knows, with their scopes."""

@@ -14,43 +14,59 @@ from pathlib import Path
 
 from gateway.core.original import Front
 from tests.attacks.attack_kit import Authority, Target, Upstream, config_of
-from tests.e2e.processes import Command, free_port
+from tests.e2e.processes import Command, free_port, free_ports
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 OWN_BIN = Path(__file__).parent / ".venv" / "bin"
-TESTED = (Front.NGINX, Front.HAPROXY, Front.ENVOY, Front.CADDY)
-_FRONT, _GATEWAY, _APP = 8080, 8000, 9000
+ENVOY_GRPC = "envoy-grpc"
+"""Envoy as it asks by gRPC: another file for the same program."""
+TESTED = (Front.NGINX, Front.HAPROXY, Front.ENVOY, ENVOY_GRPC, Front.CADDY)
+_FRONT, _GATEWAY, _GRPC, _APP = 8080, 8000, 8001, 9000
 """The ports in deploy/, replaced by free ones here and nowhere else."""
 
 
-def binary(front: Front) -> str | None:
+def binary(front: str) -> str | None:
     """Where this front's program is; None where it is not installed (see CONTRIBUTING.md)."""
     folders = os.pathsep.join((str(OWN_BIN), os.environ.get("PATH", ""), "/usr/sbin"))
-    return shutil.which(front, path=folders)
+    return shutil.which(_kind(front), path=folders)
+
+
+def _kind(front: str) -> Front:
+    return Front.ENVOY if front == ENVOY_GRPC else Front(front)
 
 
 @dataclass(frozen=True)
 class Ports:
+    """Where everybody listens; the gateway for gRPC behind its own port."""
+
     front: int
     gateway: int
     app: int
 
+    @property
+    def grpc(self) -> int:
+        return self.gateway + 1
 
-def _commands(program: str, folder: Path) -> Mapping[Front, list[str]]:
+
+def _commands(program: str, folder: Path) -> Mapping[str, list[str]]:
     nginx = f"daemon off; pid {folder}/nginx.pid; error_log stderr notice;"
+    envoy = ["--use-dynamic-base-id", "--concurrency", "1", "-l", "warn"]
     return {
         Front.NGINX: [program, "-p", str(folder), "-c", "nginx.conf", "-e", "stderr", "-g", nginx],
         Front.HAPROXY: [program, "-db", "-f", "haproxy.cfg"],
-        Front.ENVOY: [program, "-c", "envoy.yaml", "--use-dynamic-base-id", "--concurrency", "1", "-l", "warn"],
+        Front.ENVOY: [program, "-c", "envoy.yaml", *envoy],
+        ENVOY_GRPC: [program, "-c", "envoy-grpc.yaml", *envoy],
         Front.CADDY: [program, "run", "--config", "Caddyfile", "--adapter", "caddyfile"],
     }
 
 
-def lay_out(front: Front, folder: Path, ports: Ports) -> None:
+def lay_out(front: str, folder: Path, ports: Ports) -> None:
     """Copy a front's files with the ports of this run; nothing else is changed, but where nginx keeps its own files."""
-    names = {_FRONT: ports.front, _GATEWAY: ports.gateway, _APP: ports.app}
-    for source in (DEPLOY / front).iterdir():
-        text = re.sub(r"\b(?:8080|8000|9000)\b", lambda match: str(names[int(match[0])]), source.read_text("utf-8"))
+    names = {_FRONT: ports.front, _GATEWAY: ports.gateway, _GRPC: ports.grpc, _APP: ports.app}
+    for source in (DEPLOY / _kind(front)).iterdir():
+        text = re.sub(
+            r"\b(?:8080|8000|8001|9000)\b", lambda match: str(names[int(match[0])]), source.read_text("utf-8")
+        )
         if source.name == "nginx.conf":
             places = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
             own = "".join(f"{place}_temp_path {folder}/{place};\n" for place in places)
@@ -61,10 +77,11 @@ def lay_out(front: Front, folder: Path, ports: Ports) -> None:
 class Process:
     """A running front; what it writes is kept for the message of a failure."""
 
-    def __init__(self, front: Front, folder: Path, ports: Ports) -> None:
+    def __init__(self, front: str, folder: Path, ports: Ports) -> None:
         program = binary(front)
         assert program is not None
         lay_out(front, folder, ports)
+        self.prepare(folder)
         self._front, self._port = front, ports.front
         self.lines: list[str] = []
         environment = {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
@@ -78,6 +95,9 @@ class Process:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def prepare(self, folder: Path) -> None:
+        """Change the files before it starts; as they are shipped, nothing is."""
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -119,7 +139,7 @@ class Site:
     upstream: Upstream
     gateway: Target
     command: Command
-    doors: dict[Front, Target]
+    doors: dict[str, Target]
 
 
 class Application(Upstream):
@@ -136,13 +156,14 @@ DECIDE = """
 [decide]
 fronts = ["nginx", "haproxy", "envoy", "caddy", "traefik"]
 trusted = ["127.0.0.1/32"]
+grpc_listen = "127.0.0.1:GRPC"
 """
 
 
 @contextmanager
-def fronts_of(folder: Path, gateway_port: int, app_port: int) -> Iterator[dict[Front, int]]:
+def fronts_of(folder: Path, gateway_port: int, app_port: int) -> Iterator[dict[str, int]]:
     """Start every front that is installed, and give their ports."""
-    found: dict[Front, int] = {}
+    found: dict[str, int] = {}
     running: list[Process] = []
     try:
         for front in TESTED:
@@ -168,9 +189,13 @@ def site(folder: Path, routes: str) -> Iterator[Site]:
         routes: more tables for the end of the gateway's configuration.
     """
     authority, upstream = Authority(), Application()
-    port = free_port()
+    port, grpc = free_ports(2)
     config = folder / "config.toml"
-    text = (config_of(authority, upstream.url, port, DECIDE) + routes).replace("UPSTREAM", upstream.url)
+    text = (
+        (config_of(authority, upstream.url, port, DECIDE) + routes)
+        .replace("UPSTREAM", upstream.url)
+        .replace("GRPC", str(grpc))
+    )
     config.write_text(text.replace(_CLAIMS, ""))
     config.chmod(0o600)
     gateway = Target(port, upstream, authority, command := Command("serve", "--config", str(config)))

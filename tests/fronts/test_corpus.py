@@ -7,7 +7,7 @@ import pytest
 
 from gateway.core.original import Front
 from tests.attacks.attack_kit import Recorded, Reply, Target
-from tests.fronts.corpus import CASES, MIDDLEWARE, PROXY, REFRESH_TOKEN, Case, renewed
+from tests.fronts.corpus import CASES, KEYS, MIDDLEWARE, PROXY, REFRESH_TOKEN, Case, renewed
 from tests.fronts.fronts_kit import TESTED, binary
 
 pytestmark = pytest.mark.e2e
@@ -27,6 +27,7 @@ def test_every_request_gets_the_stated_decision(door: str, doors: dict[str, Targ
 def faults(case: Case, door: str, target: Target) -> list[str]:
     """Send one request, and return what is not as it is stated."""
     target.authority.refreshed[REFRESH_TOKEN] = renewed()
+    target.authority.scopes |= KEYS
     status, reason, _ = case.differs.get(door, (case.status, case.reason, ""))
     before = target.count
     reply = target.get(

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.original import Front
 from tests.attacks.attack_kit import Target, browser, expired_token, token
 from tests.core.minting import NAMES
 from tests.fronts.corpus import PAGE, REFRESH_TOKEN, ROUTES, WEBSOCKET, renewed
@@ -19,7 +18,7 @@ SWITCHED = (
 )
 
 
-def door_of(fronts: Site, front: Front) -> Target:
+def door_of(fronts: Site, front: str) -> Target:
     if front not in fronts.doors:
         assert binary(front) is None
         pytest.skip(f"{front} is not installed: see CONTRIBUTING.md")
@@ -27,7 +26,7 @@ def door_of(fronts: Site, front: Front) -> Target:
 
 
 @FRONTS
-def test_a_body_reaches_the_application_and_not_the_gateway(front: Front, fronts: Site) -> None:
+def test_a_body_reaches_the_application_and_not_the_gateway(front: str, fronts: Site) -> None:
     door = door_of(fronts, front)
     before = door.count
     head = (
@@ -43,7 +42,7 @@ def test_a_body_reaches_the_application_and_not_the_gateway(front: Front, fronts
 
 
 @FRONTS
-def test_a_websocket_of_an_own_page_is_passed_on(front: Front, fronts: Site) -> None:
+def test_a_websocket_of_an_own_page_is_passed_on(front: str, fronts: Site) -> None:
     door = door_of(fronts, front)
     path = f"/socket-{front}"
     door.upstream.answers[path] = SWITCHED
@@ -60,7 +59,7 @@ def test_a_websocket_of_an_own_page_is_passed_on(front: Front, fronts: Site) -> 
 
 
 @FRONTS
-def test_cookies_of_the_application_go_along_with_those_of_a_renewed_session(front: Front, fronts: Site) -> None:
+def test_cookies_of_the_application_go_along_with_those_of_a_renewed_session(front: str, fronts: Site) -> None:
     door = door_of(fronts, front)
     path = f"/cookies-{front}"
     door.authority.refreshed[REFRESH_TOKEN] = renewed()
@@ -76,7 +75,7 @@ def test_cookies_of_the_application_go_along_with_those_of_a_renewed_session(fro
 
 
 @FRONTS
-def test_a_person_reads_a_page(front: Front, fronts: Site) -> None:
+def test_a_person_reads_a_page(front: str, fronts: Site) -> None:
     reply = door_of(fronts, front).get("/admin", *PAGE, bearer=token())
     assert reply.status == 403
     assert b"<html" in reply.body
@@ -86,7 +85,7 @@ def test_a_person_reads_a_page(front: Front, fronts: Site) -> None:
 
 
 @FRONTS
-def test_a_refusal_can_be_read_by_pages_of_allowed_origins_alone(front: Front, fronts: Site) -> None:
+def test_a_refusal_can_be_read_by_pages_of_allowed_origins_alone(front: str, fronts: Site) -> None:
     door = door_of(fronts, front)
     for origin, allowed in (("https://pages.example.test", True), ("https://evil.example", False)):
         reply = door.get("/shared/x", ("Origin", origin))
@@ -98,7 +97,7 @@ def test_a_refusal_can_be_read_by_pages_of_allowed_origins_alone(front: Front, f
 
 
 @FRONTS
-def test_the_client_that_is_noted_is_the_one_that_the_front_sees(front: Front, fronts: Site) -> None:
+def test_the_client_that_is_noted_is_the_one_that_the_front_sees(front: str, fronts: Site) -> None:
     door = door_of(fronts, front)
     before = door.count
     assert door.get("/health", ("X-Forwarded-For", "10.9.9.9"), ("X-Real-IP", "10.9.9.9")).status == 200

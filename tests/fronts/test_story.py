@@ -8,8 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from gateway.core.original import Front
-from tests.e2e.processes import Command, free_port
+from tests.e2e.processes import Command, free_ports
 from tests.e2e.test_dev_story import claims_of, wait_until_expired
 from tests.e2e.test_serve import Upstream
 from tests.fronts.fronts_kit import DECIDE, TESTED, binary, fronts_of
@@ -57,13 +56,13 @@ clock_skew_s = 0
 
 [server]
 listen = "127.0.0.1:{port}"
-{DECIDE}"""
+{DECIDE.replace("GRPC", str(port + 1))}"""
 
 
 def test_a_person_signs_in_is_renewed_and_is_signed_out_behind_every_front(tmp_path: Path) -> None:
     if not any(binary(front) for front in TESTED):
         pytest.skip("no front is installed: see CONTRIBUTING.md")
-    upstream, port = Upstream(), free_port()
+    upstream, (port, _) = Upstream(), free_ports(2)
     config = tmp_path / "config.toml"
     with Command("authority", "--listen", "127.0.0.1:0", "--json", "--token-lifetime", "3") as authority:
         described = json.loads(authority.wait_for(r"^\{.*\}$")[0])
@@ -78,9 +77,9 @@ def test_a_person_signs_in_is_renewed_and_is_signed_out_behind_every_front(tmp_p
     upstream.server_close()
 
 
-def _tell(described: dict[str, str], ports: dict[Front, int]) -> None:
+def _tell(described: dict[str, str], ports: dict[str, int]) -> None:
     people = {front: browser() for front in ports}
-    first: dict[Front, str] = {}
+    first: dict[str, str] = {}
     for front, client in people.items():
         arrived = sign_in(client, f"http://127.0.0.1:{ports[front]}/reports?a=1")
         headers = told(arrived)

@@ -148,10 +148,18 @@ async def test_body_that_is_not_as_long_as_said_is_not_sent_on():
         assert len(served.peers) == 1
 
 
-async def test_line_break_in_a_head_is_refused():
+@pytest.mark.parametrize(
+    ("method", "header", "reason"),
+    [
+        ("GET", (b"x", b"1\r\nx-session-user-id: y"), Reason.REQUEST_FRAMING_INVALID),
+        ("GET", (b"x", b"1\0"), Reason.REQUEST_FRAMING_INVALID),
+        ("GET", (b":path", b"/admin"), Reason.REQUEST_FRAMING_INVALID),
+        ("CONNECT", (b"x", b"1"), Reason.METHOD_NOT_ALLOWED),
+    ],
+)
+async def test_head_that_is_none_in_http2_is_refused(method, header, reason):
     async with upstream2(each(hello)) as served, http2_to(served) as pool:
-        bad = Outgoing("GET", b"/", [(b"host", b"a"), (b"x", b"1\r\nx-session-user-id: y")], 0)
-        assert await reason_of(pool, bad) == Reason.REQUEST_FRAMING_INVALID
+        assert await reason_of(pool, Outgoing(method, b"/", [(b"host", b"a"), header], 0)) == reason
         assert not served.peers
 
 
@@ -200,6 +208,7 @@ async def test_answers_without_a_body_may_say_a_length(method, status, kept):
         [(b"x", b"1\r\nset-cookie: a=b")],
         [(b"x", b"1\0")],
         [(b":status", b"200")],
+        [(b"content-length", b"0"), (b"content-length", b"0")],
         [(b":path", b"/")],
         [(b"x", b"y" * 5000)],
     ],
@@ -244,23 +253,40 @@ async def test_answer_without_a_status_is_refused():
         ("GET", b"200", b"9", b""),
         ("GET", b"204", b"5", b"hello"),
         ("GET", b"304", b"5", b"hello"),
-        ("HEAD", b"200", b"5", b"hello"),
         ("GET", b"200", b"5,5", b"hello"),
         ("GET", b"200", b"+5", b"hello"),
     ],
 )
-async def test_lies_about_the_length_are_no_whole_answers(method, status, length, body):
-    def act(peer, number):
+async def test_lies_about_the_length_are_no_whole_answers_and_cost_the_others_nothing(method, status, length, body):
+    async def script(peer):
+        waiting = await peer.request()
+        number = await peer.request()
         peer.head(number, (b"content-length", length), status=status, end=not body)
         if body:
             peer.data(number, body, end=True)
+        await until(lambda: is_over)
+        peer.answer(waiting)
 
-    async with upstream2(each(act)) as served, http2_to(served) as pool:
+    is_over = []
+    async with upstream2(script) as served, http2_to(served) as pool:
+        other = asyncio.create_task(ask2(pool))
+        await until(lambda: served.peers and served.peers[0].heads)
         taken = Taken()
         with pytest.raises(UpstreamError) as caught:
             await pool.forward(get(method=method), Client().receive, taken)
+        is_over.append(True)
         assert caught.value.reason == Reason.UPSTREAM_PROTOCOL_ERROR
         assert not taken.is_whole
+        assert (await other).body_ == b"hello"
+
+
+async def test_body_in_answer_to_head_is_refused():
+    def act(peer, number):
+        peer.head(number)
+        peer.data(number, b"hello", end=True)
+
+    async with upstream2(each(act)) as served, http2_to(served) as pool:
+        assert await reason_of(pool, get(method="HEAD")) == Reason.UPSTREAM_PROTOCOL_ERROR
 
 
 async def test_length_that_trailers_hide_is_no_whole_answer():
@@ -322,6 +348,25 @@ async def test_flood_of_frames_that_bring_nobody_further_ends_the_connection(fra
     async with upstream2(each(act)) as served, http2_to(served) as pool:
         assert await reason_of(pool) == Reason.UPSTREAM_PROTOCOL_ERROR
         assert pool.open == 0
+
+
+async def test_table_of_headers_stays_small_whatever_the_upstream_allows():
+    connection, _, _ = greeted()
+    connection.data_received(SettingsFrame(0, settings={SettingsFrame.HEADER_TABLE_SIZE: 2**31}).serialize())
+    assert connection._h2.encoder.header_table_size == 4096
+
+
+async def test_late_frames_for_clients_that_have_left_cost_the_others_nothing():
+    connection, transport, _ = greeted()
+    head = [(b":method", b"GET"), (b":path", b"/")]
+    kept = connection.begin(head, is_head=False, is_whole=True)
+    for _ in range(90):
+        gone = connection.begin(head, is_head=False, is_whole=True)
+        connection.finish(gone)
+        connection.data_received(DataFrame(gone.number, b"abc").serialize() * 50)
+    assert not transport.is_aborted
+    assert connection.streams == {kept.number: kept}
+    connection.finish(kept)
 
 
 async def test_resets_end_their_exchanges_and_nothing_else():

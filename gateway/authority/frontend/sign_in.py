@@ -34,8 +34,8 @@ async def front_page(realm: Realm, request: Request) -> Response:
         return _page(_signed_in(realm, session))
     text = (
         f"This is the session authority at {realm.config.origin}: people sign in here, and gateways and applications"
-        " ask it for sessions.\n\nWhat programs can ask is described at /openapi.json, and /.well-known/jwks.json holds the"
-        " keys of its tokens."
+        " ask it for sessions.\n\nWhat programs can ask is described at /openapi.json, and /.well-known/jwks.json holds"
+        " the keys of its tokens."
     )
     heading = "Session authority"
     return _page(notice.render(title=heading, heading=heading, text=text, action_label=_TITLE, action_href="/sign-in"))

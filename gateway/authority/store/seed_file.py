@@ -5,7 +5,7 @@ Identifiers are made up unless the file fixes them.
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,17 +148,23 @@ def _memberships(
     ids = {organization.slug: organization.id for organization in organizations}
     keys = [role.key for role in roles]
     found = []
+    undeclared: dict[tuple[str, str], list[str]] = {}
     for person in people:
         for name, row in person.memberships:
             sheet.known(name, row, _MEMBERSHIP)
             slug, role = sheet.word(name, row, "organization"), sheet.word(name, row, "role")
             if slug and slug not in ids:
-                sheet.fault(f"{name}.organization", slug, "the file has no such organization", _one_of(ids))
+                undeclared.setdefault(("organization", slug), []).append(name)
             if role and role not in keys:
-                sheet.fault(f"{name}.role", role, "the file has no such role", _one_of(keys))
+                undeclared.setdefault(("role", role), []).append(name)
             found.append((person.user.id, ids.get(slug, ""), role))
         slugs = [str(row.get("organization", "")) for _, row in person.memberships]
         sheet.once(f"{person.name}.memberships", "organization", slugs)
+    for (kind, seen), places in undeclared.items():
+        # once, however many name it: the one line that is missing is not in the memberships
+        count = f", and {len(places)} memberships name it" if len(places) > 1 else ""
+        fix = _declare(kind, ids if kind == "organization" else keys)
+        sheet.fault(f"{places[0]}.{kind}", seen, f"the file has no such {kind}{count}", fix)
     return found
 
 
@@ -173,5 +179,6 @@ def _template(sheet: Sheet, name: str, row: Mapping[str, object], now_ms: int) -
         return JwtTemplate(id="", name="", claims={})
 
 
-def _one_of(names: Sequence[str] | Mapping[str, str]) -> str:
-    return f"write one of {', '.join(names)}" if names else "declare it in the file"
+def _declare(kind: str, names: Iterable[str]) -> str:
+    declared = ", ".join(names)
+    return f"declare it under [[{kind}s]]" + (f", or write one of {declared}" if declared else "")

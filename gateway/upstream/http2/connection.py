@@ -31,7 +31,7 @@ from gateway.core.request import Header
 from gateway.errors import UpstreamError
 from gateway.upstream.connection import ConnectionLostError
 from gateway.upstream.http2.frames import Farewell, Frames, farewell
-from gateway.upstream.http2.messages import Incoming
+from gateway.upstream.http2.messages import Incoming, LengthHidingDecoder
 from gateway.upstream.http2.stream import Stream, UnprocessedError
 from gateway.upstream.incoming import broken
 from gateway.upstream.origin import Limits
@@ -42,10 +42,12 @@ MOST_STREAMS = 100
 # An exchange that is ended early costs the upstream more than us, and some close a connection with many of them for an
 # attack (CVE-2023-44487); another connection is taken before.
 _MOST_RESETS = 100
-_MOST_EXCHANGES = 1_000_000  # numbers of streams end at 2**31
+_MOST_EXCHANGES = 10_000  # the library remembers the number of each; and they end at 2**31
 
 _HEADER_ROOM = 4  # an answer beyond its bound is refused alone; beyond so many times that, the connection is ended
 _MOST_OWED_BYTES = 65_536  # what an upstream makes us answer while it reads nothing
+_TABLE_BYTES = 4_096  # of headers that both ends remember, which is the default
+_DATA = 0  # type of a frame (RFC 9113 section 6.1)
 _MOST_BARREN = 1_000  # frames between two looks at the time that bring nobody further
 
 
@@ -116,13 +118,14 @@ class Http2Connection(asyncio.Protocol):
             self.fail(error)
 
     def _receive(self, frame: bytes) -> None:
+        if frame[3] != _DATA:  # of which there is no more than windows allow
+            self._barren += 1
+        if self._barren > _MOST_BARREN:
+            raise broken("it sends frames that bring nobody further")
         said = farewell(frame)
         if said is not None:
             self._leave(said)
             return
-        self._barren += 1
-        if self._barren > _MOST_BARREN:
-            raise broken("it sends frames that bring nobody further")
         for event in self._h2.receive_data(frame):
             self._take(event)
 
@@ -226,9 +229,7 @@ class Http2Connection(asyncio.Protocol):
 
     def _take(self, event: Event) -> None:
         if isinstance(event, RemoteSettingsChanged):
-            if not self.opened.done():
-                self.opened.set_result(None)
-            self._wake_senders()
+            self._set_up()
         elif isinstance(event, WindowUpdated):
             if not event.stream_id:
                 self._wake_senders()
@@ -236,6 +237,13 @@ class Http2Connection(asyncio.Protocol):
                 stream.resume()
         else:
             self._take_of_stream(event)
+
+    def _set_up(self) -> None:
+        # It may allow more; but then what every request said would be remembered here (RFC 7541 section 4.2).
+        self._h2.encoder.header_table_size = min(self._h2.encoder.header_table_size, _TABLE_BYTES)
+        if not self.opened.done():
+            self.opened.set_result(None)
+        self._wake_senders()
 
     def _take_of_stream(self, event: Event) -> None:
         number = getattr(event, "stream_id", None)
@@ -256,6 +264,7 @@ class Http2Connection(asyncio.Protocol):
         if isinstance(event, ResponseReceived | InformationalResponseReceived):
             incoming.begin(event.headers)
         elif isinstance(event, DataReceived):
+            self._barren += not event.data
             incoming.data(event.data or b"")
         elif isinstance(event, StreamEnded):
             incoming.end()
@@ -344,6 +353,7 @@ def _connection(limits: Limits) -> H2Connection:
         SettingCodes.MAX_HEADER_LIST_SIZE: limits.header_bytes,
     }
     connection.local_settings = Settings(client=True, initial_values=values)
+    connection.decoder = LengthHidingDecoder()
     connection.decoder.max_header_list_size = _HEADER_ROOM * limits.header_bytes
     return connection
 

@@ -7,13 +7,15 @@ it is done here, and costs that answer alone.
 import re
 from collections.abc import Iterable
 
+from hpack import Decoder, HeaderTuple
+
 from gateway.core.headers import HOP_BY_HOP
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
 from gateway.errors import UpstreamError
 from gateway.upstream.exchange import Answer
 from gateway.upstream.forward import WITH_BODY, Outgoing
-from gateway.upstream.incoming import LINE_OVERHEAD, broken
+from gateway.upstream.incoming import HELD_BYTES, LINE_OVERHEAD, broken
 
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+").fullmatch  # RFC 9110 section 5.6.2, small letters
 _VALUE = re.compile(rb"[^\0\r\n]*").fullmatch
@@ -21,18 +23,38 @@ _STATUS = re.compile(rb"[1-9][0-9][0-9]").fullmatch
 _LENGTH = re.compile(rb"[0-9]{1,18}").fullmatch
 _CONNECTION = frozenset({b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"})
 _NO_BODY = frozenset({204, 304})
+_HIDDEN = b"content-length\0"
+
+
+class LengthHidingDecoder(Decoder):
+    """Decodes headers, with lengths under a name that the library does not know.
+
+    It would end the whole connection for a length that is not true; here that costs the one answer.
+    """
+
+    def decode(self, data: bytes, raw: bool = False) -> Iterable[Header]:  # type: ignore[override]
+        """Return the headers of a block."""
+        return [
+            HeaderTuple(_HIDDEN, value) if name == b"content-length" else HeaderTuple(name, value)
+            for name, value in super().decode(data, raw)
+        ]
 
 
 def head_of(request: Outgoing, scheme: bytes) -> list[Header]:
     """Return a request's headers, ``:authority`` from its Host (RFC 9113 section 8.3.1).
 
     Raises:
-        UpstreamError: when a line break hides in it, as in HTTP/1.1: the upstream may pass it on in that.
+        UpstreamError: when it is none in HTTP/2, or a line break hides in it: the upstream may pass it on in HTTP/1.1.
     """
+    if request.method == "CONNECT":
+        raise UpstreamError(Reason.METHOD_NOT_ALLOWED, "in HTTP/2 CONNECT has no path (RFC 9113 section 8.5)")
     authority = [value for name, value in request.headers if name == b"host"]
     found = [(b":method", request.method.encode("ascii")), (b":scheme", scheme), (b":path", request.target)]
     found += [(b":authority", value) for value in authority[:1]]
-    found += [header for header in request.headers if header[0] not in HOP_BY_HOP and header[0] != b"host"]
+    others = [header for header in request.headers if header[0] not in HOP_BY_HOP and header[0] != b"host"]
+    if any(name.startswith(b":") for name, _ in others):
+        raise UpstreamError(Reason.REQUEST_FRAMING_INVALID, "a header of the request has a name of HTTP/2's own")
+    found += others
     if request.length or (request.length == 0 and request.method in WITH_BODY):
         found.append((b"content-length", b"%d" % request.length))
     if not all(_VALUE(value) for _, value in found):
@@ -45,7 +67,7 @@ class Incoming(Answer):
 
     Args:
         is_head: it answers a HEAD request, so it has no body.
-        header_bytes: most that its headers may take, with the interim answers before them.
+        header_bytes: most that its headers may take, with the interim answers before them; each counts 32 at least.
 
     Attributes:
         is_untouched: nothing of it has come.
@@ -68,7 +90,7 @@ class Incoming(Answer):
         """
         self.is_untouched = False
         found = list(headers)
-        self._header_limit -= sum(len(name) + len(value) + LINE_OVERHEAD for name, value in found)
+        self._header_limit -= sum(max(HELD_BYTES, len(name) + len(value) + LINE_OVERHEAD) for name, value in found)
         if self._header_limit < 0:
             raise broken("its headers are too large")
         status = _status(found)
@@ -120,7 +142,8 @@ def _status(headers: list[Header]) -> int:
 def _judged(headers: list[Header]) -> list[Header]:
     """Return the headers; one that HTTP/1.1 could not carry would end the answer to the client in its midst."""
     found = []
-    for name, value in headers:
+    for raw_name, value in headers:
+        name = b"content-length" if raw_name == _HIDDEN else raw_name
         if not _NAME(name) or not _VALUE(value):
             raise broken("a name or value of its headers is not valid")
         if name in _CONNECTION:
@@ -130,7 +153,7 @@ def _judged(headers: list[Header]) -> list[Header]:
 
 
 def _length(headers: Iterable[Header]) -> int | None:
-    lengths = {value for name, value in headers if name == b"content-length"}
+    lengths = [value for name, value in headers if name == b"content-length"]
     if len(lengths) > 1 or not all(map(_LENGTH, lengths)):
         raise broken("its content-length is not one number")
-    return int(lengths.pop()) if lengths else None
+    return int(lengths[0]) if lengths else None

@@ -100,6 +100,8 @@ class Http2Pool:
                 return
             finally:
                 connection.finish(stream)
+                if self._is_closed and not connection.streams:
+                    connection.close()
 
     async def _acquire(self, newer_than: int) -> Http2Connection:
         """Return a connection with room for a request, opened if there is none.

@@ -173,6 +173,7 @@ class Stream:
             self.abort()
         self.is_closed = True
         self._link.acknowledge(self.number, len(self.incoming.take()))
+        self._error = None  # its traceback holds this, and whatever the exchange held
 
     def fail(self, error: Exception) -> None:
         """Tell the upstream that nobody wants its answer, and whoever waits, why."""

@@ -119,6 +119,26 @@ def test_everything_that_is_wrong_is_said_at_once():
     assert "users[2] has the same" in found["users[3].email_address"]
 
 
+def test_what_many_memberships_name_and_the_file_does_not_declare_is_said_once_with_their_number():
+    users = "".join(
+        f"""
+        [[users]]
+        email_address = "{name}@initech.test"
+        memberships = [{{ organization = "initech", role = "{role}" }}, {{ organization = "none", role = "{role}" }}]
+        """
+        for name, role in [("ada", "org:boss"), ("bill", "org:boss"), ("carl", "org:clerk")]
+    )
+    found = faults(f'[[roles]]\nkey = "org:editor"\n[[organizations]]\nname = "I"\nslug = "initech"\n{users}')
+    assert set(found) == {
+        "users[1].memberships[1].role", "users[1].memberships[2].organization", "users[3].memberships[1].role",
+    }  # fmt: skip
+    boss = found["users[1].memberships[1].role"]
+    assert boss.startswith('"org:boss" the file has no such role, and 4 memberships name it')
+    assert "declare it under [[roles]], or write one of org:editor" in boss
+    assert '"org:clerk" the file has no such role, and 2 memberships' in found["users[3].memberships[1].role"]
+    assert '"none" the file has no such organization, and 3' in found["users[1].memberships[2].organization"]
+
+
 @pytest.mark.parametrize(
     ("members", "member"),
     [
