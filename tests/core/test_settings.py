@@ -98,6 +98,10 @@ def test_a_full_document_is_read() -> None:
                 "allowed_hosts": ["App.example.com", "*.Example.com", "[::1]"],
                 "drain_s": 1.5,
                 "max_requests": 10,
+                "head_timeout_s": 2.5,
+                "keep_alive_s": 5,
+                "max_connections": 100,
+                "max_connections_per_address": 3,
                 "forwarded": True,
             },
             "identity": {"prefix": "X-My-", "claims": {"X-My-Team": "metadata.team", "Plan": "pla"}},
@@ -396,6 +400,10 @@ BAD_VALUES = [
     ("server", "allowed_hosts", ["https://a.example"], "host name", "app.example.com"),
     ("server", "drain_s", 0, "number", "1 to 1800"),
     ("server", "max_requests", 0, "number", "1 to 16000"),
+    ("server", "head_timeout_s", 0, "number", "0.1 to 300"),
+    ("server", "keep_alive_s", 0.5, "number", "1 to 3600"),
+    ("server", "max_connections", 0, "number", "1 to 1000000"),
+    ("server", "max_connections_per_address", -1, "number", "0 to 1000000"),
     ("identity", "prefix", "X_Session_", "letters", "X-Session-"),
     ("identity", "prefix", "X-Session", "letters", "X-Session-"),
     ("identity", "prefix", "X-", "x-forwarded-for", "longer"),
@@ -779,6 +787,12 @@ def test_fronts_without_addresses_and_addresses_without_fronts_are_faults() -> N
     assert the_fault(decide={"fronts": ["caddy"]}).setting == "decide.trusted"
     assert the_fault(decide={"trusted": ["127.0.0.1"]}).setting == "decide.fronts"
     assert "traefik" in the_fault(decide={**DECIDE, "fronts": ["apache"]}).fix
+
+
+def test_a_warning_where_connections_of_proxies_are_counted_for_those_of_clients() -> None:
+    (warning,) = parse(document(server={"max_connections_per_address": 5, "trusted_proxies": ["10.0.0.0/8"]})).warnings
+    assert (warning.setting, warning.seen) == ("server.max_connections_per_address", "5")
+    assert parse(document(server={"max_connections_per_address": 5})).warnings == ()
 
 
 def test_a_warning_where_anybody_may_ask() -> None:
