@@ -13,8 +13,9 @@ from gateway.adapters.journal import JsonLines
 from gateway.cli.check import CONFIG_OPTION
 from gateway.cli.console import errors, print_warnings
 from gateway.cli.serving import reserve, run
-from gateway.core.settings_model import Address, LogSettings, Settings
+from gateway.core.settings_model import Address, LogSettings, ServerSettings, Settings
 from gateway.errors import Fault, StoreUnavailable
+from gateway.server.listener import Limits
 
 _TEXT = "%(levelname)s %(name)s: %(message)s"
 
@@ -62,7 +63,23 @@ def command(config: Path) -> int:
 
     with ExitStack() as until_the_end:
         folder = _shared_folder(settings, until_the_end)
-        return run(load_app, listen, workers=server.workers, drain_s=server.drain_s, on_ready=on_ready)
+        return run(
+            load_app,
+            listen,
+            workers=server.workers,
+            drain_s=server.drain_s,
+            on_ready=on_ready,
+            limits=_limits(server),
+        )
+
+
+def _limits(server: ServerSettings) -> Limits:
+    return Limits(
+        head_s=server.head_timeout_s,
+        keep_alive_s=server.keep_alive_s,
+        connections=server.max_connections,
+        connections_per_address=server.max_connections_per_address,
+    )
 
 
 def _shared_folder(settings: Settings, until_the_end: ExitStack) -> Path | None:

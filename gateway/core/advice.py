@@ -86,8 +86,8 @@ TABLE: dict[str, str] = {
     Reason.REQUEST_FRAMING_INVALID: "Send one Content-Length, or Transfer-Encoding: chunked.",
     Reason.REQUEST_HEADERS_TOO_LARGE: "Find out what fills the headers; as a rule cookies that nobody removes.",
     Reason.EXPECTATION_FAILED: "The client's Expect header may say 100-continue and nothing else; see to the client.",
-    Reason.GATEWAY_OVERLOADED: "More requests are in hand than server.max_requests allows: look for a slow upstream, "
-    "add workers or machines, or raise it.",
+    Reason.GATEWAY_OVERLOADED: "More requests are in hand than server.max_requests allows, or connections open than "
+    "server.max_connections: look for a slow upstream, add workers or machines, or raise it.",
     Reason.REQUEST_BODY_TOO_LARGE: "Raise routes[].max_body_bytes if such requests are meant to come.",
     Reason.REQUEST_TIMEOUT: "Send the request faster, or look for what stands between client and gateway.",
     Reason.ROUTE_NOT_FOUND: "Add a route for this host and path, [[routes]]; gateway check shows those there are.",

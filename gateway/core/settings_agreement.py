@@ -207,17 +207,14 @@ def _duplicate_faults(routes: Routes) -> list[Fault]:
 
 def warnings(settings: Settings) -> Iterable[Fault]:
     """Return what can be used but deserves a look."""
-    instance, server = settings.instance, settings.server
+    instance = settings.instance
     if instance.secret_key is None:
         problem = "without it there is no refresh, and no handshake by nonce"
         yield Fault("instance.secret_key", "", problem, "set it unless expired sessions may end at the sign-in page")
     if instance.clock_skew_s > _MUCH_SKEW_S:
         problem = "expired tokens count for so long"
         yield Fault("instance.clock_skew_s", f"{instance.clock_skew_s:g}", problem, "mend the clock, use 5")
-    for network in server.trusted_proxies:
-        if network.prefixlen == 0:
-            problem = "anybody can pretend any host, scheme and address"
-            yield Fault("server.trusted_proxies", f'"{network}"', problem, "name the networks of your own proxies")
+    yield from _server_warnings(settings.server)
     for network in settings.decide.trusted:
         if network.prefixlen == 0:
             problem = "anybody can ask about any request"
@@ -227,6 +224,19 @@ def warnings(settings: Settings) -> Iterable[Fault]:
     yield from _loosening_warnings(settings)
     if instance.publishable_key.kind is InstanceKind.PRODUCTION:
         yield from _production_warnings(settings)
+
+
+def _server_warnings(server: ServerSettings) -> Iterable[Fault]:
+    for network in server.trusted_proxies:
+        if network.prefixlen == 0:
+            problem = "anybody can pretend any host, scheme and address"
+            yield Fault("server.trusted_proxies", f'"{network}"', problem, "name the networks of your own proxies")
+    if server.max_connections_per_address and server.trusted_proxies:
+        problem = "the proxies in front are counted, not the clients behind them"
+        value = str(server.max_connections_per_address)
+        yield Fault(
+            "server.max_connections_per_address", value, problem, "leave it out, and bound clients in the proxy"
+        )
 
 
 def _tls_warnings(routes: Iterable[RouteSettings]) -> Iterable[Fault]:

@@ -14,6 +14,7 @@ from gateway.core.original import Front
 from gateway.core.settings_instance_keys import INSTANCE
 from gateway.core.settings_pools import UPSTREAM
 from gateway.core.settings_route_keys import ROUTE
+from gateway.core.settings_server_keys import SERVER
 from gateway.core.settings_table import Key, Kind, Section, section
 from gateway.core.settings_websocket_keys import WEBSOCKET
 
@@ -21,52 +22,7 @@ __all__ = ["ROUTE", "SECTIONS", "UPSTREAM", "Key", "Kind", "Section"]
 
 SECTIONS: tuple[Section, ...] = (
     INSTANCE,
-    section(
-        "server",
-        model.ServerSettings,
-        Key(
-            "listen",
-            "text",
-            addresses.address,
-            "Host and port to listen on; IPv6 in brackets; port 0: any free one.",
-            hazard="0.0.0.0 and [::] are reachable from everywhere, in plain http",
-        ),
-        Key("workers", "integer", values.integer(1, 256), "Worker processes; one per core is a good start."),
-        Key(
-            "trusted_proxies",
-            "list",
-            values.list_of(addresses.network),
-            "The networks whose X-Forwarded-For, -Host and -Proto are believed; empty: nobody's.",
-            hazard="whoever sits in such a network can pretend any host, scheme and client address",
-        ),
-        Key(
-            "allowed_hosts",
-            "list",
-            values.list_of(addresses.host_pattern),
-            'Host names that are served, without port, "*.example.com" for all below; others get 400; empty: any.',
-            hazard="while it is empty, the host that a client names appears in redirects",
-        ),
-        Key(
-            "drain_s",
-            "number",
-            values.number(1, 1800),
-            "How long requests in flight may take to finish after SIGTERM; then they are cut.",
-            unit="seconds",
-        ),
-        Key(
-            "max_requests",
-            "integer",
-            values.integer(1, 16_000),
-            "How many requests each worker process has in hand at once, open WebSockets and streams included; more get "
-            "503 with Retry-After. Those for /.gateway/ are always answered.",
-        ),
-        Key(
-            "forwarded",
-            "boolean",
-            values.boolean,
-            "Whether upstreams get the Forwarded header (RFC 7239) beside X-Forwarded-For, -Host and -Proto.",
-        ),
-    ),
+    SERVER,
     section(
         "identity",
         model.IdentitySettings,

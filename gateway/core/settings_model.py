@@ -83,6 +83,10 @@ class ServerSettings:
     allowed_hosts: tuple[str, ...] = ()
     drain_s: float = 30.0
     max_requests: int = 4096
+    head_timeout_s: float = 10.0
+    keep_alive_s: float = 75.0
+    max_connections: int = 10_000
+    max_connections_per_address: int = 0
     forwarded: bool = False
 
 

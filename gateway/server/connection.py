@@ -262,9 +262,7 @@ class ClientConnection(asyncio.BufferedProtocol):
     def _drop(self, body: Body) -> None:
         """Read what is left of a body that nobody wants."""
         body.take()
-        if body.is_broken:
-            self.close()
-        elif body.is_complete:
+        if body.is_complete:
             self._listener.note_busy(self)
             self._wait_for_next()
 
@@ -338,19 +336,21 @@ class ClientConnection(asyncio.BufferedProtocol):
     def _is_worth_reading(self, exchange: Exchange) -> bool:
         """Whether what is left of a body that nobody asked for is little enough to be read for the next request."""
         body = self._body
-        return isinstance(body, SizedBody) and body.missing <= _WINDOW_BYTES and not exchange.may_never_send
+        is_little = isinstance(body, SizedBody) and body.missing <= _WINDOW_BYTES and not body.is_broken
+        return is_little and not exchange.may_never_send
 
     def finish(self, *, keeps_alive: bool) -> None:
         """Go on to the next request, or close."""
         self._exchange = None
         if self._transport is None or self._is_ending:
             return
-        if not keeps_alive:
-            self.close(lingers=self._body is not None or bool(self._pending))
-        elif self._body is None:
+        body = self._body
+        if not keeps_alive or self._listener.is_stopping or (body is not None and body.is_broken):
+            self.close(lingers=body is not None or bool(self._pending))
+        elif body is None:
             self._wait_for_next()
         else:
-            self._body.take()
+            body.take()
             self._listener.note_reading(self)
             self._unpause()
 

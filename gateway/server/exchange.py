@@ -160,7 +160,7 @@ class Exchange:
         """Return the next piece of the body, or at last that the client has gone or been answered."""
         body = self._body
         if not self._is_end_told and body is not None:
-            if self._waits_for_continue and not self.is_over:
+            if self._waits_for_continue and self._answer is None and not self.is_over:
                 self._waits_for_continue = False
                 self._line.write(_CONTINUE)
             while not (body.held or body.is_complete or body.is_broken or self.is_over):

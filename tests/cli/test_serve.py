@@ -89,6 +89,45 @@ def test_it_says_where_it_listens_serves_and_stops(running: subprocess.Popen[str
 
 
 @pytest.mark.e2e
+@pytest.mark.parametrize("bound", ["MAX_CONNECTIONS", "MAX_CONNECTIONS_PER_ADDRESS"])
+def test_connections_are_bounded_by_the_settings(config: Path, bound: str) -> None:
+    process = serve(config, **{f"GATEWAY_SERVER_{bound}": "1"})
+    try:
+        assert process.stderr
+        port = int(process.stderr.readline().partition("http://127.0.0.1:")[2].split()[0])
+        first, second = (http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S) for _ in range(2))
+        statuses = []
+        for connection in (first, second):
+            connection.request("GET", "/.gateway/healthz")
+            answer = connection.getresponse()
+            statuses.append((answer.status, answer.getheader("x-clerk-auth-reason")))
+        assert statuses == [(200, None), (503, "gateway-overloaded")]
+        first.close()
+        second.close()
+    finally:
+        process.terminate()
+        process.communicate(timeout=DEADLINE_S)
+
+
+@pytest.mark.e2e
+def test_heads_and_idle_connections_have_the_time_that_the_settings_say(config: Path) -> None:
+    process = serve(config, GATEWAY_SERVER_HEAD_TIMEOUT_S="0.1", GATEWAY_SERVER_KEEP_ALIVE_S="1")
+    try:
+        assert process.stderr
+        port = int(process.stderr.readline().partition("http://127.0.0.1:")[2].split()[0])
+        with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as client:
+            client.sendall(b"GET / HT")
+            assert client.recv(65_536).startswith(b"HTTP/1.1 408 ")
+        with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as client:
+            client.sendall(b"GET /.gateway/healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
+            assert client.recv(65_536) == b""
+    finally:
+        process.terminate()
+        process.communicate(timeout=DEADLINE_S)
+
+
+@pytest.mark.e2e
 def test_for_machines_every_line_is_an_object(config: Path) -> None:
     config.write_text(CONFIG + '[log]\nformat = "json"\n')
     process = serve(config)

@@ -98,6 +98,10 @@ def test_a_full_document_is_read() -> None:
                 "allowed_hosts": ["App.example.com", "*.Example.com", "[::1]"],
                 "drain_s": 1.5,
                 "max_requests": 10,
+                "head_timeout_s": 2.5,
+                "keep_alive_s": 5,
+                "max_connections": 100,
+                "max_connections_per_address": 3,
                 "forwarded": True,
             },
             "identity": {"prefix": "X-My-", "claims": {"X-My-Team": "metadata.team", "Plan": "pla"}},
@@ -396,6 +400,10 @@ BAD_VALUES = [
     ("server", "allowed_hosts", ["https://a.example"], "host name", "app.example.com"),
     ("server", "drain_s", 0, "number", "1 to 1800"),
     ("server", "max_requests", 0, "number", "1 to 16000"),
+    ("server", "head_timeout_s", 0, "number", "0.1 to 300"),
+    ("server", "keep_alive_s", 0.5, "number", "1 to 3600"),
+    ("server", "max_connections", 0, "number", "1 to 1000000"),
+    ("server", "max_connections_per_address", -1, "number", "0 to 1000000"),
     ("identity", "prefix", "X_Session_", "letters", "X-Session-"),
     ("identity", "prefix", "X-Session", "letters", "X-Session-"),
     ("identity", "prefix", "X-", "x-forwarded-for", "longer"),
@@ -784,6 +792,12 @@ def test_fronts_without_addresses_and_addresses_without_fronts_are_faults() -> N
     taken = {**DECIDE, "fronts": ["envoy"], "grpc_listen": "127.0.0.1:8000"}
     assert the_fault(decide=taken).setting == "decide.grpc_listen"
     assert str(parse(document(decide={**without_envoy, "fronts": ["envoy"]})).decide.grpc_listen) == "127.0.0.1:8001"
+
+
+def test_a_warning_where_connections_of_proxies_are_counted_for_those_of_clients() -> None:
+    (warning,) = parse(document(server={"max_connections_per_address": 5, "trusted_proxies": ["10.0.0.0/8"]})).warnings
+    assert (warning.setting, warning.seen) == ("server.max_connections_per_address", "5")
+    assert parse(document(server={"max_connections_per_address": 5})).warnings == ()
 
 
 def test_a_warning_where_anybody_may_ask() -> None:

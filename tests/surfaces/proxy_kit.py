@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import httpx
 
@@ -16,6 +16,7 @@ from gateway.surfaces.proxy import Proxy
 from gateway.upstream.origin import Limits
 from gateway.upstream.pool import Pool
 from tests.authenticator.engine_kit import KEY, Clock, directives, jwks, mint
+from tests.server.server_kit import Answer, Wire
 from tests.surfaces.surfaces_kit import Pages
 from tests.upstream.upstream_kit import Script, Upstream, answers, upstream
 
@@ -23,58 +24,6 @@ HOST = b"Host: app.example.test\r\n"
 BEARER = b"Authorization: Bearer " + mint().encode() + b"\r\n"
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 LIMITS = Limits(connect_s=1, first_byte_s=0.3, idle_s=0.3, connections=8)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back."""
-
-    status: int
-    headers: list[tuple[str, str]]
-    body: bytes
-    is_whole: bool
-
-    def all(self, name: str) -> list[str]:
-        return [value for key, value in self.headers if key == name]
-
-    def __getitem__(self, name: str) -> str:
-        (value,) = self.all(name)
-        return value
-
-
-class Wire:
-    """A client's connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    def send(self, data: bytes) -> None:
-        self.writer.write(data)
-
-    async def answer(self, *, is_head: bool = False) -> Answer:
-        """Read one answer; it is not whole when the connection ended within its body."""
-        async with asyncio.timeout(10):
-            status_line, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
-            headers = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
-            status, fields = int(status_line.split(" ")[1]), dict(headers)
-            if is_head or status in {204, 304}:
-                return Answer(status, headers, b"", is_whole=True)
-            body = b""
-            try:
-                if fields.get("transfer-encoding") == "chunked":
-                    while size := int(await self.reader.readuntil(b"\r\n"), 16):
-                        body += (await self.reader.readexactly(size + 2))[:-2]
-                    await self.reader.readexactly(2)
-                else:
-                    body = await self.reader.readexactly(int(fields.get("content-length", 0)))
-            except asyncio.IncompleteReadError as error:
-                return Answer(status, headers, body + error.partial, is_whole=False)
-            return Answer(status, headers, body, is_whole=True)
-
-    async def is_closed(self) -> bool:
-        async with asyncio.timeout(5):
-            return await self.reader.read(1) == b""
 
 
 @asynccontextmanager
