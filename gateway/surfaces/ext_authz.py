@@ -5,7 +5,7 @@ have names of their own, and would forward another path than was judged; so only
 they came (``encode_raw_headers``), with those that HTTP/2 writes with a colon among them.
 """
 
-from collections.abc import Sequence
+from functools import lru_cache
 
 from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse, DeniedHttpResponse, OkHttpResponse
@@ -53,24 +53,35 @@ def question(message: bytes) -> Original:
     return original(Front.ENVOY, said[b":method"].decode("latin-1"), said[b":path"], headers)
 
 
-def allowed(identity: Sequence[Header], cookies: Sequence[Header]) -> CheckResponse:
-    """Return the answer that lets a request pass.
+def allowed(identity: tuple[Header, ...], cookies: tuple[Header, ...]) -> bytes:
+    """Return the answer that lets a request pass, a ``CheckResponse``.
 
     Args:
         identity: for the application, in the place of what the client sent.
         cookies: ``Set-Cookie`` lines for the browser, beside the application's.
     """
-    return CheckResponse(
+    return _made(identity, cookies) if cookies else _remembered(identity)
+
+
+@lru_cache(maxsize=1024)
+def _remembered(identity: tuple[Header, ...]) -> bytes:
+    """To make it costs more than to decide, and the same people come again and again."""
+    return _made(identity, ())
+
+
+def _made(identity: tuple[Header, ...], cookies: tuple[Header, ...]) -> bytes:
+    response = CheckResponse(
         status=Status(code=0),
         ok_response=OkHttpResponse(
             headers=[_option(header, HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD) for header in identity],
             response_headers_to_add=[_option(header, HeaderValueOption.APPEND_IF_EXISTS_OR_ADD) for header in cookies],
         ),
     )
+    return response.SerializeToString()  # type: ignore[no-any-return]
 
 
-def refused(answer: Answer) -> CheckResponse:
-    """Return the answer that the client gets; its length is Envoy's to say."""
+def refused(answer: Answer) -> bytes:
+    """Return the answer that the client gets, a ``CheckResponse``; its length is Envoy's to say."""
     headers = [
         _option(
             header,
@@ -81,12 +92,13 @@ def refused(answer: Answer) -> CheckResponse:
         for header in answer.headers
         if header[0] != b"content-length"
     ]
-    return CheckResponse(
+    response = CheckResponse(
         status=Status(code=_PERMISSION_DENIED),
         denied_response=DeniedHttpResponse(
             status=HttpStatus(code=answer.status), headers=headers, body=answer.body.decode("utf-8", "replace")
         ),
     )
+    return response.SerializeToString()  # type: ignore[no-any-return]
 
 
 def _option(header: Header, action: int) -> HeaderValueOption:

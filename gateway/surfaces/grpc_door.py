@@ -6,7 +6,6 @@ from urllib.parse import unquote
 
 import grpc
 import grpc.aio
-from envoy.service.auth.v3.external_auth_pb2 import CheckResponse
 
 from gateway.core.headers import MAX_HEAD_BYTES
 from gateway.core.original import OriginalError
@@ -56,7 +55,7 @@ class GrpcDoor:
         """
         options = [("grpc.max_receive_message_length", _MOST_BYTES), ("grpc.so_reuseport", 1)]
         server = grpc.aio.server(options=options, maximum_concurrent_rpcs=self._max_requests)
-        method = grpc.unary_unary_rpc_method_handler(self._check, response_serializer=CheckResponse.SerializeToString)
+        method = grpc.unary_unary_rpc_method_handler(self._check)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Check": method}),))
         try:
             self.port = server.add_insecure_port(str(self._listen))
@@ -72,7 +71,7 @@ class GrpcDoor:
             await self._starting
             await self._server.stop(_DRAIN_S)
 
-    async def _check(self, message: bytes, context: grpc.aio.ServicerContext) -> CheckResponse:
+    async def _check(self, message: bytes, context: grpc.aio.ServicerContext) -> bytes:
         watch = Watch(self._journal)
         try:
             admission = await self._admit(message, peer_of(context.peer()))
@@ -94,7 +93,7 @@ class GrpcDoor:
             return denied(error.reason, error.detail)
         return await self._decisions.decide(asker, asked)
 
-    def _response(self, admission: Admission) -> CheckResponse:
+    def _response(self, admission: Admission) -> bytes:
         if admission.answer is None:
             return allowed(self._decisions.identity(admission), set_cookie_headers(admission.verdict.cookies))
         return refused(admission.answer)

@@ -15,12 +15,13 @@ from hypercorn.config import Config
 
 from gateway.adapters.upstream_tls import tls_context
 from gateway.core.reasons import Reason
-from gateway.core.settings_model import RouteSettings
+from gateway.core.settings_model import HealthSettings, RouteSettings, ServerOfUpstream, UpstreamSettings
 from gateway.errors import UpstreamError
+from gateway.upstream.balanced import check
 from gateway.upstream.upstreams import Upstreams
 from tests.e2e.processes import free_port
 from tests.upstream.http2_kit import PATIENT, ask2, http2_to
-from tests.upstream.upstream_kit import Client, Taken, get, post, until
+from tests.upstream.upstream_kit import Client, Taken, answers, get, post, until, upstream
 
 MIB = 1024 * 1024
 NGINX = shutil.which("nginx", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin")))
@@ -74,6 +75,7 @@ http {{
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; keepalive_requests 40; client_max_body_size 16m;
   server {{
     listen 127.0.0.1:{port} http2 {ssl};
+    listen unix:{folder}/socket http2;
     {pair}
     root {folder};
     location / {{ }}
@@ -170,6 +172,37 @@ async def test_server_that_offers_no_http2_is_told_apart(tls, certificate):
             await ask2(pool)
         assert caught.value.reason == Reason.UPSTREAM_PROTOCOL_ERROR
         assert "ALPN" in caught.value.detail
+
+
+async def test_health_is_asked_in_the_version_of_the_route():
+    health = HealthSettings(path="/version", timeout_s=10)
+    async with hypercorn() as origin, http2_to(origin) as pool:
+        assert await check(pool, health) == ""
+        assert await check(pool, health) == ""
+        assert pool.open == 1
+    async with upstream(answers(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as served, http2_to(served.origin) as pool:
+        assert await check(pool, health) == Reason.UPSTREAM_PROTOCOL_ERROR
+
+
+async def test_server_that_cannot_be_reached_leaves_its_requests_to_another():
+    async with hypercorn() as origin:
+        servers = (ServerOfUpstream(url="http://127.0.0.1:9"), ServerOfUpstream(url=origin))
+        upstreams = Upstreams([UpstreamSettings(name="api", servers=servers)], lambda: 0.0, tls_context)
+        _, carrier = upstreams.of(RouteSettings(upstream="api", http="2"))
+        assert carrier is not None
+        assert carrier.origins == ("http://127.0.0.1:9", origin)
+        for _ in range(4):
+            taken = Taken()
+            await carrier.forward(post(3), Client(b"abc").receive, taken)
+            assert (dict(taken.headers)[b"x-version"], dict(taken.headers)[b"x-size"]) == (b"2", b"3")
+        await upstreams.close()
+
+
+@needs_nginx
+async def test_unix_socket_is_asked_in_http2(tmp_path):
+    async with nginx(tmp_path) as _, http2_to(f"unix:{tmp_path}/socket") as pool:
+        taken = await ask2(pool, get(b"/version"))
+        assert dict(taken.headers)[b"x-version"] == b"HTTP/2.0"
 
 
 async def test_route_says_the_version_and_shares_connections_with_its_like(certificate):
