@@ -222,11 +222,16 @@ class Proxy:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         watch = Watch(self._journal)
         watch.request_id = self._openings.request_id(scope)
+        await self._serve_judged(scope, receive, send, watch, None)
+
+    async def _serve_judged(
+        self, scope: Scope, receive: Receive, send: Send, watch: Watch, judged: Admission | None
+    ) -> None:
         self._in_hand += 1
-        admission = _NOT_ADMITTED
+        admission = judged or _NOT_ADMITTED
         reason = detail = ""
         try:
-            admission = await self._gate.admit(scope)
+            admission = judged or await self._gate.admit(scope)
             if scope["type"] == "websocket":
                 reason, detail = await self._sockets.serve(scope, send, watch, admission, self._openings.open_socket)
             elif admission.answer is not None:
