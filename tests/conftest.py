@@ -1,8 +1,13 @@
-"""How the tests are shared out among the processes of pytest-xdist."""
+"""How the tests are shared out among the processes of pytest-xdist, and that none is judged by its time."""
 
 import pytest
+from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+
+# Over the profile that hypothesis took by itself, which is another one in CI.
+settings.register_profile("without a deadline", settings.default, deadline=None)
+settings.load_profile("without a deadline")
 
 # What starts programs once for all its tests; in several processes it would start them in each. A mark xdist_group says
 # the same, and has no effect with pytest 9.2 and pytest-xdist 3.8 (pytest-dev/pytest-xdist#1386).

@@ -6,13 +6,17 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from h2.errors import ErrorCodes
+from hyperframe.frame import GoAwayFrame, RstStreamFrame
 from websockets.asyncio.client import connect
 
 from gateway.assemble import proxy_app
+from gateway.core.reasons import Reason
 from gateway.core.settings_model import Access, HealthSettings, RouteSettings, ServerOfUpstream, UpstreamSettings
 from tests.authenticator.engine_kit import Clock, mint
 from tests.surfaces.proxy_kit import BEARER, HOST, Answer, Api, Wire, listening, settings_for
 from tests.surfaces.surfaces_kit import Pages
+from tests.upstream.http2_kit import Peer, each, upstream2
 from tests.upstream.test_http2_servers import hypercorn
 from tests.upstream.upstream_kit import until
 
@@ -57,6 +61,45 @@ async def test_requests_are_forwarded_in_http2_with_the_identity(named):
         large = await ask(port, b"GET /large HTTP/1.1\r\n")
         assert (len(large.body), large.is_whole) == (4 * 1024 * 1024 + 3, True)
         await until(lambda: len(journal.entries) == 4)
+
+
+def _splits(peer: Peer, number: int) -> None:
+    peer.head(number, (b"x-a", b"1\r\nset-cookie: __session=evil"))
+
+
+def _dies(peer: Peer, number: int) -> None:
+    peer.h2.send_headers(number, [(b":status", b"200"), (b"content-length", b"9")])
+    peer.h2.send_data(number, b"abc")
+    peer.h2.reset_stream(number, ErrorCodes.INTERNAL_ERROR)
+    peer.flush()
+
+
+@pytest.mark.parametrize(
+    ("act", "status", "reason"),
+    [
+        (lambda peer, number: None, 504, Reason.UPSTREAM_TIMEOUT),
+        (lambda peer, number: peer.frame(RstStreamFrame(number, 2)), 502, Reason.UPSTREAM_TRUNCATED),
+        (lambda peer, number: peer.frame(GoAwayFrame(0, last_stream_id=0)), 502, Reason.UPSTREAM_TRUNCATED),
+        (lambda peer, number: peer.writer.close(), 502, Reason.UPSTREAM_TRUNCATED),
+        (lambda peer, number: peer.writer.write(b"x" * 20), 502, Reason.UPSTREAM_PROTOCOL_ERROR),
+        (_splits, 502, Reason.UPSTREAM_PROTOCOL_ERROR),
+        (_dies, 502, Reason.UPSTREAM_TRUNCATED),
+    ],
+)
+async def test_upstream_that_fails_is_told_with_status_and_reason(act, status, reason):
+    journal = Pages()
+    async with upstream2(each(act)) as served:
+        route = RouteSettings(path="/", upstream=served.origin, http="2", first_byte_timeout_s=0.5)
+        settings = replace(settings_for(served.origin), routes=(route,))
+        app = proxy_app(settings, journal, Clock(), Api().transport)
+        async with granian(app) as port:
+            found = await ask(port, b"GET /a HTTP/1.1\r\n")
+            await until(lambda: journal.entries)
+            carrier = app._destinations["/"].carrier
+            assert carrier.in_use == 0
+    assert (found.status, found.is_whole) == (status, True)
+    assert journal.entry.reason == reason
+    assert found.all("set-cookie") == []
 
 
 @pytest.mark.parametrize("named", [False, True])

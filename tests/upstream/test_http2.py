@@ -1,6 +1,7 @@
 """Exchanges in HTTP/2 with upstreams that behave, misbehave and die; after each of them no exchange is in hand."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -14,9 +15,12 @@ from hyperframe.frame import (
     SettingsFrame,
     WindowUpdateFrame,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.core.reasons import Reason
 from gateway.errors import UpstreamError
+from gateway.upstream.connection import ConnectionLostError
 from gateway.upstream.forward import ClientGoneError, Outgoing
 from gateway.upstream.http2.connection import MOST_STREAMS, Http2Connection
 from tests.upstream.http2_kit import PATIENT, Peer, ask2, each, http2_to, upstream2
@@ -862,3 +866,37 @@ async def test_goaway_that_is_not_in_order_is_a_fault_of_the_protocol():
     connection, transport, _ = greeted()
     connection.data_received(b"\0\0\x04\x07\0\0\0\0\0\0\0\0\0")
     assert transport.is_aborted
+
+
+# ── whatever comes ──
+
+FRAMES = st.builds(
+    lambda kind, flags, number, payload: len(payload).to_bytes(3) + bytes((kind, flags)) + number.to_bytes(4) + payload,
+    st.integers(0, 10),
+    st.integers(0, 255),
+    st.sampled_from([0, 1, 2, 3, 5, 7, 2**31 - 1]),
+    st.binary(max_size=40)
+    | st.sampled_from([b"\x88", b"\x88\x5c\x01\x35", b"\0\0\0\1", b"\x7f\xff\xff\xff", b"\x3f\xe1\x1f"]),
+)
+
+
+@given(st.lists(FRAMES | st.binary(max_size=30), max_size=12))
+def test_nothing_that_an_upstream_sends_leaves_an_exchange_in_hand(frames):
+    async def play() -> None:
+        connection, transport, ended = greeted()
+        head = [(b":method", b"GET"), (b":path", b"/")]
+        streams = [connection.begin(head, is_head=number == 1, is_whole=number != 2) for number in range(3)]
+        for frame in frames:
+            if not transport.is_aborted and not connection.is_closed:
+                connection.data_received(frame)
+        for stream in streams:
+            with suppress(ConnectionLostError, UpstreamError):
+                if stream.incoming.has_head or stream._error is not None:
+                    answer = await stream.wait_head()
+                    assert 200 <= answer.status < 1000
+                    assert all(b"\n" not in name + value for name, value in answer.headers)
+            connection.finish(stream)
+        assert not connection.streams
+        assert connection.is_closed is bool(ended)
+
+    asyncio.run(play())
