@@ -124,7 +124,7 @@ class Proxy:
             connection = destination.pool.take() if destination.carrier is None else None
             headers = AnswerHeaders(destination, admission, request_id, self._private_cookies)
             if connection is None:
-                exchange.run(self)
+                self._run_judged(exchange, watch, admission)
                 return
             relay = Relay(self, exchange, watch, admission, destination, request, headers, connection)
             relay.begin()
@@ -133,6 +133,12 @@ class Proxy:
             self._answer(exchange, watch, admission, answer, error.reason, error.detail)
         else:
             self._in_hand += 1
+
+    def _run_judged(self, exchange: Exchange, watch: Watch, admission: Admission) -> None:
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._serve_judged(scope, receive, send, watch, admission)
+
+        exchange.run(serve)
 
     def _answer(
         self,
