@@ -6,7 +6,7 @@ the listener, which keeps connections in the order in which they will have waite
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
@@ -32,6 +32,10 @@ _WINDOW_BYTES = 65_536
 """Held of a body, or unsent of an answer, before whoever sends has to wait."""
 
 
+def _write_nothing(data: bytes) -> None:
+    """There is no transport yet."""
+
+
 class ClientConnection(asyncio.BufferedProtocol):
     """One client's connection.
 
@@ -41,6 +45,7 @@ class ClientConnection(asyncio.BufferedProtocol):
     Attributes:
         address: the client's; empty on a Unix socket.
         is_write_paused: the client takes its answer more slowly than it comes.
+        write: writes without waiting.
     """
 
     __slots__ = (
@@ -59,6 +64,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         "_transport",
         "address",
         "is_write_paused",
+        "write",
     )
 
     def __init__(self, listener: "Listener") -> None:
@@ -75,12 +81,14 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._keeps_alive = True
         self.is_write_paused = False
         self.address = ""
+        self.write: Callable[[bytes], None] = _write_nothing
 
     # ── asyncio.BufferedProtocol ──
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or refuse it where there are too many."""
         self._transport = transport = cast("asyncio.Transport", transport)
+        self.write = transport.write
         transport.set_write_buffer_limits(_WINDOW_BYTES)
         client = transport.get_extra_info("peername")
         server = transport.get_extra_info("sockname")
@@ -297,11 +305,6 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     # ── server.exchange.Line ──
 
-    def write(self, data: bytes) -> None:
-        """Write without waiting."""
-        if self._transport is not None:
-            self._transport.write(data)
-
     async def drained(self) -> None:
         """Wait until the client has taken enough of what was written."""
         if not self.is_write_paused or self._is_ending:
@@ -326,7 +329,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         return answer_head(
             status,
             headers,
-            date=self._listener.date(),
+            date=self._listener.date,
             size=size,
             has_body=exchange is None or exchange.scope.get("method") != "HEAD",
             is_old=self._is_old,
@@ -401,7 +404,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         transport = self._transport
         if transport is None or self._is_ending:
             raise ClientGoneError("the client went away")
-        transport.write(answer_head(101, headers, date=self._listener.date(), size=None, has_body=False).data)
+        transport.write(answer_head(101, headers, date=self._listener.date, size=None, has_body=False).data)
         self._pause()  # how bytes are handed over is settled when reading begins
         transport.set_protocol(channel)
         channel.connection_made(transport)

@@ -125,16 +125,14 @@ class Exchange:
         """
         if self.is_over:
             return
-        line = self._line
-        head = line.head_of(status, headers, len(body))
-        if body and self._has_answer_body and head.length:
-            line.write(head.data + body)
-        else:
-            line.write(head.data)
-        if head.length != len(body) and head.length:
+        line, size = self._line, len(body)
+        data, length, _, keeps_alive = line.head_of(status, headers, size)
+        if length and length != size:
+            line.write(data)
             self._break()
-        else:
-            self._end(keeps_alive=head.keeps_alive)
+            return
+        line.write(data + body if length else data)
+        self._end(keeps_alive=keeps_alive)
 
     def run(self, app: ASGIApp) -> asyncio.Task[None]:
         """Serve the request by an application, in a task."""
@@ -257,7 +255,8 @@ class Exchange:
 
     def _end(self, *, keeps_alive: bool) -> None:
         self.is_over = True
-        self.wake()
+        if self._waiter is not None:
+            self.wake()
         self._line.finish(keeps_alive=keeps_alive)
 
     def _break(self) -> None:

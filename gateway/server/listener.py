@@ -80,6 +80,7 @@ class Listener:
         loop: that it runs in.
         buffer: what is read goes through it; nothing stays in it.
         is_stopping: no connection is used for another request.
+        date: the line that names the time, made anew whenever times are looked at.
     """
 
     def __init__(self, handler: Handler, limits: Limits | None = None) -> None:
@@ -95,7 +96,7 @@ class Listener:
         self._slow: dict[ClientConnection, float] = {}
         self._lingering: dict[ClientConnection, float] = {}
         self._servers: list[asyncio.Server] = []
-        self._date = b""
+        self.date = b""
         self._timer: asyncio.TimerHandle | None = None
         self._gone = asyncio.Event()
 
@@ -141,10 +142,6 @@ class Listener:
     def refusal(self, reason: Reason, client: str) -> Refusal:
         """Return the answer to what is no request, or one too many."""
         return self._handler.refuse(reason, client)
-
-    def date(self) -> bytes:
-        """Return the line that names the time; made anew when the clocks are looked at."""
-        return self._date
 
     # ── what connections say of themselves ──
 
@@ -203,7 +200,7 @@ class Listener:
     def _sweep(self) -> None:
         """End what has waited too long."""
         limits, now_s = self._limits, self.loop.time()
-        self._date = date_line(time.time())
+        self.date = date_line(time.time())
         for connection in _over(self._reading, now_s - limits.head_s):
             if connection.has_begun:
                 connection.refuse(Reason.REQUEST_TIMEOUT)

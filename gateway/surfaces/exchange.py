@@ -140,7 +140,7 @@ class Watch:
 
     def __init__(self, journal: Journal | None) -> None:
         self._journal = journal
-        self._started_s = time.perf_counter()
+        self._started_s = time.perf_counter() if journal is not None else 0.0
         self.status = 0
         self.denial: Denial | None = None
         self.request_id: Header | None = None

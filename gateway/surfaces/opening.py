@@ -115,7 +115,7 @@ class Openings:
         if destination is None:
             raise UpstreamError(Reason.ROUTE_NOT_FOUND, "the route has no upstream: it is there for decisions")
         ours = (
-            *_forwarded(facts.client, url.scheme, url.host, has_standard=self._has_forwarded),
+            *_forwarded(facts.client, url.scheme, url.host, self._has_forwarded),
             request_id,
             *admission.identity,
         )
@@ -157,7 +157,7 @@ def _target(path: bytes, query: str, *, keep_credentials: bool) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _forwarded(client: str, scheme: str, host: str, *, has_standard: bool) -> tuple[Header, ...]:
+def _forwarded(client: str, scheme: str, host: str, has_standard: bool) -> tuple[Header, ...]:
     headers: list[Header] = [
         (b"x-forwarded-for", client.encode("ascii", "replace")),
         (b"x-forwarded-proto", scheme.encode()),

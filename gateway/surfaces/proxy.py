@@ -26,7 +26,7 @@ from gateway.surfaces.exchange import Watch, send_answer, send_refused_websocket
 from gateway.surfaces.framing import body_length
 from gateway.surfaces.gate import Admission, Gate, readable
 from gateway.surfaces.opening import Destination, Openings
-from gateway.surfaces.relay import AnswerHeaders, AsgiSink, Relay
+from gateway.surfaces.relay import AsgiSink, Relay, headers_back
 from gateway.surfaces.scope import raw_path
 from gateway.surfaces.status import PREFIX, Status
 from gateway.surfaces.websockets import WebSockets
@@ -122,11 +122,11 @@ class Proxy:
         try:
             destination, request = self._openings.open(exchange.scope, admission, request_id, 0)
             connection = destination.pool.take() if destination.carrier is None else None
-            headers = AnswerHeaders(destination, admission, request_id, self._private_cookies)
             if connection is None:
                 self._run_judged(exchange, watch, admission)
                 return
-            relay = Relay(self, exchange, watch, admission, destination, request, headers, connection)
+            private = self._private_cookies
+            relay = Relay(self, exchange, watch, admission, destination, request, request_id, private, connection)
             relay.begin()
         except UpstreamError as error:
             answer = self._failure(admission, error.reason, error.retry_after_s)
@@ -284,7 +284,11 @@ class Proxy:
         request_id = watch.request_id or self._openings.request_id(scope)
         destination, request = self._openings.open(scope, admission, request_id, length)
         terms = destination.terms
-        sink = AsgiSink(send, watch, AnswerHeaders(destination, admission, request_id, self._private_cookies))
+
+        def back(headers: list[Header]) -> list[Header]:
+            return headers_back(headers, destination, admission, request_id, self._private_cookies)
+
+        sink = AsgiSink(send, watch, back)
         if terms.max_body_bytes is not None and length is None:
             receive = BodyLimit(receive, terms.max_body_bytes).receive
         if destination.carrier is None:

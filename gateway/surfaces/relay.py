@@ -1,5 +1,6 @@
 """An upstream's answer on its way to the client: with our headers, and without a task where it comes whole."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from starlette.types import Send
@@ -19,45 +20,34 @@ from gateway.upstream.forward import Outgoing
 _PUBLIC = Access.PUBLIC  # members of an enum are slow to name
 
 
-class AnswerHeaders:
-    """Makes the headers of an answer for one request.
+def headers_back(
+    headers: list[Header],
+    destination: Destination,
+    admission: Admission,
+    request_id: Header,
+    private_cookies: frozenset[bytes],
+) -> list[Header]:
+    """Return what the client gets of an upstream's headers, with ours.
 
     Args:
+        headers: as received, names in lower case.
         destination: where the request went.
         admission: what the gate said of it.
         request_id: the header that names it.
         private_cookies: names of cookies that an upstream may not set.
     """
-
-    __slots__ = ("_added", "_back", "_cors", "_depends", "_private_cookies", "_request_id")
-
-    def __init__(
-        self, destination: Destination, admission: Admission, request_id: Header, private_cookies: frozenset[bytes]
-    ) -> None:
-        terms = destination.terms
-        self._depends = terms.access is not _PUBLIC
-        self._back = destination.way_back(admission) if destination.back is not None else None
-        self._cors: tuple[Header, ...] | None = None
-        if terms.cors is not None and admission.facts is not None:
-            self._cors = answer_headers(terms.cors, admission.facts.header("origin"))
-        cookies = admission.verdict.cookies
-        self._added = set_cookie_headers(cookies) if cookies else ()
-        self._request_id = request_id
-        self._private_cookies = private_cookies
-
-    def of(self, headers: list[Header]) -> list[Header]:
-        """Return what the client gets of an upstream's headers, with ours."""
-        kept = response_headers(headers, self._private_cookies)
-        if self._back is not None:
-            kept = self._back(kept)
-        if self._depends:
-            kept = with_cache_rules(kept)
-        if self._cors is not None:
-            kept = [*without_cors(kept), *self._cors]
-        if self._added:
-            kept = [*for_one_browser(kept), *self._added]
-        kept.append(self._request_id)
-        return kept
+    kept = response_headers(headers, private_cookies)
+    terms = destination.terms
+    if destination.back is not None and (back := destination.way_back(admission)) is not None:
+        kept = back(kept)
+    if terms.access is not _PUBLIC:
+        kept = with_cache_rules(kept)
+    if terms.cors is not None and admission.facts is not None:
+        kept = [*without_cors(kept), *answer_headers(terms.cors, admission.facts.header("origin"))]
+    if admission.verdict.cookies:
+        kept = [*for_one_browser(kept), *set_cookie_headers(admission.verdict.cookies)]
+    kept.append(request_id)
+    return kept
 
 
 class AsgiSink:
@@ -65,7 +55,7 @@ class AsgiSink:
 
     __slots__ = ("_headers", "_send", "_watch")
 
-    def __init__(self, send: Send, watch: Watch, headers: AnswerHeaders) -> None:
+    def __init__(self, send: Send, watch: Watch, headers: Callable[[list[Header]], list[Header]]) -> None:
         self._send = send
         self._watch = watch
         self._headers = headers
@@ -73,7 +63,7 @@ class AsgiSink:
     async def start(self, status: int, headers: list[Header]) -> None:
         """Send status and headers, with ours."""
         self._watch.status = status
-        await self._send({"type": "http.response.start", "status": status, "headers": self._headers.of(headers)})
+        await self._send({"type": "http.response.start", "status": status, "headers": self._headers(headers)})
 
     async def body(self, data: bytes, *, more: bool) -> None:
         """Send a piece of the body."""
@@ -106,11 +96,22 @@ class Relay:
         admission: what the gate said of the request.
         destination: where it goes.
         request: as it goes there.
-        headers: makes those of the answer.
+        request_id: the header that names the request.
+        private_cookies: names of cookies that an upstream may not set.
         connection: with the upstream.
     """
 
-    __slots__ = ("_keeper", "admission", "connection", "destination", "exchange", "headers", "request", "watch")
+    __slots__ = (
+        "_keeper",
+        "_private_cookies",
+        "_request_id",
+        "admission",
+        "connection",
+        "destination",
+        "exchange",
+        "request",
+        "watch",
+    )
 
     def __init__(  # noqa: PLR0913, PLR0917 - made for each request, of what it needs
         self,
@@ -120,7 +121,8 @@ class Relay:
         admission: Admission,
         destination: Destination,
         request: Outgoing,
-        headers: AnswerHeaders,
+        request_id: Header,
+        private_cookies: frozenset[bytes],
         connection: Connection,
     ) -> None:
         self._keeper = keeper
@@ -129,7 +131,8 @@ class Relay:
         self.admission = admission
         self.destination = destination
         self.request = request
-        self.headers = headers
+        self._request_id = request_id
+        self._private_cookies = private_cookies
         self.connection = connection
 
     def begin(self) -> None:
@@ -147,13 +150,17 @@ class Relay:
             return
         try:
             self.watch.status = status = answer.status
-            headers, body = self.headers.of(answer.headers), answer.take()
+            headers, body = self.headers(answer.headers), answer.take()
             self.destination.pool.release(connection)
             exchange.respond(status, headers, body)
         except Exception as error:
             self._keeper.fail(self, error)
             return
         self._keeper.finish(self)
+
+    def headers(self, headers: list[Header]) -> list[Header]:
+        """Return what the client gets of the upstream's headers."""
+        return headers_back(headers, self.destination, self.admission, self._request_id, self._private_cookies)
 
     def _drop(self) -> None:
         """The client has gone, and with it the reason to ask."""

@@ -1,6 +1,7 @@
 """An ASGI scope made into request facts; the headers are scanned once."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -114,6 +115,9 @@ class ReadCookies(Mapping[str, Sequence[str]]):
         return len(self._cookies())
 
 
+_NO_COOKIES: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+
 def origin_of(scope: Scope, scanned: Scanned, trust: Trust) -> PublicOrigin:
     """Return where the sender believes the gateway to be.
 
@@ -138,7 +142,7 @@ def facts_of(
         scope.get("method", "GET"),
         PublicUrl(origin.scheme, origin.host, path, query),
         scanned.bearer,
-        ReadCookies(scanned.cookies, cookie_names),
+        ReadCookies(scanned.cookies, cookie_names) if scanned.cookies else _NO_COOKIES,
         scanned,
         trust.client_address(peer(scope), scanned.forwarded),
         scanned.size,

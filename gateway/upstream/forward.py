@@ -22,6 +22,7 @@ REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _LINE = b": ".join  # of a name and a value
+_END = (b"", b"")
 
 
 class ClientGoneError(Exception):
@@ -58,13 +59,14 @@ class Outgoing(NamedTuple):
         Raises:
             UpstreamError: when a line break hides in it.
         """
-        lines = [f"{self.method} ".encode("ascii") + self.target + b" HTTP/1.1", *map(_LINE, self.headers)]
+        lines = [b"%b %b HTTP/1.1" % (self.method.encode("ascii"), self.target), *map(_LINE, self.headers)]
         if self.length is None:
             lines.append(b"transfer-encoding: chunked")
         elif self.length or self.method in WITH_BODY:
             lines.append(b"content-length: %d" % self.length)
-        head = b"\r\n".join(lines) + b"\r\n\r\n"
-        breaks = len(lines) + 1
+        lines += _END
+        head = b"\r\n".join(lines)
+        breaks = len(lines) - 1
         if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
             # Servers refuse such requests; should one let it through, it must not become a second request.
             raise UpstreamError(Reason.REQUEST_FRAMING_INVALID, "a line break or NUL inside of the request's head")

@@ -81,7 +81,7 @@ def test_no_other_spelling_of_framing_goes_on(proxy: Target, name: str) -> None:
     ("client", "node"), [("127.0.0.1", b"for=127.0.0.1"), ("2001:db8::1", b'for="[2001:db8::1]"'), ("", b"for=unknown")]
 )
 def test_the_standard_header_is_written_as_its_rfc_has_it(client: str, node: bytes) -> None:
-    headers = dict(_forwarded(client, "https", "a.example:8443", has_standard=True))
+    headers = dict(_forwarded(client, "https", "a.example:8443", True))
     assert headers[b"forwarded"] == node + b';host="a.example:8443";proto=https'
 
 
