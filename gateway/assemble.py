@@ -28,11 +28,11 @@ from gateway.authenticator.verified import VerifiedTokens
 from gateway.core.case import Rules
 from gateway.core.cookies import CookieNames
 from gateway.core.frontend_api import base_url, issuers, known_pages, own_host, proxy_path, role
-from gateway.core.headers import IdentityNamespace, RequestHeaders
 from gateway.core.identity import IdentityHeaders
 from gateway.core.keys import pinned_key
 from gateway.core.organization_sync import OrganizationPatterns, Pattern
 from gateway.core.policy import SignIn, accounts_portal
+from gateway.core.request_headers import IdentityNamespace, RequestHeaders
 from gateway.core.rewriting import Rewriting
 from gateway.core.routes import RouteTable
 from gateway.core.settings_model import InstanceSettings, RouteSettings, Settings

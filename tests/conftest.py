@@ -23,6 +23,7 @@ TOGETHER = (
     "tests/conformance/test_authorization.py",
     "tests/conformance/test_conformance.py",
     "tests/conformance/test_machine_conformance.py",
+    "tests/e2e/test_close_codes.py",
     "tests/e2e/test_sessions_story.py",
     "tests/fronts/",
     "tests/sdks/test_request_story.py",

@@ -32,6 +32,7 @@ _REFRESH = re.compile(
     rb"([0-9. \t]*[;,]?[ \t]*url[ \t]*=[ \t]*['\"]?)([^'\"]*)(.*)", re.IGNORECASE | re.DOTALL
 ).fullmatch
 _ADDRESSES = frozenset({b"location", b"content-location"})
+_WRITTEN_ANEW = _ADDRESSES | {b"refresh", b"set-cookie"}
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 # A browser keeps a cookie of such a name only with Path=/ (RFC 6265bis section 4.1.3).
 _HOST_PREFIX = b"__host-"
@@ -78,14 +79,17 @@ class WayBack:
             url: that the client asked for.
         """
         prefix = self.rewriting.prefix(url.path.encode("ascii")) if self.rewriting is not None else b""
-        return [(name, self._value(name, value, url, prefix)) for name, value in headers]
+        return [
+            (header[0], self._value(*header, url, prefix)) if header[0] in _WRITTEN_ANEW else header
+            for header in headers
+        ]
 
     def _value(self, name: bytes, value: bytes, url: PublicUrl, prefix: bytes) -> bytes:
         if name in _ADDRESSES:
             return self._address(value, url, prefix)
         if name == b"set-cookie":
             return self._cookie(value, prefix)
-        if name == b"refresh" and (found := _REFRESH(value)) is not None:
+        if (found := _REFRESH(value)) is not None:
             start, address, rest = found.groups()
             return bytes(start + self._address(address, url, prefix) + rest)
         return value

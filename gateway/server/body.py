@@ -2,7 +2,7 @@
 
 import httptools
 
-from gateway.core.headers import MAX_HEAD_BYTES
+from gateway.core.header_names import MAX_HEAD_BYTES
 
 # The parser decodes the chunks of a message that it believes to have seen the head of. With "close" it refuses
 # whatever follows the last chunk.

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from starlette.types import Scope
 
-from gateway.core.headers import MAX_HEAD_BYTES
+from gateway.core.header_names import MAX_HEAD_BYTES
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
 from gateway.server.answer import AnswerHead, answer_head

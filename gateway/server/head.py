@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import httptools
 
-from gateway.core.headers import MAX_HEADER_LINES
+from gateway.core.header_names import MAX_HEADER_LINES
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
 

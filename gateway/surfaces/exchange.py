@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from starlette.types import Message, Scope, Send
 
 from gateway.core.cors import without_cors
-from gateway.core.headers import for_one_browser, with_cache_rules
 from gateway.core.request import Header
+from gateway.core.response_headers import for_one_browser, with_cache_rules
 from gateway.ports import Entry, Journal
 from gateway.surfaces.answers import Answer
 from gateway.surfaces.gate import Admission

@@ -13,7 +13,7 @@ from starlette.types import Scope
 from gateway.authenticator.driver import Authenticator
 from gateway.core import cors
 from gateway.core.claims import SessionClaims
-from gateway.core.headers import MAX_HEAD_BYTES
+from gateway.core.header_names import MAX_HEAD_BYTES
 from gateway.core.identity import IdentityHeaders
 from gateway.core.machine_claims import MachineClaims
 from gateway.core.policy import Pass, Redirect, SignIn, act

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import grpc
 import grpc.aio
 
-from gateway.core.headers import MAX_HEAD_BYTES
+from gateway.core.header_names import MAX_HEAD_BYTES
 from gateway.core.original import OriginalError
 from gateway.core.reasons import Reason
 from gateway.core.settings_model import Address

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.core.cors import answer_headers
-from gateway.core.headers import IdentityNamespace
 from gateway.core.reasons import Reason
+from gateway.core.request_headers import IdentityNamespace
 from gateway.core.settings_model import Access
 from gateway.errors import UpstreamError
 from gateway.ports import Journal

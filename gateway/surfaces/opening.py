@@ -10,10 +10,10 @@ from itertools import count
 from starlette.types import Scope
 
 from gateway.core.handshake import clean_query
-from gateway.core.headers import RequestHeaders
 from gateway.core.machine import type_in
 from gateway.core.reasons import Reason
 from gateway.core.request import Header, RequestFacts
+from gateway.core.request_headers import RequestHeaders
 from gateway.core.rewriting import Rewriting
 from gateway.core.routes import Route
 from gateway.core.settings_model import RouteSettings

@@ -6,8 +6,8 @@ from typing import Protocol
 from starlette.types import Send
 
 from gateway.core.cors import answer_headers, without_cors
-from gateway.core.headers import for_one_browser, response_headers, with_cache_rules
 from gateway.core.request import Header
+from gateway.core.response_headers import for_one_browser, response_headers, with_cache_rules
 from gateway.core.settings_model import Access
 from gateway.server.exchange import Exchange
 from gateway.surfaces.answers import set_cookie_headers

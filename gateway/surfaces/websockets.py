@@ -8,10 +8,10 @@ from starlette.types import Scope, Send
 
 from gateway.authenticator.driver import Authenticator
 from gateway.authenticator.lifelines import Ask, Lifelines
-from gateway.core.headers import for_one_browser, response_headers, with_cache_rules
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
 from gateway.core.requirement import unmet
+from gateway.core.response_headers import for_one_browser, response_headers, with_cache_rules
 from gateway.core.settings_model import Access, WebSocketSettings
 from gateway.core.sockets import offer_in
 from gateway.core.verdict import State

@@ -170,7 +170,7 @@ def spell(rng: random.Random, character: str) -> str:
 def spellings(rng: random.Random, count: int) -> Iterator[str]:
     for _ in range(count):
         if rng.random() < 0.5:
-            # The first slash stays: without it the server itself ends the connection.
+            # The first slash stays: without it the request has no path at all.
             yield "/" + "".join(spell(rng, character) for character in rng.choice(PROTECTED)[1:])
         else:
             yield "/" + "".join(rng.choices(PIECES, k=rng.randint(1, 6)))
@@ -180,11 +180,9 @@ def test_what_arrives_without_a_session_is_public_as_the_upstream_reads_it(targe
     """However a path is spelled: either it does not arrive, or what arrives is public (CVE-2026-41248)."""
     rng = random.Random(20250101)
     before = target.count
-    for _ in range(0, ENCODINGS, 50):
-        requests = [f"GET {path} HTTP/1.1\r\nHost: app.example.test\r\n\r\n" for path in spellings(rng, 50)]
-        last = "GET /end HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-        answer = target.raw("".join([*requests, last]).encode(), 20)
-        assert answer.count(b"HTTP/1.1 ") == 51
+    for path in spellings(rng, ENCODINGS):
+        request = f"GET {path} HTTP/1.1\r\nHost: app.example.test\r\nConnection: close\r\n\r\n"
+        assert target.raw(request.encode(), 20).count(b"HTTP/1.1 ") == 1
     arrived = target.arrived(before)
     assert len(arrived) > ENCODINGS // 50
     assert [request.line for request in arrived if not is_public(request)] == []
@@ -199,7 +197,6 @@ QUERIES = [
     "?a=1;/health",
     "?%2fhealth",
     "??/health",
-    "?#/health",
 ]
 QUERIES += ["?__session=x", "?_method=GET", "?a=%3F/health", "?/../health", "?\\health"]
 
@@ -212,6 +209,13 @@ def test_a_query_never_changes_the_route(target: Target, query: str) -> None:
     assert target.arrived(before) == []
     assert target.get(f"/health{query}").status == 200
     assert target.upstream.requests[-1].path.partition("?")[0] == "/health"
+
+
+@pytest.mark.parametrize("path", ["/health#", "/health#/admin", "/health?#/health", "/health?a#b", "/#/health"])
+def test_a_fragment_is_never_a_part_of_a_request(target: Target, path: str) -> None:
+    before = target.count
+    assert target.get(path, bearer=token()).status == 400
+    assert target.arrived(before) == []
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "HTTP", "ws", "foo"])
@@ -359,10 +363,12 @@ def test_trace_does_not_show_what_the_gateway_adds(target: Target) -> None:
     assert target.arrived(before) == []
 
 
-@pytest.mark.parametrize("method", ["get", "GeT", "POST", "DELETE", "OPTIONS", "PURGE"])
-def test_a_route_for_get_takes_no_other_method(target: Target, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "status"), [("get", 405), ("GeT", 405), ("POST", 401), ("DELETE", 401), ("OPTIONS", 401), ("PURGE", 401)]
+)
+def test_a_route_for_get_takes_no_other_method(target: Target, method: str, status: int) -> None:
     before = target.count
-    assert target.get("/read", method=method).status == 401
+    assert target.get("/read", method=method).status == status
     assert target.arrived(before) == []
 
 

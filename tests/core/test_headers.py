@@ -4,16 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.headers import (
-    HOP_BY_HOP,
-    IdentityNamespace,
-    Remembered,
-    RequestHeaders,
-    for_one_browser,
-    response_headers,
-    with_cache_rules,
-    without_cookies,
-)
+from gateway.core.header_names import HOP_BY_HOP, Remembered
+from gateway.core.request_headers import IdentityNamespace, RequestHeaders, without_cookies
+from gateway.core.response_headers import for_one_browser, response_headers, with_cache_rules
 
 NAMESPACE = IdentityNamespace(b"x-session-", [b"x-user-email", b"x_tenant.id"])
 PRIVATE = frozenset({b"__session", b"__session_abcd1234", b"__refresh_abcd1234", b"__client_uat"})

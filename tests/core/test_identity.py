@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.claims import session_claims
-from gateway.core.headers import IdentityNamespace
 from gateway.core.identity import IDENTITY_HEADERS, MAX_VALUE_BYTES, IdentityHeaders, encode
 from gateway.core.machine_claims import MachineClaims
+from gateway.core.request_headers import IdentityNamespace
 from gateway.core.token_class import TokenType
 from tests.core.minting import claims_of
 

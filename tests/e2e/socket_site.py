@@ -88,28 +88,32 @@ class SocketSite:
         headers = {"authorization": f"Bearer {self.described['secret_key']}"}
         return httpx.Client(base_url=f"{self.described['api_url']}/v1", headers=headers, trust_env=False)
 
-    def token(self) -> str:
+    def token(self, lifetime_s: int = 60) -> str:
         """A session token of the first user."""
         with self.api() as api:
             session = api.post("/sessions", json={"user_id": self.described["users"][0]["id"]}).json()
-            token: str = api.post(f"/sessions/{session['id']}/tokens", json={}).json()["jwt"]
+            token: str = api.post(f"/sessions/{session['id']}/tokens", json={"expires_in_seconds": lifetime_s}).json()[
+                "jwt"
+            ]
             return token
 
 
 @contextmanager
-def socket_site(folder: Path, upstream: str, more: str = "") -> Iterator[SocketSite]:
+def socket_site(folder: Path, upstream: str, more: str = "", *, drain_s: int = 30) -> Iterator[SocketSite]:
     """Start an authority and a gateway.
 
     Args:
         folder: for the configuration.
         upstream: of the route ``/``: an address or a name.
         more: further lines of the configuration.
+        drain_s: seconds that the gateway leaves what is open when it stops.
     """
     with ExitStack() as stack:
         authority = stack.enter_context(Command("authority", "--listen", "127.0.0.1:0", "--json"))
         described = json.loads(authority.wait_for(r"^\{.*\}$")[0])
         host = f"127.0.0.1:{free_port()}"
-        (folder / "config.toml").write_text(config_of(described, upstream, host, more))
+        config = config_of(described, upstream, host, more)
+        (folder / "config.toml").write_text(config.replace("[server]\n", f"[server]\ndrain_s = {drain_s}\n", 1))
         gateway = stack.enter_context(Command("serve", "--config", str(folder / "config.toml")))
         gateway.wait_for("listens on")
         yield SocketSite(described, gateway, host)

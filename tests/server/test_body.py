@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.core.headers import MAX_HEAD_BYTES
+from gateway.core.header_names import MAX_HEAD_BYTES
 from gateway.server.body import Body, ChunkedBody, SizedBody
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.core.headers import MAX_HEADER_LINES
+from gateway.core.header_names import MAX_HEADER_LINES
 from gateway.core.reasons import Reason
 from gateway.server.head import BadRequestError, Head, HeadReader
 

@@ -19,10 +19,10 @@ from gateway.authenticator.driver import Authenticator
 from gateway.authenticator.verified import VerifiedTokens
 from gateway.authority import Authority
 from gateway.core.case import Rules
-from gateway.core.headers import IdentityNamespace
 from gateway.core.identity import IdentityHeaders
 from gateway.core.instance import InstanceKind
 from gateway.core.policy import SignIn
+from gateway.core.request_headers import IdentityNamespace
 from gateway.core.routes import RouteTable
 from gateway.core.settings_model import InstanceSettings, RouteSettings, Settings
 from gateway.core.trust import Trust

@@ -305,6 +305,16 @@ async def test_faults_of_ours_deny(front: Front, answer: Answer | None) -> None:
     assert not any(name in headers_of(admission) for name in EVERY)
 
 
+async def test_fault_of_ours_in_the_words_about_a_refusal_denies_too() -> None:
+    class Wordless(BrokenGate):
+        def refusal(self, *_: object) -> Answer:
+            raise RuntimeError("a fault of ours")
+
+    scope = question(Front.NGINX, "/page", ("x-gateway-reason", "session-token-missing"))
+    admission = await ask({**scope, "raw_path": PREFIX + b"nginx/answer"}, service(Wordless(None)))
+    assert status_of(Front.NGINX, admission) == 500
+
+
 # nginx asks again for the words about a refusal
 
 

@@ -11,7 +11,7 @@ import pytest
 from gateway.adapters.jwks import DEFAULTS, LIFETIME_S, RemoteKeys
 from gateway.adapters.key_load import public_jwks
 from gateway.authenticator.verified import VerifiedTokens
-from gateway.core.headers import MAX_HEAD_BYTES
+from gateway.core.header_names import MAX_HEAD_BYTES
 from gateway.core.reasons import Reason
 from gateway.core.requirement import Requirement
 from gateway.core.settings_model import Access, RouteSettings

@@ -92,10 +92,10 @@ async def test_upstream_that_fails_is_told_with_status_and_reason(act, status, r
         route = RouteSettings(path="/", upstream=served.origin, http="2", first_byte_timeout_s=0.5)
         settings = replace(settings_for(served.origin), routes=(route,))
         app = proxy_app(settings, journal, Clock(), Api().transport)
-        async with granian(app) as port:
+        async with listening(app) as port:
             found = await ask(port, b"GET /a HTTP/1.1\r\n")
             await until(lambda: journal.entries)
-            carrier = app._destinations["/"].carrier
+            carrier = app._openings._destinations["/"].carrier
             assert carrier.in_use == 0
     assert (found.status, found.is_whole) == (status, True)
     assert journal.entry.reason == reason

@@ -75,14 +75,16 @@ class Upstream:
 
 
 @asynccontextmanager
-async def upstream(script: Script, *, tls: ssl.SSLContext | None = None, path: str = "") -> AsyncIterator[Upstream]:
-    """Serve a script on a free port, or on a Unix socket."""
+async def upstream(
+    script: Script, *, tls: ssl.SSLContext | None = None, path: str = "", port: int = 0
+) -> AsyncIterator[Upstream]:
+    """Serve a script on a port, by default a free one, or on a Unix socket."""
     served = Upstream(script)
     if path:
         server = await asyncio.start_unix_server(served.connected, path)
         served.origin = f"unix:{path}"
     else:
-        server = await asyncio.start_server(served.connected, "127.0.0.1", 0, ssl=tls)
+        server = await asyncio.start_server(served.connected, "127.0.0.1", port, ssl=tls)
         scheme = "https" if tls else "http"
         served.origin = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:

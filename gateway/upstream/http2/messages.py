@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from hpack import Decoder, HeaderTuple
 
-from gateway.core.headers import HOP_BY_HOP
+from gateway.core.header_names import HOP_BY_HOP
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
 from gateway.errors import UpstreamError
