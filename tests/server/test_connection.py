@@ -12,7 +12,7 @@ from gateway.core.reasons import Reason
 from gateway.server.connection import ClientConnection
 from gateway.server.listener import Limits, Listener
 from gateway.server.serving import AsgiHandler
-from tests.server.server_kit import GET, PATIENT, answering, body_of, echo, served
+from tests.server.server_kit import GET, PATIENT, Transport, answering, body_of, echo, served
 
 POST = b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
 CHUNKED = b"POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -290,44 +290,6 @@ async def test_ipv6():
 # ── the same, however it is cut ──
 
 
-class Transport(asyncio.Transport):
-    """A transport that keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-        self.is_paused = self.is_closed = False
-
-    def get_extra_info(self, name, default=None):
-        return {"peername": ("192.0.2.1", 1), "sockname": ("192.0.2.2", 2)}.get(name, default)
-
-    def set_write_buffer_limits(self, high=None, low=None):
-        pass
-
-    def get_write_buffer_size(self):
-        return 0
-
-    def write(self, data):
-        self.written += data
-
-    def write_eof(self):
-        self.is_closed = True
-
-    def pause_reading(self):
-        self.is_paused = True
-
-    def resume_reading(self):
-        self.is_paused = False
-
-    def is_closing(self):
-        return self.is_closed
-
-    def close(self):
-        self.is_closed = True
-
-    abort = close
-
-
 async def talked(pieces) -> tuple[list, bytes]:
     """Give a connection pieces as they can be read; return the requests that were served, and what was answered."""
     seen = []
@@ -338,6 +300,7 @@ async def talked(pieces) -> tuple[list, bytes]:
         await answering(b"ok")(scope, receive, send)
 
     listener = Listener(AsgiHandler(app), PATIENT)
+    listener._date = b"\r\ndate: now\r\n"
     connection, transport = ClientConnection(listener), Transport()
     connection.connection_made(transport)
     for piece in pieces:
