@@ -6,6 +6,8 @@ the listener, which keeps connections in the order in which they will have waite
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _ASGI = {"version": "3.0", "spec_version": "2.5"}
+# On, 0 seconds: closing drops what was not sent, and sends RST (socket(7)).
+_NO_LINGER = struct.pack("ii", 1, 0)
 _WINDOW_BYTES = 65_536
 """Held of a body, or unsent of an answer, before whoever sends has to wait."""
 
@@ -361,6 +365,12 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._is_ending = True
         if self._transport is not None:
             self._transport.abort()
+
+    def reset(self) -> None:
+        """Close at once with RST (RFC 9293 section 3.6, ABORT)."""
+        if self._transport is not None:
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.abort()
 
     def close(self, *, lingers: bool = False) -> None:
         """Close when everything is written.
