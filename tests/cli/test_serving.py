@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from gateway.cli.exit_codes import ExitCode
 from gateway.cli.serving import CannotListenError, reachable, reserve, run, serve_embedded
-from gateway.core.headers import MAX_HEAD_BYTES
+from gateway.core.header_names import MAX_HEAD_BYTES
 from gateway.core.settings_model import Address
 from gateway.errors import GatewayError
 from gateway.server.listener import Limits
