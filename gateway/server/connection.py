@@ -6,6 +6,8 @@ the listener, which keeps connections in the order in which they will have waite
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _ASGI = {"version": "3.0", "spec_version": "2.5"}
+# On, 0 seconds: closing drops what was not sent, and sends RST (socket(7)).
+_NO_LINGER = struct.pack("ii", 1, 0)
 _WINDOW_BYTES = 65_536
 """Held of a body, or unsent of an answer, before whoever sends has to wait."""
 
@@ -104,6 +108,8 @@ class ClientConnection(asyncio.BufferedProtocol):
         }
         if not self._listener.take(self):
             self.refuse(Reason.GATEWAY_OVERLOADED)
+        elif self._listener.is_stopping:
+            self.close()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Return where the next bytes go."""
@@ -339,8 +345,7 @@ class ClientConnection(asyncio.BufferedProtocol):
     def _is_worth_reading(self, exchange: Exchange) -> bool:
         """Whether what is left of a body that nobody asked for is little enough to be read for the next request."""
         body = self._body
-        is_little = isinstance(body, SizedBody) and body.missing <= _WINDOW_BYTES and not body.is_broken
-        return is_little and not exchange.may_never_send
+        return isinstance(body, SizedBody) and body.missing <= _WINDOW_BYTES and not exchange.may_never_send
 
     def finish(self, *, keeps_alive: bool) -> None:
         """Go on to the next request, or close."""
@@ -348,7 +353,8 @@ class ClientConnection(asyncio.BufferedProtocol):
         if self._transport is None or self._is_ending:
             return
         body = self._body
-        if not keeps_alive or self._listener.is_stopping or (body is not None and body.is_broken):
+        if not keeps_alive or not self._keeps_alive or self._listener.is_stopping:
+            # Its head may have promised more before the client broke off, or the server was told to end.
             self.close(lingers=body is not None or bool(self._pending))
         elif body is None:
             self._wait_for_next()
@@ -363,6 +369,12 @@ class ClientConnection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def reset(self) -> None:
+        """Close at once with RST (RFC 9293 section 3.6, ABORT)."""
+        if self._transport is not None:
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.abort()
+
     def close(self, *, lingers: bool = False) -> None:
         """Close when everything is written.
 
@@ -376,8 +388,10 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._unpause()
         if lingers and self._listener.note_lingering(self):
             self._transport.write_eof()
-        else:
-            self._transport.close()
+            return
+        self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._listener.note_slow(self)  # what nobody takes is not kept for ever
 
     @property
     def has_begun(self) -> bool:

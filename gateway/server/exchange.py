@@ -13,6 +13,9 @@ from gateway.server.body import Body
 
 _log = logging.getLogger(__name__)
 
+EXTENSION = "gateway.connection"
+"""Where a scope's extensions hold what breaks the connection: ``abort()`` and ``close()`` of :class:`Exchange`."""
+
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 PLAIN: list[Header] = [(b"content-type", b"text/plain; charset=utf-8")]
 
@@ -48,6 +51,10 @@ class Line(Protocol):
 
     def abort(self) -> None:
         """Close at once."""
+        ...
+
+    def reset(self) -> None:
+        """Close at once, and have the client see that something broke."""
         ...
 
 
@@ -139,6 +146,7 @@ class Exchange:
         return asyncio.get_running_loop().create_task(self._run(app))
 
     async def _run(self, app: ASGIApp) -> None:
+        self.scope["extensions"] = {EXTENSION: self}
         try:
             await app(self.scope, self.receive, self.send)
         except ClientGoneError:
@@ -151,6 +159,22 @@ class Exchange:
             self.respond(500, PLAIN, b"Internal Server Error")
         else:
             self._break()
+
+    # ── without an answer ──
+
+    def abort(self) -> None:
+        """Tear the connection down, whatever was said: the client gets RST."""
+        self._give_up()
+        self._line.reset()
+
+    def close(self) -> None:
+        """Close the connection in good order behind what was said, whole or not."""
+        self._give_up()
+        self._line.finish(keeps_alive=False)
+
+    def _give_up(self) -> None:
+        self.is_gone = self.is_over = True
+        self.wake()
 
     # ── ASGI ──
 

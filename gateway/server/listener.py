@@ -90,13 +90,14 @@ class Listener:
         self.buffer = memoryview(bytearray(_READ_BYTES))
         self.is_stopping = False
         self._connections: set[ClientConnection] = set()
+        self._refused: set[ClientConnection] = set()  # of them; they do not count
         self._per_address: Counter[str] = Counter()
         self._reading: dict[ClientConnection, float] = {}
         self._idle: dict[ClientConnection, float] = {}
         self._slow: dict[ClientConnection, float] = {}
         self._lingering: dict[ClientConnection, float] = {}
         self._servers: list[asyncio.Server] = []
-        self.date = b""
+        self.date = date_line(time.time())
         self._timer: asyncio.TimerHandle | None = None
         self._gone = asyncio.Event()
 
@@ -146,13 +147,15 @@ class Listener:
     # ── what connections say of themselves ──
 
     def take(self, connection: ClientConnection) -> bool:
-        """Count a connection; return whether there is room for it."""
+        """Count a connection where there is room for it; return whether there is."""
         limits, address = self._limits, connection.address
         self._connections.add(connection)
-        self._per_address[address] += 1
-        most = limits.connections_per_address
-        if len(self._connections) > limits.connections or (most and address and self._per_address[address] > most):
+        most = limits.connections_per_address if address else 0
+        held = len(self._connections) - len(self._refused)
+        if held > limits.connections or (most and self._per_address[address] >= most):
+            self._refused.add(connection)
             return False
+        self._per_address[address] += 1
         self.note_reading(connection)
         return True
 
@@ -160,8 +163,11 @@ class Listener:
         """Count a connection no more."""
         self._connections.discard(connection)
         address = connection.address
-        self._per_address[address] -= 1
-        if self._per_address[address] <= 0:
+        if connection in self._refused:
+            self._refused.discard(connection)
+        elif self._per_address[address] > 1:
+            self._per_address[address] -= 1
+        else:
             del self._per_address[address]
         for queue in (self._reading, self._idle, self._slow, self._lingering):
             queue.pop(connection, None)
@@ -169,9 +175,10 @@ class Listener:
             self._gone.set()
 
     def note_reading(self, connection: ClientConnection) -> None:
-        """A head has begun to come."""
+        """A head has begun to come, or the rest of a body that nobody wants."""
         self._idle.pop(connection, None)
-        self._reading.setdefault(connection, self.loop.time())
+        self._reading.pop(connection, None)  # the time for it begins anew, at the end of the queue
+        self._reading[connection] = self.loop.time()
 
     def note_busy(self, connection: ClientConnection) -> None:
         """A request is in hand."""
@@ -199,6 +206,7 @@ class Listener:
 
     def _sweep(self) -> None:
         """End what has waited too long."""
+        self._timer = self.loop.call_later(_SWEEP_S, self._sweep)  # first, so that no fault is the end of it
         limits, now_s = self._limits, self.loop.time()
         self.date = date_line(time.time())
         for connection in _over(self._reading, now_s - limits.head_s):
@@ -215,7 +223,6 @@ class Listener:
                 self._slow[connection] = now_s  # whoever answers has a patience of its own
         for connection in _over(self._lingering, now_s - limits.linger_s):
             connection.abort()
-        self._timer = self.loop.call_later(_SWEEP_S, self._sweep)
 
 
 def _over(queue: dict[ClientConnection, float], until_s: float) -> list[ClientConnection]:

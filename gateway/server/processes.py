@@ -23,12 +23,12 @@ parent has gone. Returns the exit code."""
 class Workers:
     """The worker processes of one gateway.
 
-    Each has a listening socket of its own on the same address (SO_REUSEPORT). This process keeps them open, so what
-    comes for a worker that was lost waits for the one in its place.
+    Each has a listening socket of its own on the same address (SO_REUSEPORT). This process keeps them open until
+    the end begins, so what comes for a worker that was lost waits for the one in its place.
 
     Args:
         work: what each one does.
-        sockets: bound, one for each worker.
+        sockets: bound, one for each worker; closed at the end.
         drain_s: seconds that a worker may take to stop.
         on_ready: called once all of them serve.
     """
@@ -80,6 +80,9 @@ class Workers:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         os.close(self._alive)
+        for other, each in enumerate(self._sockets):
+            if other != index:
+                each.close()  # kept open, it would take connections that nobody accepts once its own worker stops
         raise SystemExit(self._work(self._sockets[index], lambda: told.send(True), self._parent_gone))
 
     def _look(self) -> bool:
@@ -87,11 +90,12 @@ class Workers:
         by_sentinel = {process.sentinel: index for index, process in self._running.items()}
         for happened in wait([*by_sentinel, *self._starting, self._wake]):
             if isinstance(happened, Connection):
-                self._starting.pop(happened)
-                happened.close()
+                if _is_told(happened):
+                    self._forget_start(self._starting[happened])
             elif isinstance(happened, int):
                 index = by_sentinel[happened]
                 lost = self._running.pop(index)
+                self._forget_start(index)
                 if not self._is_ready:
                     return False  # one that cannot even start would be started over and over
                 _log.error(
@@ -105,8 +109,15 @@ class Workers:
             self._on_ready()
         return True
 
+    def _forget_start(self, index: int) -> None:
+        for ready in [ready for ready, starting in self._starting.items() if starting == index]:
+            del self._starting[ready]
+            ready.close()
+
     def _stop(self) -> None:
         signal.set_wakeup_fd(-1)
+        for each in self._sockets:
+            each.close()
         for process in self._running.values():
             process.terminate()
         until_s = time.monotonic() + self._drain_s + _KILL_AFTER_S
@@ -115,3 +126,17 @@ class Workers:
             if process.is_alive():
                 process.kill()
                 process.join()
+        for index in set(self._starting.values()):
+            self._forget_start(index)
+        for end in (self._wake, self._waker):
+            end.close()
+        for descriptor in (self._parent_gone, self._alive):
+            os.close(descriptor)
+
+
+def _is_told(ready: Connection) -> bool:
+    """Whether a worker has said that it serves; one that ended before leaves nothing but an end."""
+    try:
+        return bool(ready.recv())
+    except EOFError:
+        return False

@@ -57,7 +57,12 @@ async def serving(
         StartError: the application does not start, or does not stop well.
     """
     lifespan = Lifespan(app)
-    await lifespan.start()
+    try:
+        await lifespan.start()
+    except BaseException:
+        for each in sockets:
+            each.close()
+        raise
     handler: Handler = app if isinstance(app, DirectApplication) else AsgiHandler(app)
     listener = Listener(handler, limits)
     try:

@@ -1,4 +1,4 @@
-"""Clients that send too much of something, against ``gateway serve``: what they are told, and that others are served."""
+"""Clients that send too much of something, against ``gateway serve``: what they are told; others are served."""
 
 import re
 import socket

@@ -1,10 +1,11 @@
-"""Clients that are slow, before ``gateway serve`` with little patience: what each is told, and that nobody waits forever."""
+"""Clients that are slow, before ``gateway serve`` with little patience: what each is told; nobody waits forever."""
 
 import re
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -55,10 +56,8 @@ class Poll(UpstreamHandler):
 
     def handle(self) -> None:
         """Serve, and do not mind a gateway that goes."""
-        try:
+        with suppress(ConnectionError, ValueError):
             super().handle()
-        except (ConnectionError, ValueError):
-            pass
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ def test_help_groups_the_commands_with_an_example_and_the_exit_codes(capsys: pyt
 def test_help_imports_no_subcommand_and_no_server() -> None:
     script = (
         "import sys; from gateway.cli.main import run; run(['--help'])\n"
-        "print(sorted(set(sys.modules) & {'granian', 'rich', 'httpx', 'gateway.cli.serve', 'gateway.core.settings'}))"
+        "print(sorted(set(sys.modules) & {'uvloop', 'rich', 'httpx', 'gateway.cli.serve', 'gateway.core.settings'}))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.splitlines()[-1] == "[]"
@@ -48,9 +48,9 @@ def test_help_imports_no_subcommand_and_no_server() -> None:
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("authority", {"granian", "gateway.authority", "cryptography", "rich", "httpx", "starlette"}),
-        ("authority_keys", {"granian", "gateway.authority.app", "httpx", "jinja2"}),
-        ("sessions", {"granian", "gateway.authority", "cryptography", "jwt"}),
+        ("authority", {"uvloop", "gateway.authority", "cryptography", "rich", "httpx", "starlette"}),
+        ("authority_keys", {"uvloop", "gateway.authority.app", "httpx", "jinja2"}),
+        ("sessions", {"uvloop", "gateway.authority", "cryptography", "jwt"}),
     ],
 )
 def test_a_command_imports_only_what_it_needs(module: str, absent: set[str]) -> None:

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from gateway.core.reasons import Reason
-from gateway.server.exchange import ClientGoneError
+from gateway.server.exchange import EXTENSION, ClientGoneError
 from gateway.server.serving import serving
 from tests.server.server_kit import GET, OK, Served, Wire, answering, body_of, echo, served
 
@@ -374,6 +374,39 @@ async def test_a_client_that_goes_while_its_answer_waits_for_it_ends_the_sending
         await wire.reader.readexactly(10)
         wire.writer.transport.abort()
         assert isinstance(await world.ends.get(), ClientGoneError)
+
+
+# ── applications that break the connection ──
+
+
+@pytest.mark.parametrize("request_", [GET, POST + b"a"])
+@pytest.mark.parametrize("is_begun", [False, True])
+@pytest.mark.parametrize("is_reset", [False, True])
+async def test_an_application_may_break_the_connection(request_, is_begun, is_reset):
+    go_on = asyncio.Event()
+
+    async def talk(scope, receive, send):
+        connection = scope["extensions"][EXTENSION]
+        if is_begun:
+            await send(start())
+            await send(piece(b"a", more=True))
+            await go_on.wait()
+        connection.abort() if is_reset else connection.close()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        return "gone"
+
+    async with served(talk) as world:
+        wire = await world.wire(request_)
+        if is_begun:
+            assert b"200" in await wire.reader.readuntil(b"1\r\na\r\n")
+        go_on.set()
+        if is_reset:
+            with pytest.raises(ConnectionResetError):
+                await wire.reader.read()
+        else:
+            assert await wire.reader.read() == b""
+        assert await world.ends.get() == "gone"
 
 
 class Direct:

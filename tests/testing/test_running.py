@@ -101,7 +101,7 @@ def test_nothing_listens_after_the_world():
 
 def test_without_the_extra_it_is_said_what_to_install():
     def load(name: str) -> object:
-        raise ModuleNotFoundError(f"No module named 'granian', wanted by {name}", name="granian")
+        raise ModuleNotFoundError(f"No module named 'uvloop', wanted by {name}", name="uvloop")
 
-    with pytest.raises(WrongUse, match=r"needs the package granian: pip install 'session-gateway\[serve\]'"):
+    with pytest.raises(WrongUse, match=r"needs the package uvloop: pip install 'session-gateway\[serve\]'"):
         server(load)

@@ -74,10 +74,10 @@ class FaultyApp:
             case Effect.HANG:
                 await exchange.gone()
             case Effect.CLOSE:
-                connections.close(exchange.scope.get("client"))
+                connections.close(exchange.scope)
                 await exchange.gone()
             case Effect.RESET:
-                connections.reset(exchange.scope.get("client"))
+                connections.reset(exchange.scope)
                 await exchange.gone()
             case Effect.ANSWER if rule.status is not None:
                 await ordered(rule, rule.status)(exchange.scope, exchange.receive, exchange.send)
@@ -105,7 +105,7 @@ class FaultyApp:
     async def _reset_midway(self, real: Answer, _rule: Rule, exchange: "_Exchange") -> None:
         await real.send_half(exchange.send)
         await asyncio.sleep(_LEAVE_S)
-        connections.reset(exchange.scope.get("client"))
+        connections.reset(exchange.scope)
         await exchange.gone()
 
     async def _truncate(self, real: Answer, _rule: Rule, exchange: "_Exchange") -> None:

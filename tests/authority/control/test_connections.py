@@ -1,103 +1,59 @@
-"""Breaking a connection of this process by the address of its peer, and the effects that do."""
+"""Breaking the connection that a request came by, and the effects that do."""
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from gateway.authority.control import Effect, Rule, connections
-
-
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Both ends of a connection: the server's and the client's."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        client = socket.create_connection(listening.getsockname(), timeout=5)
-        server, _ = listening.accept()
-    with client, server:
-        yield server, client
-
-
-def scope_of(client: socket.socket) -> dict:
-    # Granian names the port as text, uvicorn as a number
-    host, port = client.getsockname()
-    return {
-        "type": "http",
-        "method": "GET",
-        "path": "/v1/jwks",
-        "raw_path": b"/v1/jwks",
-        "query_string": b"",
-        "headers": [],
-        "client": (host, str(port)),
-    }
-
-
-def test_a_reset_reaches_the_peer_when_the_server_closes(pair):
-    server, client = pair
-    connections.reset(client.getsockname())
-    assert server.recv(1) == b""  # what makes a server close
-    server.close()
-    with pytest.raises(ConnectionResetError):
-        client.recv(1)
-
-
-def test_a_close_comes_after_what_was_sent(pair):
-    server, client = pair
-    server.sendall(b"sent")
-    host, port = client.getsockname()
-    connections.close((host, str(port)))
-    assert client.recv(10) == b"sent"
-    assert client.recv(10) == b""
-
-
-@pytest.mark.parametrize("client", [None, ("127.0.0.1", 1), ("203.0.113.7", "80")])
-def test_a_connection_that_is_not_of_this_process_is_told(client):
-    for end in (connections.reset, connections.close):
-        with pytest.raises(ConnectionResetError, match="a rule of the control port"):
-            end(client)
-
-
-def test_sockets_that_are_connected_to_nobody_are_passed_over(pair):
-    _, client = pair
-    first, second = socket.socketpair()
-    with socket.socket() as unconnected, first, second:
-        assert unconnected.fileno() >= 0
-        connections.close(client.getsockname())
-    assert client.recv(10) == b""
-
-
-@pytest.mark.parametrize("effect", [Effect.HANG, Effect.CLOSE, Effect.RESET, Effect.RESET_MIDWAY])
-async def test_after_the_break_nothing_more_is_sent_and_the_request_ends_with_the_client(controlled, pair, effect):
-    server, client = pair
-    controlled.faults.add(Rule(effect=effect))
-    sent, events = [], [{"type": "http.request"}, {"type": "http.disconnect"}]
-
-    async def receive() -> dict:
-        return events.pop(0)
-
-    async def send(message: dict) -> None:
-        sent.append(message)
-
-    scope = scope_of(client)
-    scope["headers"] = [(b"authorization", f"Bearer {controlled.authority.secret_key.reveal()}".encode())]
-    await controlled.control.app(scope, receive, send)
-    if effect is Effect.RESET_MIDWAY:
-        start, body = sent
-        promised = int(dict(start["headers"])[b"content-length"])
-        assert (len(body["body"]), body["more_body"]) == (promised // 2, True)
-    else:
-        assert sent == []
-    server.close()
-    if effect in (Effect.HANG, Effect.CLOSE):
-        assert client.recv(10) == b""
-    else:
-        with pytest.raises(ConnectionResetError):
-            client.recv(10)
+from gateway.server.serving import serving
 
 
 def scope_of_nobody() -> dict:
     return {"type": "http", "method": "GET", "path": "/healthz", "query_string": b"", "headers": [], "client": None}
+
+
+@asynccontextmanager
+async def serving_of(controlled) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A client of the authority's own server, which has asked for the keys."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    key = controlled.authority.secret_key.reveal()
+    async with asyncio.timeout(20), serving(controlled.control.app, [listening], drain_s=0):
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        writer.write(f"GET /v1/jwks HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n\r\n".encode())
+        yield reader, writer
+        writer.close()
+
+
+@pytest.mark.parametrize("effect", [Effect.RESET, Effect.RESET_MIDWAY])
+async def test_a_reset_reaches_the_peer(controlled, effect):
+    controlled.faults.add(Rule(effect=effect))
+    async with serving_of(controlled) as (reader, _):
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+
+
+async def test_a_close_is_in_good_order_and_comes_before_a_byte(controlled):
+    controlled.faults.add(Rule(effect=Effect.CLOSE))
+    async with serving_of(controlled) as (reader, _):
+        assert await reader.read() == b""
+
+
+async def test_silence_lasts_until_the_client_goes(controlled, caplog):
+    controlled.faults.add(Rule(effect=Effect.HANG))
+    async with serving_of(controlled) as (reader, writer):
+        writer.write_eof()
+        assert await reader.read() == b""
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("scope", [{}, {"extensions": {}}, {"extensions": {"http.response.push": {}}}])
+def test_a_server_that_cannot_break_a_connection_is_told(scope):
+    for end in (connections.reset, connections.close):
+        with pytest.raises(ConnectionResetError, match=r"a rule of the control port .* no extension"):
+            end(scope)
 
 
 @pytest.mark.parametrize(
