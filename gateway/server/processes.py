@@ -95,6 +95,7 @@ class Workers:
             elif isinstance(happened, int):
                 index = by_sentinel[happened]
                 lost = self._running.pop(index)
+                lost.join()  # it has ended, and says how once it is waited for
                 self._forget_start(index)
                 if not self._is_ready:
                     return False  # one that cannot even start would be started over and over

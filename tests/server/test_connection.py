@@ -300,7 +300,7 @@ async def talked(pieces) -> tuple[list, bytes]:
         await answering(b"ok")(scope, receive, send)
 
     listener = Listener(AsgiHandler(app), PATIENT)
-    listener._date = b"\r\ndate: now\r\n"
+    listener.date = b"\r\ndate: now\r\n"
     connection, transport = ClientConnection(listener), Transport()
     connection.connection_made(transport)
     for piece in pieces:

@@ -356,7 +356,7 @@ async def test_a_connection_that_comes_with_the_end_is_closed():
 
 
 async def test_the_time_is_known_before_the_first_connection():
-    assert clocked(PATIENT)[0].date().startswith(b"\r\ndate: ")
+    assert clocked(PATIENT)[0].date.startswith(b"\r\ndate: ")
 
 
 async def test_bodies_of_many_connections_do_not_mix():
