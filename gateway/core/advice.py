@@ -98,6 +98,8 @@ TABLE: dict[str, str] = {
     Reason.ORIGINAL_REQUEST_CONTRADICTORY: f"The proxy that asks lets a client name the request; {_DEPLOY}",
     Reason.ORIGINAL_REQUEST_INVALID: "Correct the address that the client asks for; the detail says what is odd in it.",
     Reason.WEBSOCKET_ORIGIN_REFUSED: "Add the page's origin to instance.authorized_parties if it is one of yours.",
+    Reason.WEBSOCKET_OPENING_INVALID: "Use a WebSocket library: the opening lacks its key or version, or is no GET.",
+    Reason.WEBSOCKET_VERSION_UNSUPPORTED: "Use a client that speaks version 13, which all browsers do.",
     Reason.WEBSOCKET_OFFER_INVALID: "Offer different sub-protocols, each of letters, digits and !#$%&'*+-.^_`|~.",
     Reason.WEBSOCKET_LIMIT_REACHED: "Raise websocket.max_open or server.workers if the machine has memory for more.",
     Reason.WEBSOCKET_MESSAGE_TOO_LARGE: "Raise websocket.max_message_bytes if such messages are meant.",

@@ -147,7 +147,8 @@ def test_covers(inner: dict[str, object], outer: dict[str, object], covers: bool
 
 def test_every_reason_for_who_is_signed_in_is_a_403_that_a_person_can_act_on():
     # Whatever session there is, those pages may not use it, and that address may not ask.
-    others = {Reason.WEBSOCKET_ORIGIN_REFUSED, Reason.CORS_ORIGIN_REFUSED, Reason.DECISION_PEER_REFUSED}
+    pages = {Reason.WEBSOCKET_ORIGIN_REFUSED, Reason.CORS_ORIGIN_REFUSED, Reason.CORS_PREFLIGHT_UNANSWERED}
+    others = {*pages, Reason.DECISION_PEER_REFUSED}
     reasons = {reason for reason, meaning in TABLE.items() if meaning.status == 403} - others
     assert reasons == {
         "missing-role",
