@@ -92,7 +92,7 @@ class Channel(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._closing: asyncio.TimerHandle | None = None
         self._answer_bytes = 0
-        self._is_read_paused = False
+        self._is_read_paused = self._is_turn_due = False
         self.is_lost = self.is_write_paused = False
         self.heard = 0
         self.closed: Closed | None = None
@@ -116,6 +116,27 @@ class Channel(asyncio.Protocol):
         if self._frames.was_asked:
             self._check_state()
             self._flush()
+        if self._frames.rest:
+            self._wait_for_turn()
+
+    def _wait_for_turn(self) -> None:
+        """Read what is left when others had theirs: thousands of tiny frames at once would keep them waiting."""
+        if not self._is_turn_due and self._transport is not None:
+            self._is_turn_due = True
+            self._transport.pause_reading()
+            self._loop.call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        self._is_turn_due = False
+        if not self._is_read_paused and not self.is_lost:
+            self.data_received(b"")
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Read what comes, unless what came is not read yet."""
+        is_held_up = self._is_read_paused or bool(self._frames.rest)
+        if not is_held_up and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def eof_received(self) -> bool:
         """Let the transport close."""
@@ -196,8 +217,9 @@ class Channel(asyncio.Protocol):
         """Read on."""
         if self._is_read_paused and self._transport is not None:
             self._is_read_paused = False
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
+            if self._frames.rest:
+                self._wait_for_turn()
+            self._read_on()
 
     def ping(self) -> None:
         """Ask for a sign of life."""

@@ -26,6 +26,11 @@ _MEDIUM, _LARGE = Struct("!BBH").pack, Struct("!BBQ").pack
 
 
 _MASKS_BYTES = 4096
+_TURN_FRAMES = 512
+"""Frames that are read in one turn: an empty one takes six bytes, so a piece of what comes may hold thousands."""
+
+_LIBRARY_BYTES = 8192
+"""Given to the library at once, which reads all that it is given."""
 
 Message = tuple[bytes, bool]
 """The data of a message, and whether it is text: then it is UTF-8, and stays bytes, since it is passed on as such."""
@@ -50,6 +55,7 @@ class Frames:
 
     Attributes:
         was_asked: the library has read something of what came last, so it may have an answer or another state.
+        rest: what came and was not read, since others have to have their turn; see :meth:`feed`.
     """
 
     __slots__ = (
@@ -61,6 +67,7 @@ class Frames:
         "_partial",
         "_peer_bit",
         "_protocol",
+        "rest",
         "was_asked",
     )
 
@@ -73,22 +80,39 @@ class Frames:
         self._is_text = False
         self._is_between = protocol.state is State.OPEN
         self.was_asked = False
+        self.rest = b""
 
     def feed(self, data: bytes) -> list[Message]:
-        """Take bytes; return the messages that are whole with them."""
-        protocol, at = self._protocol, 0
+        """Take bytes; return the messages that are whole with them.
+
+        Of very many only the first ones: what is left is in :attr:`rest`, and is read with what is fed next, or b"".
+        """
+        if self.rest:
+            data, self.rest = self.rest + data, b""
+        at = 0
         found: list[Message] = []
         if self._is_between:
-            while (short := self._short(data, at)) is not None:
+            while len(found) < _TURN_FRAMES and (short := self._short(data, at)) is not None:
                 payload, is_text, at = short
                 found.append((payload, is_text))
-        self.was_asked = at < len(data)
+        self.was_asked = at < len(data) and len(found) < _TURN_FRAMES
         if self.was_asked:
-            protocol.receive_data(data[at:] if at else data)
-            self._join(protocol.events_received(), found)
-            is_open = protocol.state is State.OPEN
-            self._is_between = is_open and not protocol.reader.buffer and protocol.current_size is None
+            at = self._ask(data, at, found)
+        self.rest = data[at:]
         return found
+
+    def _ask(self, data: bytes, at: int, found: list[Message]) -> int:
+        """Have the library read on; return how far it came."""
+        protocol, count = self._protocol, 0
+        while at < len(data) and count < _TURN_FRAMES:
+            end = at + _LIBRARY_BYTES
+            protocol.receive_data(data[at:end])
+            events = protocol.events_received()
+            self._join(events, found)
+            count, at = count + len(events), end
+        is_open = protocol.state is State.OPEN
+        self._is_between = is_open and not protocol.reader.buffer and protocol.current_size is None
+        return at
 
     def frame(self, data: bytes, is_text: bool) -> bytes:
         """Return a message as one frame."""

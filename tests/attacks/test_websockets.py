@@ -147,7 +147,7 @@ def test_another_session_goes_on(sockets: Target) -> None:
     [
         (frame(TEXT, b"x" * (LIMIT + 1), masked=True), {1009}),
         (frame(TEXT, b"x" * LIMIT, fin=False, masked=True) + frame(CONT, b"x", masked=True), {1009}),
-        (frame(BINARY, fin=False, masked=True) + PIECE * 50 + frame(CONT, masked=True), {1009}),
+        (frame(BINARY, fin=False, masked=True) + PIECE * 50, {1009}),
         (frame(PING, b"x", fin=False, masked=True), {1002}),
         (frame(PING, b"x" * 126, masked=True), {1002}),
         (frame(CONT, b"x", masked=True), {1002}),
@@ -230,6 +230,21 @@ def test_a_flood_of_pings_is_answered_here_and_reaches_nobody(sockets: Target) -
         # A pong may stand for all pings before it (RFC 6455 section 5.5.3).
         assert 1 <= pongs <= 1000
         assert [opcode for opcode, _ in heard(path).frames] == [TEXT]
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        frame(TEXT, masked=True),
+        frame(PING, masked=True),
+        frame(TEXT, fin=False, masked=True) + frame(CONT, masked=True),
+    ],
+    ids=["empty messages", "pings", "messages in two frames"],
+)
+def test_a_flood_of_tiny_frames_does_not_hold_up_others(sockets: Target, flood: bytes) -> None:
+    with opened(sockets, "/ws/tiny", bearer()) as wire:
+        wire.send(flood * 100_000)
+        assert sockets.get("/.gateway/healthz").status == 200
 
 
 def test_more_than_the_settings_allow_are_refused_and_none_is_lost(sockets: Target) -> None:

@@ -1,5 +1,7 @@
 """Messages out of frames, however their bytes come: the short way and the library's give the same."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,8 +10,9 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
+from gateway.websocket.channel import Channel
 from gateway.websocket.frames import Frames
-from tests.upstream.websocket_kit import BINARY, CONT, PING, TEXT, closing, frame
+from tests.upstream.websocket_kit import BINARY, CONT, PING, PONG, TEXT, closing, frame
 
 LIMIT = 70_000
 
@@ -93,3 +96,62 @@ def test_nothing_comes_after_a_close():
     frames = Frames(client())
     assert frames.feed(frame(TEXT, b"a") + closing(1000) + frame(TEXT, b"b")) == [(b"a", True)]
     assert frames.feed(frame(TEXT, b"b")) == []
+
+
+@pytest.mark.parametrize(
+    ("flood", "count"),
+    [
+        (frame(TEXT, masked=True), 20_000),
+        (frame(TEXT, b"x", masked=True), 20_000),
+        (frame(PING, masked=True), 0),
+        (frame(PONG, b"x", masked=True), 0),
+        (frame(TEXT, fin=False, masked=True) + frame(CONT, masked=True), 20_000),
+    ],
+    ids=["empty messages", "short messages", "pings", "pongs", "messages in two frames"],
+)
+def test_thousands_of_tiny_frames_are_read_in_turns_and_in_their_order(flood: bytes, count: int) -> None:
+    frames, last = Frames(ServerProtocol(state=State.OPEN, max_size=10)), frame(BINARY, b"last", masked=True)
+    data, found, turns = flood * 20_000 + last, [], 0
+    while data or frames.rest:
+        messages = frames.feed(data)
+        assert len(messages) <= 2048
+        found += messages
+        data, turns = b"", turns + 1
+    assert turns > 10
+    assert (len(found), found[-1]) == (count + 1, (b"last", False))
+
+
+def test_a_flood_that_ends_in_a_fault_reads_nothing_behind_it() -> None:
+    frames = Frames(ServerProtocol(state=State.OPEN, max_size=10))
+    assert frames.feed(frame(3, masked=True) + frame(TEXT, b"x", masked=True) * 20_000) == []
+    while frames.rest:
+        assert frames.feed(b"") == []
+
+
+class Paused:
+    """A transport that only remembers whether it is read."""
+
+    is_read = True
+
+    def pause_reading(self) -> None:
+        self.is_read = False
+
+    def resume_reading(self) -> None:
+        self.is_read = True
+
+    def is_closing(self) -> bool:
+        return False
+
+
+async def test_while_much_is_left_nothing_more_is_read_and_others_have_their_turn() -> None:
+    transport = Paused()
+    channel = Channel(ServerProtocol(state=State.OPEN, max_size=10), asyncio.get_running_loop(), lambda: None)
+    channel.connection_made(transport)  # type: ignore[arg-type]
+    channel.data_received(frame(TEXT, b"x", masked=True) * 2000 + frame(BINARY, b"last", masked=True))
+    assert not transport.is_read
+    assert len(channel._messages) < 1000
+    for _ in range(2000):
+        assert await channel.receive() == (b"x", True)
+    assert await channel.receive() == (b"last", False)
+    await asyncio.sleep(0)
+    assert transport.is_read
