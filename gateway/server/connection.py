@@ -19,7 +19,8 @@ from gateway.core.reasons import Reason
 from gateway.core.request import Header
 from gateway.server.answer import AnswerHead, answer_head
 from gateway.server.body import Body, ChunkedBody, SizedBody
-from gateway.server.exchange import ClientGoneError, Exchange
+from gateway.server.errors import ClientGoneError
+from gateway.server.exchange import Exchange
 from gateway.server.head import END, BadRequestError, Head, HeadReader, has_bare_line_feed, may_begin
 from gateway.server.websocket import WebSocket, accepts
 from gateway.websocket.channel import Channel

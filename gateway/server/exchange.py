@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Scope
 from gateway.core.request import Header
 from gateway.server.answer import AnswerHead
 from gateway.server.body import Body
+from gateway.server.errors import ClientGoneError
 
 _log = logging.getLogger(__name__)
 
@@ -18,10 +19,6 @@ EXTENSION = "gateway.connection"
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 PLAIN: list[Header] = [(b"content-type", b"text/plain; charset=utf-8")]
-
-
-class ClientGoneError(OSError):
-    """The client went away (ASGI, "send" after a disconnect)."""
 
 
 class Line(Protocol):

@@ -9,15 +9,14 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from gateway.core.reasons import Reason
-from gateway.core.request import Header
 from gateway.server.answer import date_line
 from gateway.server.connection import ClientConnection
 from gateway.server.exchange import Exchange
+from gateway.server.handler import Handler, Refusal
 from gateway.server.websocket import WebSocket
 
 _log = logging.getLogger(__name__)
@@ -26,9 +25,6 @@ _READ_BYTES = 65_536
 _SWEEP_S = 0.5
 _BACKLOG = 2048
 _MAX_LINGERING = 1000
-
-Refusal = tuple[int, Iterable[Header], bytes]
-"""Status, headers, body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,23 +46,6 @@ class Limits:
     linger_s: float = 2.0
     connections: int = 10_000
     connections_per_address: int = 0
-
-
-class Handler(Protocol):
-    """What serves the requests."""
-
-    def begin(self, exchange: Exchange | WebSocket) -> None:
-        """Serve one request; answers at once, or later, or in a task."""
-        ...
-
-    def refuse(self, reason: Reason, client: str) -> Refusal:
-        """Return the answer to what is no request, or one too many.
-
-        Args:
-            reason: why.
-            client: the address it comes from.
-        """
-        ...
 
 
 class Listener:

@@ -20,7 +20,8 @@ from gateway.core.reasons import Reason
 from gateway.core.request import Header
 from gateway.core.sockets import GOING_AWAY, LOST, NORMAL, UPSTREAM_FAILED
 from gateway.server.answer import AnswerHead
-from gateway.server.exchange import PLAIN, ClientGoneError
+from gateway.server.errors import ClientGoneError
+from gateway.server.exchange import PLAIN
 from gateway.server.head import BadRequestError, Head
 from gateway.websocket.channel import Channel
 

@@ -102,7 +102,7 @@ class Proxy:
     # ── the short way ──
 
     def begin(self, exchange: Exchange | WebSocket) -> None:
-        """Serve one request of the gateway's own server (:class:`gateway.server.listener.Handler`)."""
+        """Serve one request of the gateway's own server (:class:`gateway.server.handler.Handler`)."""
         scope = exchange.scope
         if isinstance(exchange, WebSocket) or exchange.has_body or scope["raw_path"].startswith(PREFIX):
             exchange.run(self)

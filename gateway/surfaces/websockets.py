@@ -17,7 +17,7 @@ from gateway.core.sockets import offer_in
 from gateway.core.verdict import State
 from gateway.errors import UpstreamError
 from gateway.ports import SessionStates
-from gateway.server.exchange import ClientGoneError
+from gateway.server.errors import ClientGoneError
 from gateway.server.websocket import EXTENSION, WebSocket
 from gateway.surfaces import answers
 from gateway.surfaces.answers import Answer, set_cookie_headers

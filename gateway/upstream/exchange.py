@@ -19,7 +19,8 @@ class Answer:
 
     # Defaults of the class: an answer is made for every request, and most of them never change these.
     status = 0
-    has_head = is_complete = False
+    has_head = False
+    is_complete = False
     held = 0
 
     def __init__(self) -> None:

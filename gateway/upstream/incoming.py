@@ -34,9 +34,12 @@ class Incoming(Answer):
     """
 
     received = 0
-    _trailer_bytes = _barren_bytes = 0
-    _is_kept = _has_surplus = False
+    _trailer_bytes = 0
+    _barren_bytes = 0
+    _is_kept = False
+    _has_surplus = False
     _problem = ""
+    __deletable__ = ("_parser",)  # for the compiler
 
     def __init__(self, *, is_head: bool, header_bytes: int) -> None:
         super().__init__()

@@ -8,7 +8,8 @@ import socket
 import pytest
 
 from gateway.core.reasons import Reason
-from gateway.server.exchange import EXTENSION, ClientGoneError
+from gateway.server.errors import ClientGoneError
+from gateway.server.exchange import EXTENSION
 from gateway.server.serving import serving
 from tests.server.server_kit import GET, OK, Served, Wire, answering, body_of, echo, served
 

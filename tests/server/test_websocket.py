@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from gateway.core.reasons import Reason
-from gateway.server.exchange import ClientGoneError
+from gateway.server.errors import ClientGoneError
 from gateway.server.serving import serving
 from gateway.server.websocket import EXTENSION
 from gateway.websocket import channel as channel_module

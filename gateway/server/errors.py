@@ -1,0 +1,5 @@
+"""What goes wrong between an application and its client."""
+
+
+class ClientGoneError(OSError):
+    """The client went away (ASGI, "send" after a disconnect)."""
