@@ -94,7 +94,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         """Take the connection, or refuse it where there are too many."""
         self._transport = transport = cast("asyncio.Transport", transport)
         self.write = transport.write
-        transport.set_write_buffer_limits(_WINDOW_BYTES)
+        transport.set_write_buffer_limits(len(self._listener.window.view))
         client = transport.get_extra_info("peername")
         server = transport.get_extra_info("sockname")
         if isinstance(client, tuple):
@@ -114,19 +114,19 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Return where the next bytes go."""
-        return self._listener.buffer
+        return self._listener.window.view
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take bytes: of a head, of the body in hand, or of what comes after."""
         if self._is_ending:
             return  # what is left of a request that was refused
         if self._body is not None:
-            self._feed(self._listener.buffer[:nbytes])
+            self._feed(self._listener.window.view[:nbytes])
         elif self._exchange is not None:
-            self._pending += bytes(self._listener.buffer[:nbytes])
+            self._pending += bytes(self._listener.window.view[:nbytes])
             self._pause()
         else:
-            self._read_head(bytes(self._listener.buffer[:nbytes]))
+            self._read_head(bytes(self._listener.window.view[:nbytes]))
 
     def eof_received(self) -> bool:
         """End what the client does not wait for any more; a body that breaks off can still be answered."""

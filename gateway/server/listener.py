@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.core.reasons import Reason
+from gateway.core.window import Window
 from gateway.server.answer import date_line
 from gateway.server.connection import ClientConnection
 from gateway.server.exchange import Exchange
@@ -21,7 +22,6 @@ from gateway.server.websocket import WebSocket
 
 _log = logging.getLogger(__name__)
 
-_READ_BYTES = 65_536
 _SWEEP_S = 0.5
 _BACKLOG = 2048
 _MAX_LINGERING = 1000
@@ -57,7 +57,7 @@ class Listener:
 
     Attributes:
         loop: that it runs in.
-        buffer: what is read goes through it; nothing stays in it.
+        window: what is read goes through it.
         is_stopping: no connection is used for another request.
         date: the line that names the time, made anew whenever times are looked at.
     """
@@ -66,7 +66,7 @@ class Listener:
         self._handler = handler
         self._limits = limits or Limits()
         self.loop = asyncio.get_running_loop()
-        self.buffer = memoryview(bytearray(_READ_BYTES))
+        self.window = Window()
         self.is_stopping = False
         self._connections: set[ClientConnection] = set()
         self._refused: set[ClientConnection] = set()  # of them; they do not count
@@ -129,6 +129,7 @@ class Listener:
         """Count a connection where there is room for it; return whether there is."""
         limits, address = self._limits, connection.address
         self._connections.add(connection)
+        self.window.share(len(self._connections))
         most = limits.connections_per_address if address else 0
         held = len(self._connections) - len(self._refused)
         if held > limits.connections or (most and self._per_address[address] >= most):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import cast
 
 from gateway.core.reasons import Reason
+from gateway.core.window import Window
 from gateway.errors import UpstreamError
 from gateway.upstream.incoming import Incoming
 from gateway.upstream.origin import Limits
@@ -40,7 +41,7 @@ class Connection(asyncio.BufferedProtocol):
     Args:
         limits: sizes of headers and of the window, and time-outs.
         loop: of the caller.
-        buffer: what is read goes through it; all connections of a loop may share one, since nothing stays in it.
+        window: what is read goes through it; all connections of a loop may share one.
         forget: told when the connection ends outside of an exchange.
 
     Attributes:
@@ -57,13 +58,13 @@ class Connection(asyncio.BufferedProtocol):
         limits: Limits,
         loop: asyncio.AbstractEventLoop,
         forget: Callable[["Connection"], None],
-        buffer: memoryview,
+        window: Window,
     ) -> None:
         self._limits = limits
         self._loop = loop
         self.time_s = loop.time
         self._forget = forget
-        self._buffer = buffer
+        self._window = window
         self._transport: asyncio.Transport | None = None
         self._incoming: Incoming | None = None
         self._error: Exception | None = None
@@ -86,7 +87,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Return where the next bytes go."""
-        return self._buffer
+        return self._window.view
 
     def buffer_updated(self, nbytes: int) -> None:
         """Feed the answer; bytes that nobody asked for make the connection useless."""
@@ -96,11 +97,15 @@ class Connection(asyncio.BufferedProtocol):
             return
         had_head = incoming.has_head
         try:
-            incoming.feed(self._buffer[:nbytes])
+            incoming.feed(self._window.view[:nbytes])
         except UpstreamError as error:
             self.fail(error)
             return
-        if incoming.held > self._limits.window_bytes and not self._is_read_paused and self._transport:
+        if (
+            incoming.held > min(self._limits.window_bytes, len(self._window.view))
+            and not self._is_read_paused
+            and self._transport
+        ):
             self._is_read_paused = True
             self._transport.pause_reading()
         # Only progress wakes: an upstream that drips headers, interim answers or trailers runs into the time-out.

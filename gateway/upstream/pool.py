@@ -12,13 +12,11 @@ from contextlib import suppress
 from typing import TypeVar
 
 from gateway.core.reasons import Reason
+from gateway.core.window import Window
 from gateway.errors import UpstreamError
 from gateway.upstream.connection import SLOW_S, Connection
 from gateway.upstream.dial import dial
 from gateway.upstream.origin import Limits, Origin
-
-# Read at once from an upstream. The server holds some five pieces for a client that reads slowly.
-_READ_BYTES = 65_536
 
 _Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
 
@@ -41,7 +39,7 @@ class Pool:
         self._idle: deque[Connection] = deque()
         self._used: set[Connection] = set()
         self._tls = tls or origin.tls_context()
-        self._buffer = memoryview(bytearray(_READ_BYTES))
+        self._window = Window()
         self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
         self.in_use = 0
@@ -66,6 +64,7 @@ class Pool:
         if self._idle and self.in_use + self.idle >= self.limits.connections:
             self._idle.popleft().abort()
         self.in_use += 1
+        self._window.share(self.in_use)
         try:
             connection = await self._open()
         except BaseException:
@@ -92,7 +91,7 @@ class Pool:
         loop = asyncio.get_running_loop()
 
         def make() -> Connection:
-            return Connection(self.limits, loop, self._forget, self._buffer)
+            return Connection(self.limits, loop, self._forget, self._window)
 
         return await dial(self.origin, self._tls, self.limits.connect_s, make)
 
@@ -137,6 +136,7 @@ class Pool:
     def _sweep(self) -> None:
         """End what waits too long and what is idle too long, and come again while there is anything."""
         loop, self._timer = asyncio.get_running_loop(), None
+        self._window.share(self.in_use)
         now_s = loop.time()
         for connection in tuple(self._used):
             connection.check(now_s)
