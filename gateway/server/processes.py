@@ -97,7 +97,6 @@ class Workers:
                 lost = self._running.pop(index)
                 lost.join()  # it has ended, and says how once it is waited for
                 self._forget_start(index)
-                lost.join()  # its end is seen a little before its exit code
                 if not self._is_ready:
                     return False  # one that cannot even start would be started over and over
                 _log.error(
