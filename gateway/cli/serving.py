@@ -92,7 +92,8 @@ def run(
         return ExitCode.OK
 
     if workers == 1:
-        return work(_bound(listen), on_ready)
+        with _bound(listen) as listening:
+            return work(listening, on_ready)
     sockets = [_bound(listen, is_shared=True) for _ in range(workers)]
     if not Workers(work, sockets, drain_s, on_ready).run():
         print_error("a worker process ended by itself; the server stopped")

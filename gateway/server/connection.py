@@ -6,9 +6,7 @@ the listener, which keeps connections in the order in which they will have waite
 
 import asyncio
 import logging
-import socket
-import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
@@ -22,6 +20,7 @@ from gateway.server.body import Body, ChunkedBody, SizedBody
 from gateway.server.errors import ClientGoneError
 from gateway.server.exchange import Exchange
 from gateway.server.head import END, BadRequestError, Head, HeadReader, has_bare_line_feed, may_begin
+from gateway.server.line import WINDOW_BYTES, ClientLine
 from gateway.server.websocket import WebSocket, accepts
 from gateway.websocket.channel import Channel
 
@@ -31,62 +30,38 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _ASGI = {"version": "3.0", "spec_version": "2.5"}
-# On, 0 seconds: closing drops what was not sent, and sends RST (socket(7)).
-_NO_LINGER = struct.pack("ii", 1, 0)
-_WINDOW_BYTES = 65_536
-"""Held of a body, or unsent of an answer, before whoever sends has to wait."""
 
 
-def _write_nothing(data: bytes) -> None:
-    """There is no transport yet."""
-
-
-class ClientConnection(asyncio.BufferedProtocol):
+class ClientConnection(ClientLine):
     """One client's connection.
 
     Args:
         listener: that accepted it.
-
-    Attributes:
-        address: the client's; empty on a Unix socket.
-        is_write_paused: the client takes its answer more slowly than it comes.
-        write: writes without waiting.
     """
 
     __slots__ = (
         "_body",
-        "_drained",
         "_exchange",
         "_heads",
-        "_is_ending",
         "_is_old",
-        "_is_read_paused",
         "_keeps_alive",
         "_listener",
         "_partial",
         "_pending",
         "_scope",
-        "_transport",
-        "address",
-        "is_write_paused",
-        "write",
     )
 
     def __init__(self, listener: "Listener") -> None:
+        super().__init__()
         self._listener = listener
         self._heads = HeadReader()
-        self._transport: asyncio.Transport | None = None
         self._scope: Scope = {}
         self._exchange: Exchange | WebSocket | None = None
         self._body: Body | None = None
         self._partial: bytearray | None = None
         self._pending = b""
-        self._drained: asyncio.Future[None] | None = None
-        self._is_read_paused = self._is_ending = self._is_old = False
+        self._is_old = False
         self._keeps_alive = True
-        self.is_write_paused = False
-        self.address = ""
-        self.write: Callable[[bytes], None] = _write_nothing
 
     # ── asyncio.BufferedProtocol ──
 
@@ -270,7 +245,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         if exchange is None:
             self._drop(body)
             return
-        if body.held > _WINDOW_BYTES or self._pending:
+        if body.held > WINDOW_BYTES or self._pending:
             self._pause()
         exchange.wake()
 
@@ -312,16 +287,6 @@ class ClientConnection(asyncio.BufferedProtocol):
 
     # ── server.exchange.Line ──
 
-    async def drained(self) -> None:
-        """Wait until the client has taken enough of what was written."""
-        if not self.is_write_paused or self._is_ending:
-            return
-        self._drained = self._listener.loop.create_future()
-        try:
-            await self._drained
-        finally:
-            self._drained = None
-
     def resume(self) -> None:
         """Read on, the body has been taken."""
         if not self._pending:
@@ -346,7 +311,7 @@ class ClientConnection(asyncio.BufferedProtocol):
     def _is_worth_reading(self, exchange: Exchange) -> bool:
         """Whether what is left of a body that nobody asked for is little enough to be read for the next request."""
         body = self._body
-        return isinstance(body, SizedBody) and body.missing <= _WINDOW_BYTES and not exchange.may_never_send
+        return isinstance(body, SizedBody) and body.missing <= WINDOW_BYTES and not exchange.may_never_send
 
     def finish(self, *, keeps_alive: bool) -> None:
         """Go on to the next request, or close."""
@@ -363,18 +328,6 @@ class ClientConnection(asyncio.BufferedProtocol):
             body.take()
             self._listener.note_reading(self)
             self._unpause()
-
-    def abort(self) -> None:
-        """Close at once."""
-        self._is_ending = True
-        if self._transport is not None:
-            self._transport.abort()
-
-    def reset(self) -> None:
-        """Close at once with RST (RFC 9293 section 3.6, ABORT)."""
-        if self._transport is not None:
-            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        self.abort()
 
     def close(self, *, lingers: bool = False) -> None:
         """Close when everything is written.
@@ -440,17 +393,3 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._exchange.stop()
         else:
             self.abort()
-
-    def _pause(self) -> None:
-        if not self._is_read_paused and self._transport is not None:
-            self._is_read_paused = True
-            self._transport.pause_reading()
-
-    def _unpause(self) -> None:
-        if self._is_read_paused and self._transport is not None and not self._transport.is_closing():
-            self._is_read_paused = False
-            self._transport.resume_reading()
-
-    def _release_writer(self) -> None:
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(None)

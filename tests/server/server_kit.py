@@ -13,7 +13,7 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = [(b"content-length", b"2")]
 # longer than any test waits: what is not tested does not come in between
 PATIENT = Limits(head_s=100, keep_alive_s=100, stuck_s=100, linger_s=100)
-_DEADLINE_S = 20
+_DEADLINE_S = 60
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Wire:
 
     async def answer(self, *, is_head: bool = False) -> Answer:
         """Read one answer; it is not whole when the connection ended within its body."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(_DEADLINE_S):
             status_line, *lines = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
             headers = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
             status, fields = int(status_line.split(" ")[1]), dict(headers)
@@ -64,13 +64,13 @@ class Wire:
             return Answer(status, headers, body, is_whole=True)
 
     async def is_closed(self) -> bool:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(_DEADLINE_S):
             return await self.reader.read(1) == b""
 
     async def rest(self) -> bytes:
         """Everything that comes until the connection ends, in good order or not."""
         found = b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(_DEADLINE_S):
             with suppress(ConnectionError):
                 while piece := await self.reader.read(65_536):
                     found += piece
