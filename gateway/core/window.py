@@ -10,7 +10,7 @@ MOST_BYTES = 65_536
 LEAST_BYTES = 4_096
 """Read at once however many there are."""
 
-TOGETHER_BYTES = 2 * 1024 * 1024
+TOGETHER_BYTES = 1024 * 1024
 """What one piece of each connection may come to."""
 
 
