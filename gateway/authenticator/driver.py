@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.authenticator.explaining import ToldApi, ToldKeys
 from gateway.authenticator.machines import Machines
@@ -183,7 +184,8 @@ class Authenticator:
             return verdict
         token = verdict.token.reveal()
         if verdict.how is not How.CACHE:
-            self.verified.put(token, verdict.claims, now_s, self.keys.fresh_for_s())
+            identity = self.verified.put(token, verdict.claims, now_s, self.keys.fresh_for_s())
+            verdict = replace(verdict, identity=identity)
         if self._is_for_next_time(verdict, facts, cookies):
             self.verified.put_cookies(cookies[0], token)
         return verdict

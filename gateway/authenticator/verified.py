@@ -120,8 +120,10 @@ class VerifiedTokens:
         known.is_used = True
         return known
 
-    def put(self, token: str, claims: SessionClaims, now_s: float, fresh_for_s: float = MAX_AGE_S) -> None:
-        """Remember a token whose signature and claims were checked.
+    def put(
+        self, token: str, claims: SessionClaims, now_s: float, fresh_for_s: float = MAX_AGE_S
+    ) -> tuple[Header, ...]:
+        """Remember a token whose signature and claims were checked; return the identity headers of its session.
 
         Args:
             token: its text.
@@ -135,7 +137,7 @@ class VerifiedTokens:
         until_s = min(claims.expires_at_s + self._skew_s, now_s + min(fresh_for_s, MAX_AGE_S))
         known = _Known(verdict, claims, since_s, until_s, entry_bytes(claims, identity))
         if known.size > self._max_bytes:
-            return
+            return identity
         digest = _digest(token)
         if (before := self._tokens.pop(digest, None)) is not None:
             self._bytes -= before.size
@@ -143,6 +145,7 @@ class VerifiedTokens:
         self._bytes += known.size
         while len(self._tokens) > self._max_entries or self._bytes > self._max_bytes:
             self._evict(now_s)
+        return identity
 
     def _evict(self, now_s: float) -> None:
         """Forget the oldest token, sparing some that were used since they came or were spared.
