@@ -150,7 +150,19 @@ async def exchange(connection: Exchange, request: Outgoing, receive: Receive, si
 class Companion:
     """What goes on beside the answer: the request's body is pumped, and the client is watched."""
 
-    __slots__ = ("_connection", "_idle_s", "_is_over", "_length", "_receive", "_remaining", "_task", "is_client_gone")
+    __slots__ = (
+        "_asked_s",
+        "_connection",
+        "_idle_s",
+        "_is_over",
+        "_length",
+        "_loop",
+        "_receive",
+        "_remaining",
+        "_task",
+        "_timer",
+        "is_client_gone",
+    )
 
     def __init__(self, connection: Exchange, length: int | None, receive: Receive, idle_s: float) -> None:
         self._connection = connection
@@ -158,7 +170,10 @@ class Companion:
         self._remaining = length or 0
         self._receive = receive
         self._idle_s = idle_s
+        self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._asked_s = 0.0
         self._is_over = False
         self.is_client_gone = False
 
@@ -171,23 +186,34 @@ class Companion:
 
     def watch(self) -> None:
         if self._task is None:
-            self._task = asyncio.create_task(self._pump())
+            self._task = self._loop.create_task(self._pump())
+            if not self._connection.is_request_sent:
+                self._timer = self._loop.call_later(self._idle_s, self._look)
 
     async def _pump(self) -> None:
         try:
             while not self._connection.is_closed:
-                async with asyncio.timeout(None if self._connection.is_request_sent else self._idle_s):
-                    message = await self._receive()
+                self._asked_s = self._loop.time()
+                message = await self._receive()
+                self._asked_s = 0.0
                 if self._is_over and message["type"] == "http.request":
                     # Some servers repeat the end of the body for ever, and say nothing of the client.
                     return
                 await self._pass(message)
-        except TimeoutError:
-            detail = f"the client sent nothing of its request within {self._idle_s:g} s"
-            self._connection.fail(UpstreamError(Reason.REQUEST_TIMEOUT, detail))
         except Exception as error:
             # Whoever waits for the answer gets to know; otherwise the fault of the server would look like a time-out.
             self._connection.fail(error)
+
+    def _look(self) -> None:
+        """End a request whose client sends nothing of it; one timer for all its pieces, since each would cost as much."""
+        if self._connection.is_request_sent:
+            return
+        since_s = self._asked_s or self._loop.time()
+        if self._loop.time() - since_s >= self._idle_s:
+            detail = f"the client sent nothing of its request within {self._idle_s:g} s"
+            self._connection.fail(UpstreamError(Reason.REQUEST_TIMEOUT, detail))
+        else:
+            self._timer = self._loop.call_at(since_s + self._idle_s, self._look)
 
     async def _pass(self, message: Message) -> None:
         if message["type"] != "http.request":
@@ -216,6 +242,8 @@ class Companion:
         if not self._connection.is_request_sent:
             # An early answer: what is left of the body would be read as the next request (RFC 9112 section 9.6).
             self._connection.abort()
+        if self._timer is not None:
+            self._timer.cancel()
         task, self._task = self._task, None  # it holds this in turn
         if task is not None:
             task.cancel()
