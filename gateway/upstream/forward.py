@@ -205,7 +205,7 @@ class Companion:
             self._connection.fail(error)
 
     def _look(self) -> None:
-        """End a request whose client sends nothing of it; one timer for all its pieces, since each would cost as much."""
+        """End a request whose client sends nothing of it; one timer for all pieces, since one for each would cost."""
         if self._connection.is_request_sent:
             return
         since_s = self._asked_s or self._loop.time()
