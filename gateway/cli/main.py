@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import ClassVar
 
 import click
@@ -51,8 +52,15 @@ class Gateway(LazyGroup):
                 formatter.write_dl([(name, each.summary) for name, each in SUBCOMMANDS.items() if each.group == group])
 
 
+def version() -> str:
+    """Return the version, and whether the way of a request is compiled (docs/deployment.md)."""
+    way = find_spec("gateway.surfaces.gate")
+    is_compiled = way is not None and way.origin is not None and not way.origin.endswith(".py")
+    return f"{__version__} (compiled)" if is_compiled else __version__
+
+
 @click.group(cls=Gateway, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="gateway")
+@click.version_option(version(), prog_name="gateway")
 def command() -> None:
     """An authenticating reverse proxy for session tokens.
 

@@ -268,8 +268,11 @@ class ClientConnection(ClientLine):
         if self._exchange is None and self._pending and not self._is_ending:
             data, self._pending = self._pending, b""
             self._read_head(data)
-            if not self._pending and self._exchange is None:
+            if not self._pending and self._is_free():
                 self._unpause()
+
+    def _is_free(self) -> bool:
+        return self._exchange is None
 
     def refuse(self, reason: Reason, more: Iterable[Header] = ()) -> None:
         """Answer what cannot be served, and close.

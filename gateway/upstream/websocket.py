@@ -6,7 +6,6 @@ extension is offered, so nothing is ever compressed.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus
@@ -30,13 +29,14 @@ MakeHead = Callable[[list[Header]], bytes]
 """Makes the head of the opening request with the headers of the opening handshake."""
 
 
-@dataclass(frozen=True, slots=True)
 class Refused(Exception):
     """The upstream did not accept the WebSocket, and answered with something else."""
 
-    status: int
-    headers: tuple[Header, ...]
-    body: bytes
+    def __init__(self, status: int, headers: tuple[Header, ...], body: bytes) -> None:
+        super().__init__(status)
+        self.status = status
+        self.headers = headers
+        self.body = body
 
 
 class UpstreamWebSocket(Channel):

@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.proxy            about five minutes
     python -m tests.benchmarks.proxy --quick    some seconds, to see that it works; its figures say nothing
+    python -m tests.benchmarks.proxy --compiled tests/compiled/.venv    the compiled gateway in the same table
 
 Needs nginx, haproxy and wrk. All proxies stand before the same upstream (nginx) and are loaded in turn; where there
 are two processors, load and upstream share the first one and the proxy has the last one. Two figures tell: how many
@@ -139,10 +140,10 @@ def measure(work: Work, commands: Commands, folder: Path, options: argparse.Name
                 row.costs_us.append((_cpu_s(pid) - before_s) / max(requests, 1) * 1e6)
                 row.errors += errors
     floor, floor_us = statistics.median(rows["nginx-plain"].rates) or 1, statistics.median(rows["nginx-plain"].costs_us)
-    print(f"\n{work.name}\n{'':14}{'per second':>12}{'/ nginx':>10}{'µs of CPU':>12}{'nginx /':>10}{'errors':>8}")
+    print(f"\n{work.name}\n{'':19}{'per second':>12}{'/ nginx':>10}{'µs of CPU':>12}{'nginx /':>10}{'errors':>8}")
     for name, row in rows.items():
         rate, cost_us = statistics.median(row.rates), statistics.median(row.costs_us) or 1
-        print(f"{name:14}{rate:12.1f}{rate / floor:10.2f}{cost_us:12.1f}{floor_us / cost_us:10.2f}{row.errors:8}")
+        print(f"{name:19}{rate:12.1f}{rate / floor:10.2f}{cost_us:12.1f}{floor_us / cost_us:10.2f}{row.errors:8}")
 
 
 def works(world: World, *, quick: bool) -> list[Work]:
@@ -199,7 +200,7 @@ def run(options: argparse.Namespace) -> None:
         folder.chmod(0o755)
         (folder / "public.pem").write_text(world.pem)
         (folder / "big.bin").write_bytes(os.urandom(1024 * 1024) * (_BIG_BYTES // 1024 // 1024))
-        up, sink, plain, haproxy, gateway = (free_port() for _ in range(5))
+        up, sink, plain, haproxy, gateway, compiled = (free_port() for _ in range(6))
         ports = {"FOLDER": name, "UP": up, "SINK": sink, "PLAIN": plain, "HAPROXY": haproxy}
         (folder / "upstream.conf").write_text(_filled(UPSTREAM, ports))
         (folder / "plain.conf").write_text(_filled(NGINX_PLAIN, ports))
@@ -210,6 +211,10 @@ def run(options: argparse.Namespace) -> None:
             "haproxy-jwt": (["haproxy", "-db", "-f", f"{name}/haproxy.conf"], haproxy),
             "gateway": ([sys.executable, "-m", "gateway", "serve", "--config", f"{name}/gateway.toml"], gateway),
         }
+        if options.compiled:
+            (folder / "compiled.toml").write_text(gateway_toml(world.pem, compiled, up, sink))
+            command = [f"{options.compiled}/bin/gateway", "serve", "--config", f"{name}/compiled.toml"]
+            commands["gateway (compiled)"] = (command, compiled)
         own = [sys.executable, "-m", "tests.benchmarks.proxy", "--sink", str(sink)]
         with running(_LOAD, ["nginx", "-c", f"{name}/upstream.conf", "-p", name], up), running(_LOAD, own, sink):
             for work in works(world, quick=options.quick):
@@ -227,6 +232,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="only see that it works")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--compiled", metavar="PATH", help="an environment with the compiled wheel, measured too")
     parser.add_argument("--sink", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.sink:

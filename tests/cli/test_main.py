@@ -180,7 +180,7 @@ def test_the_package_runs_as_a_module() -> None:
         [sys.executable, "-m", "gateway", "--version"], capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode == 0
-    assert gateway.__version__ in done.stdout
+    assert done.stdout == f"gateway, version {gateway.__version__}\n"
 
 
 def test_without_the_extra_the_command_says_what_to_install() -> None:

@@ -4,6 +4,7 @@ import os
 import queue
 import random
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Self
 
 READY_TIMEOUT_S = 30.0
+
+GATEWAY = shlex.split(os.environ.get("TESTED_GATEWAY", "")) or [sys.executable, "-m", "gateway"]
+"""The command that is tested: of this environment, or of another one that the variable names."""
 
 
 # Below the range from which systems give ports to whoever connects: one of those may be taken before it is listened on.
@@ -52,7 +56,7 @@ class Command:
         self.lines: list[str] = []
         self._queue: queue.Queue[str | None] = queue.Queue()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", *arguments],
+            [*GATEWAY, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
