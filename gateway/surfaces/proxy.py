@@ -121,18 +121,18 @@ class Proxy:
     def _send_off(self, exchange: Exchange, watch: Watch, admission: Admission, request_id: Header) -> None:
         try:
             destination, request = self._openings.open(exchange.scope, admission, request_id, 0)
-            connection = destination.pool.take() if destination.carrier is None else None
-            if connection is None:
-                self._run_judged(exchange, watch, admission)
-                return
-            private = self._private_cookies
-            relay = Relay(self, exchange, watch, admission, destination, request, request_id, private, connection)
-            relay.begin()
+            head = request.head()
         except UpstreamError as error:
             answer = self._failure(admission, error.reason, error.retry_after_s)
             self._answer(exchange, watch, admission, answer, error.reason, error.detail)
-        else:
-            self._in_hand += 1
+            return
+        connection = destination.pool.take() if destination.carrier is None else None
+        if connection is None:
+            self._run_judged(exchange, watch, admission)
+            return
+        private = self._private_cookies
+        self._in_hand += 1
+        Relay(self, exchange, watch, admission, destination, request, request_id, private, connection).begin(head)
 
     def _run_judged(self, exchange: Exchange, watch: Watch, admission: Admission) -> None:
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:

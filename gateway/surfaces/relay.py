@@ -135,10 +135,10 @@ class Relay:
         self._private_cookies = private_cookies
         self.connection = connection
 
-    def begin(self) -> None:
-        """Send the request."""
+    def begin(self, head: bytes) -> None:
+        """Send the request, which has this head."""
         self.exchange.on_gone = self._drop
-        self.connection.begin(self.request.head(), is_head=self.request.method == "HEAD")
+        self.connection.begin(head, is_head=self.request.method == "HEAD")
         self.connection.watch(self._look)
 
     def _look(self) -> None:
@@ -148,10 +148,11 @@ class Relay:
         if answer is None:
             self._keeper.take_over(self)
             return
+        status, received, body = answer.status, answer.headers, answer.take()
+        self.destination.pool.release(connection)
         try:
-            self.watch.status = status = answer.status
-            headers, body = self.headers(answer.headers), answer.take()
-            self.destination.pool.release(connection)
+            headers = self.headers(received)
+            self.watch.status = status
             exchange.respond(status, headers, body)
         except Exception as error:
             self._keeper.fail(self, error)

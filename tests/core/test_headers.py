@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.header_names import HOP_BY_HOP, Remembered
+from gateway.core.reasons import Reason
 from gateway.core.request_headers import IdentityNamespace, RequestHeaders, without_cookies
 from gateway.core.response_headers import for_one_browser, response_headers, with_cache_rules
+from gateway.errors import UpstreamError
 
 NAMESPACE = IdentityNamespace(b"x-session-", [b"x-user-email", b"x_tenant.id"])
 PRIVATE = frozenset({b"__session", b"__session_abcd1234", b"__refresh_abcd1234", b"__client_uat"})
@@ -270,3 +272,15 @@ def test_a_route_may_ask_its_upstream_under_another_name_and_add_headers_that_cl
     assert kept.build(client, ours) == [client[0], (b"accept", b"*/*"), *ours, (b"x-tenant", b"acme")]
     assert b"x-session-user-id" in namespace
     assert b"x-tenant" not in NAMESPACE
+
+
+@pytest.mark.parametrize("value", [b"", b"100-continue", b"100-Continue"])
+def test_what_the_server_meets_itself_does_not_go_on(value: bytes):
+    assert RequestHeaders(NAMESPACE, PRIVATE).build([(b"expect", value), (b"a", b"b")], ()) == [(b"a", b"b")]
+
+
+@pytest.mark.parametrize("value", [b"200-ok", b"100-continue, 100-continue", b"x"])
+def test_what_cannot_be_met_is_refused(value: bytes):
+    with pytest.raises(UpstreamError, match="Expect") as refused:
+        RequestHeaders(NAMESPACE, PRIVATE).build([(b"expect", value)], ())
+    assert refused.value.reason == Reason.EXPECTATION_FAILED

@@ -1,0 +1,105 @@
+"""An answer on its short way: whole, of a client that has gone, or one that cannot be passed on."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from gateway.core.reasons import Reason
+from gateway.core.request import RequestFacts
+from gateway.core.request_headers import IdentityNamespace, RequestHeaders
+from gateway.core.settings_model import Access, RouteSettings
+from gateway.core.verdict import State, Verdict
+from gateway.surfaces.exchange import Watch
+from gateway.surfaces.gate import Admission
+from gateway.surfaces.opening import Destination
+from gateway.surfaces.relay import Relay
+from gateway.upstream.forward import Outgoing
+from gateway.upstream.incoming import Incoming
+from gateway.upstream.origin import Origin
+from gateway.upstream.pool import Pool
+from tests.surfaces.proxy_kit import HOST, LIMITS, proxied
+from tests.upstream.upstream_kit import silent
+
+NO_NAMESPACE = IdentityNamespace(b"x-session-")
+
+
+class Line:
+    """A connection to an upstream that has answered."""
+
+    exchanges = 1
+    is_closed = False
+
+    def __init__(self) -> None:
+        self.answer = Incoming(is_head=False, header_bytes=65536)
+        self.answer.feed(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+        self.ended = 0
+
+    def begin(self, head: bytes, *, is_head: bool) -> None:
+        self.head = head
+
+    def watch(self, watcher) -> None:
+        self.look = watcher
+
+    def answer_at_once(self) -> Incoming:
+        return self.answer
+
+    def finish(self) -> bool:
+        self.ended += 1
+        return False
+
+
+class Broken:
+    """A client's end that cannot take the answer."""
+
+    on_gone = None
+
+    def respond(self, status: int, headers: object, body: bytes) -> None:
+        raise ValueError("odd")
+
+
+class Keeper:
+    def __init__(self) -> None:
+        self.failed: list[Exception] = []
+
+    def fail(self, relay: Relay, error: Exception) -> None:
+        self.failed.append(error)
+
+
+async def test_an_answer_that_cannot_be_passed_on_is_told_and_holds_no_connection():
+    pool, line, keeper = Pool(Origin.parse("http://127.0.0.1:1")), Line(), Keeper()
+    pool.in_use = 1
+    terms = RouteSettings(path="/", access=Access.PUBLIC)
+    destination = Destination(pool, RequestHeaders(NO_NAMESPACE, frozenset()), terms)
+    admission = Admission(None, RequestFacts("GET", None), None, Verdict(State.SIGNED_OUT))
+    request = Outgoing("GET", b"/", [], 0)
+    watch = Watch(None)
+    Relay(keeper, Broken(), watch, admission, destination, request, (b"x-request-id", b"1"), frozenset(), line).begin(
+        request.head()
+    )
+    line.look()
+    assert [type(error) for error in keeper.failed] == [ValueError]
+    assert (pool.in_use, line.ended) == (0, 1)
+
+
+async def test_a_client_that_leaves_before_its_answer_holds_no_connection():
+    async with proxied(silent, replace(LIMITS, first_byte_s=30)) as world:
+        for _ in range(2):  # the first one opens the connection, on the long way
+            wire = await world.connect()
+            wire.send(b"GET /public HTTP/1.1\r\n" + HOST + b"\r\n")
+            arrived = len(world.served.requests)
+            async with asyncio.timeout(5):
+                while len(world.served.requests) == arrived:  # noqa: ASYNC110 - the upstream tells nobody
+                    await asyncio.sleep(0.001)
+            wire.writer.close()
+            async with asyncio.timeout(5):
+                while world.pool.in_use:  # noqa: ASYNC110 - a pool tells nobody
+                    await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("value", [b"200-ok", b"100-continue, x"])
+async def test_an_expectation_that_cannot_be_met_is_refused_on_the_short_way_too(value):
+    async with proxied() as world:
+        answer = await world.raw(b"GET /public HTTP/1.1\r\n" + HOST + b"Expect: " + value + b"\r\n\r\n")
+        assert (answer.status, answer["x-clerk-auth-reason"]) == (417, Reason.EXPECTATION_FAILED)
+        assert world.served.requests == []
