@@ -19,9 +19,14 @@ from gateway.upstream.incoming import Incoming
 from gateway.upstream.origin import Origin
 from gateway.upstream.pool import Pool
 from tests.surfaces.proxy_kit import HOST, LIMITS, proxied
-from tests.upstream.upstream_kit import silent
 
 NO_NAMESPACE = IdentityNamespace(b"x-session-")
+
+
+async def silent(served, reader, writer) -> None:
+    """An upstream that takes a request and says nothing."""
+    await served.request(reader)
+    await reader.read()
 
 
 class Line:
