@@ -64,12 +64,12 @@ def test_broken_chunks_are_never_a_whole_request(target: Target, body: bytes) ->
 
 def test_where_length_and_chunks_disagree_neither_is_believed(target: Target) -> None:
     before = target.count
-    answer = target.raw(
-        START + b"Content-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n" + SMUGGLED
-    )
+    start = START.replace(b"/health", b"/health?both")  # what broke off before may still be on its way
+    both = b"Content-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"
+    answer = target.raw(start + both + SMUGGLED)
     assert answer.startswith(b"HTTP/1.1 400")
     assert answer.count(b"HTTP/1.1 ") == 1
-    assert target.arrived(before) == []
+    assert [each.line for each in target.arrived(before) if "both" in each.line or each.path == "/admin"] == []
 
 
 def test_trailers_and_chunk_extensions_do_not_go_on(target: Target) -> None:
