@@ -5,7 +5,6 @@ the listener, which keeps connections in the order in which they will have waite
 """
 
 import asyncio
-import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
@@ -26,8 +25,6 @@ from gateway.websocket.channel import Channel
 
 if TYPE_CHECKING:
     from gateway.server.listener import Listener
-
-_log = logging.getLogger(__name__)
 
 _ASGI = {"version": "3.0", "spec_version": "2.5"}
 

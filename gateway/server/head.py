@@ -89,10 +89,13 @@ class HeadReader:
         headers: list[Header] = []
         self._headers = headers
         self._target, self._is_whole = b"", False
-        if self._parse(parser, data):
-            return self._read_upgrade(parser, data)
+        asks_for_another = self._parse(parser, data)
         if len(headers) > MAX_HEADER_LINES:
             raise BadRequestError(Reason.REQUEST_HEADERS_TOO_LARGE)
+        if b"#" in self._target:
+            raise BadRequestError(Reason.REQUEST_TARGET_INVALID)
+        if asks_for_another:
+            return self._read_upgrade(parser, data)
         method = parser.get_method()
         version = self._version(parser, method, data)
         length: int | None = 0
@@ -103,8 +106,6 @@ class HeadReader:
             length = _body_length(headers, version)
             expects_continue = _expects_continue(headers, version)
         target = self._target if self._target[0] == _SLASH else _origin_form(self._target, headers)
-        if b"#" in target:
-            raise BadRequestError(Reason.REQUEST_TARGET_INVALID)
         # By position, which is faster than by name.
         return Head(method.decode(), target, version, headers, length, self._keeps_alive, False, expects_continue)
 

@@ -198,6 +198,14 @@ def test_a_websocket_is_asked_for():
     assert reason(lines=HOST + upgrade + b"Content-Length: 1\r\n") is Reason.REQUEST_FRAMING_INVALID
 
 
+@pytest.mark.parametrize("wish", [b"websocket", b"h2c"])
+def test_who_asks_for_another_protocol_is_bound_like_everybody(wish):
+    lines = HOST + b"Connection: Upgrade\r\nUpgrade: " + wish + b"\r\n"
+    many = b"".join(b"x-%d: 1\r\n" % number for number in range(MAX_HEADER_LINES))
+    assert reason(lines=lines + many) == Reason.REQUEST_HEADERS_TOO_LARGE
+    assert reason(b"GET /?a#b HTTP/1.1", lines) == Reason.REQUEST_TARGET_INVALID
+
+
 @pytest.mark.parametrize("wish", [b"h2c", b"TLS/1.0", b"websocketx", b""])
 def test_another_protocol_is_ignored_and_the_body_still_framed(wish):
     lines = HOST + b"Connection: Upgrade\r\nUpgrade: " + wish + b"\r\nContent-Length: 3\r\n"
