@@ -14,7 +14,7 @@ from tests.authenticator.engine_kit import NAMES, expired, mint
 from tests.surfaces.proxy_kit import BEARER, HOST, LIMITS, OK, World, listening, proxied, proxy_to
 from tests.surfaces.surfaces_kit import Pages, scope_of, websocket_scope
 from tests.surfaces.surfaces_kit import Wire as Recorder
-from tests.upstream.upstream_kit import answers, until, upstream
+from tests.upstream.upstream_kit import answers, silent, until, upstream
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 MIB = 1024 * 1024
@@ -537,11 +537,6 @@ async def test_dead_upstream_is_a_bad_gateway():
             assert problem(await world.ask()) == (502, Reason.UPSTREAM_UNREACHABLE)
             assert pool.in_use == 0
             world.close()
-
-
-async def silent(served, reader, writer):
-    await served.request(reader)
-    await reader.read()
 
 
 async def test_silent_upstream_is_a_gateway_timeout():

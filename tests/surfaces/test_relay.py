@@ -1,6 +1,5 @@
 """An answer on its short way: whole, of a client that has gone, or one that cannot be passed on."""
 
-import asyncio
 from dataclasses import replace
 
 import pytest
@@ -19,14 +18,9 @@ from gateway.upstream.incoming import Incoming
 from gateway.upstream.origin import Origin
 from gateway.upstream.pool import Pool
 from tests.surfaces.proxy_kit import HOST, LIMITS, proxied
+from tests.upstream.upstream_kit import silent, until
 
 NO_NAMESPACE = IdentityNamespace(b"x-session-")
-
-
-async def silent(served, reader, writer) -> None:
-    """An upstream that takes a request and says nothing."""
-    await served.request(reader)
-    await reader.read()
 
 
 class Line:
@@ -89,17 +83,12 @@ async def test_an_answer_that_cannot_be_passed_on_is_told_and_holds_no_connectio
 
 async def test_a_client_that_leaves_before_its_answer_holds_no_connection():
     async with proxied(silent, replace(LIMITS, first_byte_s=30)) as world:
-        for _ in range(2):  # the first one opens the connection, on the long way
+        for turn in range(2):  # the first one opens the connection, on the long way
             wire = await world.connect()
             wire.send(b"GET /public HTTP/1.1\r\n" + HOST + b"\r\n")
-            arrived = len(world.served.requests)
-            async with asyncio.timeout(5):
-                while len(world.served.requests) == arrived:  # noqa: ASYNC110 - the upstream tells nobody
-                    await asyncio.sleep(0.001)
+            await until(lambda sent=turn + 1: len(world.served.requests) == sent)
             wire.writer.close()
-            async with asyncio.timeout(5):
-                while world.pool.in_use:  # noqa: ASYNC110 - a pool tells nobody
-                    await asyncio.sleep(0.001)
+            await until(lambda: not world.pool.in_use)
 
 
 @pytest.mark.parametrize("value", [b"200-ok", b"100-continue, x"])

@@ -11,7 +11,20 @@ from gateway.errors import UpstreamError
 from gateway.upstream.connection import SLOW_S
 from gateway.upstream.forward import ClientGoneError, Outgoing, forward
 from gateway.upstream.origin import Limits
-from tests.upstream.upstream_kit import HELLO, TINY, Client, Taken, answers, ask, get, pool_to, post, until, upstream
+from tests.upstream.upstream_kit import (
+    HELLO,
+    TINY,
+    Client,
+    Taken,
+    answers,
+    ask,
+    get,
+    pool_to,
+    post,
+    silent,
+    until,
+    upstream,
+)
 
 PATIENT = replace(TINY, first_byte_s=10, idle_s=10)
 MIB = 1024 * 1024
@@ -150,11 +163,6 @@ async def test_upstream_that_does_not_accept_is_a_connect_timeout():
             finally:
                 for one in waiting:
                     one.close()
-
-
-async def silent(served, reader, writer):
-    await served.request(reader)
-    await reader.read()
 
 
 async def test_slow_first_byte_is_a_timeout_and_the_connection_goes():

@@ -167,6 +167,12 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.001)
 
 
+async def silent(served: "Upstream", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A script that takes a request and says nothing."""
+    await served.request(reader)
+    await reader.read()
+
+
 def answers(*parts: bytes, then_close: bool = False) -> Script:
     """A script that answers every request with these bytes, each part written alone."""
 
