@@ -7,13 +7,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.core.reasons import Reason, meaning
 from gateway.core.request import Header
-from gateway.server.exchange import Exchange
+from gateway.server.exchange import PLAIN, Exchange
 from gateway.server.websocket import WebSocket
 
 Refusal = tuple[int, Iterable[Header], bytes]
 """Status, headers, body."""
-
-_PLAIN = (b"content-type", b"text/plain; charset=utf-8")
 
 
 class Handler(Protocol):
@@ -55,4 +53,4 @@ class AsgiHandler:
     def refuse(self, reason: Reason, client: str) -> Refusal:  # noqa: ARG002 - a handler's signature
         """Return the answer to what is no request, or one too many."""
         meant = meaning(reason)
-        return meant.status, [_PLAIN, (b"x-clerk-auth-reason", reason.encode())], meant.text.encode()
+        return meant.status, [*PLAIN, (b"x-clerk-auth-reason", reason.encode())], meant.text.encode()

@@ -159,7 +159,7 @@ async def test_a_worker_that_is_killed_over_a_refresh_is_waited_for_no_longer_th
     site.authority.trades.clear()
     expired = expired_token()
     first = asyncio.create_task(ask(site.ports[0], expired, "rt_dead"))
-    await asyncio.to_thread(site.until, lambda: site.calls)
+    await asyncio.to_thread(site.until, lambda: site.authority.peers)
     started_s = time.monotonic()
     os.kill(owner_of(site.authority.peers[0], site.authority.server_port), signal.SIGKILL)
     site.authority.trades.set()
