@@ -30,7 +30,7 @@ from tests.benchmarks.proxy_peers import NGINX_PLAIN, UPSTREAM, WRK, gateway_tom
 from tests.benchmarks.world import World, cookie_header
 
 TOOLS = ("nginx", "haproxy", "wrk")
-_LOAD, _PROXY = "0", str((os.cpu_count() or 1) - 1)
+LOAD, PROXY = "0", str((os.cpu_count() or 1) - 1)
 _TICKS = os.sysconf("SC_CLK_TCK")
 _BIG_BYTES = 64 * 1024 * 1024
 
@@ -75,7 +75,7 @@ def _family(pid: int) -> list[int]:
     return [pid, *(each for child in children for each in _family(int(child)))]
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     """Return the seconds of processor time of a process and what it started."""
     stats = (Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split() for each in _family(pid))
     return sum(int(stat[11]) + int(stat[12]) for stat in stats) / _TICKS
@@ -111,7 +111,7 @@ def load(work: Work, port: int, folder: Path, seconds: float) -> tuple[float, in
     lines.write_text("\n".join(work.credentials))
     script.write_text(WRK)
     environment = dict(os.environ, LINES=str(lines), TARGET=work.path, UPLOAD=str(work.upload))
-    command = ["taskset", "-c", _LOAD, "wrk", "-t1", f"-c{work.connections}", f"-d{seconds:g}s", "--timeout", "20s"]
+    command = ["taskset", "-c", LOAD, "wrk", "-t1", f"-c{work.connections}", f"-d{seconds:g}s", "--timeout", "20s"]
     command += ["-s", str(script), f"http://127.0.0.1:{port}"]
     printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     found = re.search(r"RESULT (\d+) (\d+) (\d+)", printed)
@@ -130,14 +130,14 @@ def measure(work: Work, commands: Commands, folder: Path, options: argparse.Name
     rows = {name: Row() for name in commands}
     for _ in range(options.rounds):
         for name, (command, port) in commands.items():
-            with running(_PROXY, command, port) as pid:
+            with running(PROXY, command, port) as pid:
                 if not options.quick:
                     load(work, port, folder, 1)
-                before_s = _cpu_s(pid)
+                before_s = cpu_s(pid)
                 rate, requests, errors = load(work, port, folder, options.seconds)
                 row = rows[name]
                 row.rates.append(rate)
-                row.costs_us.append((_cpu_s(pid) - before_s) / max(requests, 1) * 1e6)
+                row.costs_us.append((cpu_s(pid) - before_s) / max(requests, 1) * 1e6)
                 row.errors += errors
     floor, floor_us = statistics.median(rows["nginx-plain"].rates) or 1, statistics.median(rows["nginx-plain"].costs_us)
     print(f"\n{work.name}\n{'':19}{'per second':>12}{'/ nginx':>10}{'µs of CPU':>12}{'nginx /':>10}{'errors':>8}")
@@ -202,9 +202,9 @@ def run(options: argparse.Namespace) -> None:
         (folder / "big.bin").write_bytes(os.urandom(1024 * 1024) * (_BIG_BYTES // 1024 // 1024))
         up, sink, plain, haproxy, gateway, compiled = (free_port() for _ in range(6))
         ports = {"FOLDER": name, "UP": up, "SINK": sink, "PLAIN": plain, "HAPROXY": haproxy}
-        (folder / "upstream.conf").write_text(_filled(UPSTREAM, ports))
-        (folder / "plain.conf").write_text(_filled(NGINX_PLAIN, ports))
-        (folder / "haproxy.conf").write_text(_filled(haproxy_conf(), ports))
+        (folder / "upstream.conf").write_text(filled(UPSTREAM, ports))
+        (folder / "plain.conf").write_text(filled(NGINX_PLAIN, ports))
+        (folder / "haproxy.conf").write_text(filled(haproxy_conf(), ports))
         (folder / "gateway.toml").write_text(gateway_toml(world.pem, gateway, up, sink))
         commands: Commands = {
             "nginx-plain": (["nginx", "-c", f"{name}/plain.conf", "-p", name], plain),
@@ -216,12 +216,13 @@ def run(options: argparse.Namespace) -> None:
             command = [f"{options.compiled}/bin/gateway", "serve", "--config", f"{name}/compiled.toml"]
             commands["gateway (compiled)"] = (command, compiled)
         own = [sys.executable, "-m", "tests.benchmarks.proxy", "--sink", str(sink)]
-        with running(_LOAD, ["nginx", "-c", f"{name}/upstream.conf", "-p", name], up), running(_LOAD, own, sink):
+        with running(LOAD, ["nginx", "-c", f"{name}/upstream.conf", "-p", name], up), running(LOAD, own, sink):
             for work in works(world, quick=options.quick):
                 measure(work, commands, folder, options)
 
 
-def _filled(text: str, values: dict[str, object]) -> str:
+def filled(text: str, values: dict[str, object]) -> str:
+    """Return a configuration with its places filled."""
     for name, value in values.items():
         text = text.replace(f"%{name}%", str(value))
     return text

@@ -1,5 +1,6 @@
 """The benchmarks still run; what they measure is for people to read, never for a test to judge."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -72,3 +73,10 @@ def test_the_benchmark_of_decisions_prints_every_row():
     printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=110).stdout
     for row in ("no question", "return 204", "the gateway"):
         assert printed.count(f"\n| {row} |") == 1
+
+
+@pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"needs {', '.join(TOOLS)}")
+def test_the_benchmark_of_idle_clients_prints_what_they_cost():
+    command = [sys.executable, "-m", "tests.benchmarks.idle", "--clients", "50", "--rounds", "1", "--seconds", "1"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=110).stdout
+    assert re.search("^median: a request costs [+-][0-9.]+%, an idle client -?[0-9.]+ KiB$", printed, re.MULTILINE)
