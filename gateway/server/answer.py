@@ -96,7 +96,7 @@ def date_line(now_s: float) -> bytes:
 
 def _number(head: bytes, begin: int) -> int:
     end = head.find(b"\r", begin)
-    text = head[begin:] if end < 0 else head[begin:end]
+    text = (head[begin:] if end < 0 else head[begin:end]).rstrip(b" \t")
     if not text or text.strip(_DIGITS):
         raise ValueError("a content-length that is no number")
     return int(text)

@@ -38,6 +38,7 @@ class Incoming(Answer):
     _barren_bytes = 0
     _is_kept = False
     _has_surplus = False
+    _is_doubtful = False
     _problem = ""
     __deletable__ = ("_parser",)  # for the compiler
 
@@ -88,7 +89,7 @@ class Incoming(Answer):
     @property
     def may_reuse(self) -> bool:
         """Whether the connection is fit for another exchange."""
-        return self.is_complete and self._is_kept and not self._has_surplus
+        return self.is_complete and self._is_kept and not (self._has_surplus or self._is_doubtful)
 
     @property
     def _is_framed(self) -> bool:
@@ -140,17 +141,27 @@ class Incoming(Answer):
         if (self.received > self._header_limit and self._size > self._header_limit) or self._has_too_many:
             self._refuse_size()
             return
-        for name, value in self.headers:
-            if name == b"transfer-encoding" and value.lower() != b"chunked":
+        encodings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if encodings:
+            if any(value != b"chunked" for value in encodings):
                 self._refuse("it used a transfer-encoding other than chunked")
                 return
+            # Where there may be no chunks, what follows is anybody's guess (RFC 9112 section 6.1).
+            is_odd = len(encodings) > 1 or status in {204, 304}
+            self._is_doubtful = is_odd or self._parser.get_http_version() != "1.1"
         self.status = status
         self.has_head = True
         if status == 204:
-            # RFC 9110 section 8.6: there must be none, and whoever believed it would wait for a body.
-            self.headers = [header for header in self.headers if header[0] != b"content-length"]
+            self._drop_length()
         if self._is_head:
             self._complete()
+
+    def _drop_length(self) -> None:
+        """Forget the length of what has no body: whoever believed it would wait for one (RFC 9110 section 8.6)."""
+        lengths = {int(value) for name, value in self.headers if name == b"content-length"}
+        self.headers = [header for header in self.headers if header[0] != b"content-length"]
+        # A body that comes all the same would be the answer to the next request.
+        self._is_doubtful = self._is_doubtful or bool(lengths - {0})
 
     def on_chunk_header(self) -> None:
         """Note a body in answer to HEAD, even an empty one."""
