@@ -128,10 +128,17 @@ class ClientConnection(ClientLine):
     def resume_writing(self) -> None:
         """The client has caught up."""
         self.is_write_paused = False
-        self._listener.note_caught_up(self)
+        if self._is_ending:
+            self._listener.note_slow(self)  # the rest of its last answer is not kept for ever either
+        else:
+            self._listener.note_caught_up(self)
         self._release_writer()
-        if self._pending and self._exchange is None:
+        if self._exchange is not None:
+            return
+        if self._pending:
             self._go_on()
+        else:
+            self._unpause()
 
     # ── requests ──
 
@@ -177,6 +184,8 @@ class ClientConnection(ClientLine):
             self.refuse(bad.reason)
             return
         self._listener.note_busy(self)
+        if self._is_read_paused and not rest:
+            self._unpause()  # it came behind another request: its body is to come, or the client's end
         if head.is_websocket:
             self._begin_websocket(head, rest)
             return
@@ -239,12 +248,12 @@ class ClientConnection(ClientLine):
             self._body = None
             if isinstance(body, ChunkedBody) and body.has_surplus:
                 self._keeps_alive = False
-        if exchange is None:
-            self._drop(body)
-            return
         if body.held > WINDOW_BYTES or self._pending:
             self._pause()
-        exchange.wake()
+        if exchange is None:
+            self._drop(body)
+        else:
+            exchange.wake()
 
     def _drop(self, body: Body) -> None:
         """Read what is left of a body that nobody wants."""
@@ -255,10 +264,12 @@ class ClientConnection(ClientLine):
 
     def _wait_for_next(self) -> None:
         self._listener.note_idle(self)
-        if self._pending and not self.is_write_paused:
+        if self.is_write_paused:
+            self._pause()  # whatever it asks for before it takes its answers would be answered into memory
+        elif self._pending:
             # Not at once: a client that sends many requests in one piece must not keep the others waiting.
             self._listener.loop.call_soon(self._go_on)
-        elif not self._pending:
+        else:
             self._unpause()
 
     def _go_on(self) -> None:
@@ -311,7 +322,10 @@ class ClientConnection(ClientLine):
     def _is_worth_reading(self, exchange: Exchange) -> bool:
         """Whether what is left of a body that nobody asked for is little enough to be read for the next request."""
         body = self._body
-        return isinstance(body, SizedBody) and body.missing <= WINDOW_BYTES and not exchange.may_never_send
+        if not isinstance(body, SizedBody) or body.missing > WINDOW_BYTES:
+            return False
+        # Whoever expects something may keep its body, and send its next request where the body was to be.
+        return all(name != b"expect" for name, _ in exchange.scope["headers"])
 
     def finish(self, *, keeps_alive: bool) -> None:
         """Go on to the next request, or close."""

@@ -112,11 +112,6 @@ class Exchange:
         """Whether something of the request's body has not come yet."""
         return self._body is not None and not self._body.is_complete
 
-    @property
-    def may_never_send(self) -> bool:
-        """Whether the client may keep its body, since it was not told to send it."""
-        return self._waits_for_continue
-
     # ── without a task ──
 
     def respond(self, status: int, headers: Iterable[Header], body: bytes) -> None:

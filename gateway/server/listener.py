@@ -9,8 +9,9 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from gateway.core.reasons import Reason
 from gateway.core.window import Window
@@ -171,6 +172,7 @@ class Listener:
 
     def note_slow(self, connection: ClientConnection) -> None:
         """A client does not take its answer as it comes."""
+        self._slow.pop(connection, None)  # as in the queue of those that are read from
         self._slow[connection] = self.loop.time()
 
     def note_caught_up(self, connection: ClientConnection) -> None:
@@ -205,13 +207,12 @@ class Listener:
             connection.abort()
 
 
-def _over(queue: dict[ClientConnection, float], until_s: float) -> list[ClientConnection]:
-    """Take those out of a queue that have been in it since then or longer."""
-    found = []
-    for connection, since_s in queue.items():
-        if since_s > until_s:
-            break
-        found.append(connection)
-    for connection in found:
-        del queue[connection]
-    return found
+def _over(queue: dict[ClientConnection, float], until_s: float) -> Iterator[ClientConnection]:
+    """Take those out of a queue that have been in it since then or longer, each when its turn comes.
+
+    One whose end fails leaves the others where they are, for the next look.
+    """
+    found = list(takewhile(lambda each: each[1] <= until_s, queue.items()))
+    for connection, _ in found:
+        if queue.pop(connection, None) is not None:
+            yield connection

@@ -157,6 +157,53 @@ async def test_a_client_that_takes_no_answer_is_not_read_from_and_goes_on_when_i
     assert [path for path in begun if path != "/other"] == [f"/{number}" for number in range(count)]
 
 
+async def test_a_client_that_takes_no_answer_and_asks_one_by_one_is_not_read_from_either():
+    async with served(answering(b"x" * 60_000)) as world:
+        wire = await world.wire(GET)
+        await world.ends.get()
+        wire.writer.transport.pause_reading()
+        count, is_answered = 1, True
+        while is_answered and count < 1000:
+            wire.send(GET)
+            count += 1
+            try:
+                async with asyncio.timeout(0.5):
+                    await world.ends.get()
+            except TimeoutError:
+                is_answered = False
+        assert not is_answered
+        wire.writer.transport.resume_reading()
+        for _ in range(count):
+            assert len((await wire.answer()).body) == 60_000
+
+
+async def test_the_body_of_a_request_that_came_behind_another_may_come_later():
+    async with served(echo) as world:
+        wire = await world.wire(get("/a") + POST % 3)
+        assert (await wire.answer()).body == b"/a|"
+        wire.send(b"abc")
+        assert (await wire.answer()).body == b"/up|abc"
+
+
+async def test_a_client_that_goes_is_noticed_also_while_its_second_request_is_in_hand():
+    begun = asyncio.Event()
+
+    async def talk(scope, receive, send):
+        if scope["path"] == "/a":
+            await answering()(scope, receive, send)
+            return "answered"
+        begun.set()
+        await receive()
+        return (await receive())["type"]
+
+    async with served(talk) as world:
+        wire = await world.wire(get("/a") + get("/b"))
+        assert (await wire.answer()).body == b"ok"
+        await begun.wait()
+        wire.writer.transport.abort()
+        assert [await world.ends.get() for _ in range(2)] == ["answered", "http.disconnect"]
+
+
 async def test_chunks_with_something_behind_them_in_one_piece_end_the_connection():
     async with served(echo) as world:
         wire = await world.wire(CHUNKED + b"1\r\na\r\n0\r\n\r\n" + get("/b"))
@@ -178,6 +225,30 @@ async def test_little_that_is_unread_is_read_for_the_next_request(size):
         wire.send(b"x" + GET)
         answer = await wire.answer()
         assert (answer.body, answer.all("connection")) == (b"first", [])
+
+
+async def test_what_comes_behind_a_body_that_nobody_wants_is_read_in_its_order():
+    async def talk(scope, receive, send):
+        await answering(scope["raw_path"])(scope, receive, send)
+
+    count = 3000
+    async with served(talk) as world:
+        wire = await world.wire(POST % 1000)
+        assert (await wire.answer()).body == b"/up"
+        # More than is read at once: the server finds it all there.
+        wire.send(b"x" * 1000 + b"".join(get(f"/{number}") for number in range(count)))
+        for number in range(count):
+            assert (await wire.answer()).body == b"/%d" % number
+
+
+@pytest.mark.parametrize("expected", [b"100-continue", b"y 100-continue", b"x"])
+async def test_a_body_that_may_be_kept_back_is_not_waited_for(expected):
+    async with served(answering(b"no", 417)) as world:
+        wire = await world.wire(POST[:-2] % 30 + b"Expect: " + expected + b"\r\n\r\n")
+        answer = await wire.answer()
+        assert (answer.status, answer["connection"]) == (417, "close")
+        wire.send(GET)
+        assert await wire.rest() == b""
 
 
 async def test_much_that_is_unread_ends_the_connection_behind_the_answer():

@@ -177,6 +177,25 @@ async def test_little_that_is_never_taken_holds_a_closed_connection_no_longer():
     assert transport.is_aborted
 
 
+async def test_a_client_that_takes_all_but_the_end_of_its_last_answer_is_cut():
+    found, clock = clocked(limits(stuck_s=10))
+    connection, transport, other = ClientConnection(found), Transport(), _Connection()
+    transport.get_write_buffer_size = lambda: 1
+    connection.connection_made(transport)
+    connection.pause_writing()
+    connection.close()
+    clock.now_s = 1
+    found.note_slow(other)
+    clock.now_s = 9
+    connection.resume_writing()
+    clock.now_s = 11
+    found._sweep()
+    assert (transport.is_aborted, other.said) == (False, ["abort"])
+    clock.now_s = 19
+    found._sweep()
+    assert transport.is_aborted
+
+
 async def test_a_client_that_takes_nothing_is_left_to_whoever_answers_while_that_goes_on():
     found, clock = clocked(limits(stuck_s=10))
     connection = _Connection()
@@ -341,10 +360,14 @@ async def test_a_fault_of_one_look_at_the_clocks_is_not_the_last():
     found, clock = clocked(limits(head_s=0))
     connection = _Connection()
     connection.fails = True
+    next_one = _Connection()
     assert found.take(connection)
+    assert found.take(next_one)
     with pytest.raises(ValueError, match="odd"):
         found._sweep()
     assert clock.planned == found._sweep
+    found._sweep()
+    assert len(connection.said) == len(next_one.said) == 1
 
 
 async def test_a_connection_that_comes_with_the_end_is_closed():
