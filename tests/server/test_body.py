@@ -1,5 +1,8 @@
 """Where a body ends, however its bytes are cut."""
 
+import tracemalloc
+from functools import partial
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -117,6 +120,24 @@ def test_pieces_are_held_until_they_are_taken():
     for piece in (b"ab", b"cd"):
         body.feed(memoryview(piece))
     assert (body.held, body.take(), body.held, body.missing) == (4, b"abcd", 0, 6)
+
+
+@pytest.mark.parametrize(
+    ("make", "piece"),
+    [(ChunkedBody, b"2\r\nab\r\n" * 500), (partial(SizedBody, 100_000), b"ab")],
+    ids=["chunks", "sized"],
+)
+def test_many_small_pieces_take_little_more_than_their_bytes(make, piece):
+    tracemalloc.start()
+    try:
+        body = make()
+        while body.held < 50_000:
+            body.feed(memoryview(piece))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 2 * body.held
+    assert body.take() == b"ab" * 25_000
 
 
 def test_a_kind_of_body_says_itself_what_is_its_own():

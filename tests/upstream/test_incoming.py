@@ -1,6 +1,7 @@
 """The answer as bytes: cut anywhere, lied about, or followed by something."""
 
 from itertools import pairwise
+from sys import getsizeof
 
 import pytest
 from hypothesis import given
@@ -112,6 +113,12 @@ def test_answer_to_head_ends_with_its_headers(data, may_reuse):
 def test_body_after_204_is_not_taken_and_its_length_not_believed():
     answer = fed(b"HTTP/1.1 204 No Content\r\ncontent-length: 5\r\nx-a: 1\r\n\r\nhello")
     assert (answer.headers, answer.take(), answer.may_reuse) == ([(b"x-a", b"1")], b"", False)
+
+
+def test_many_small_pieces_take_little_more_than_their_bytes():
+    answer = fed(CHUNKED + b"2\r\nab\r\n" * 20_000, step=4000)
+    assert sum(map(getsizeof, answer.chunks)) < 2 * answer.held
+    assert answer.take() == b"ab" * 20_000
 
 
 def test_only_a_body_without_framing_is_ended_by_the_connection():
