@@ -15,6 +15,7 @@ from itertools import takewhile
 
 from gateway.core.reasons import Reason
 from gateway.core.window import Window
+from gateway.server.accepting import Acceptor
 from gateway.server.answer import date_line
 from gateway.server.connection import ClientConnection
 from gateway.server.exchange import Exchange
@@ -24,7 +25,6 @@ from gateway.server.websocket import WebSocket
 _log = logging.getLogger(__name__)
 
 _SWEEP_S = 0.5
-_BACKLOG = 2048
 _MAX_LINGERING = 1000
 
 
@@ -76,15 +76,15 @@ class Listener:
         self._idle: dict[ClientConnection, float] = {}
         self._slow: dict[ClientConnection, float] = {}
         self._lingering: dict[ClientConnection, float] = {}
-        self._servers: list[asyncio.Server] = []
+        self._acceptors: list[Acceptor] = []
         self.date = date_line(time.time())
         self._timer: asyncio.TimerHandle | None = None
         self._gone = asyncio.Event()
 
-    async def listen(self, listening: socket.socket) -> None:
+    def listen(self, listening: socket.socket) -> None:
         """Accept connections from a bound socket."""
         make: Callable[[], asyncio.BaseProtocol] = lambda: ClientConnection(self)  # noqa: E731
-        self._servers.append(await self.loop.create_server(make, sock=listening, backlog=_BACKLOG))
+        self._acceptors.append(Acceptor(listening, make))
         if self._timer is None:
             self._sweep()
 
@@ -95,8 +95,8 @@ class Listener:
             drain_s: seconds that requests in hand get.
         """
         self.is_stopping = True
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         for connection in tuple(self._connections):
             if connection.is_idle:
                 connection.close()

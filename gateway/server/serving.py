@@ -37,7 +37,7 @@ async def serving(
     listener = Listener(handler, limits)
     try:
         for each in sockets:
-            await listener.listen(each)
+            listener.listen(each)
         yield
     finally:
         await listener.close(drain_s)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("server", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("server")
 
-ON_BOTH = ("test_connection.py", "test_listener.py")
+ON_BOTH = ("test_accepting.py", "test_connection.py", "test_listener.py")
 
 
 @pytest.hookimpl(optionalhook=True)
