@@ -45,8 +45,8 @@ upstream = "http://127.0.0.1:{sockets}"
 path = "/public"
 access = "public"
 upstream = "http://127.0.0.1:{upstream}"
-first_byte_timeout_s = 1.0
-idle_timeout_s = 1.0
+first_byte_timeout_s = 3.0
+idle_timeout_s = 3.0
 keep_alive_s = 1.0
 """
 
