@@ -86,12 +86,13 @@ class HeadReader:
         parser = self._parser
         if parser is None:
             parser = self._parser = httptools.HttpRequestParser(self)
+        # Before they are read, since that is what they cost; the request line and the empty one are none of them.
+        if data.count(b"\n") > MAX_HEADER_LINES + 2:
+            raise BadRequestError(Reason.REQUEST_HEADERS_TOO_LARGE)
         headers: list[Header] = []
         self._headers = headers
         self._target, self._is_whole = b"", False
         asks_for_another = self._parse(parser, data)
-        if len(headers) > MAX_HEADER_LINES:
-            raise BadRequestError(Reason.REQUEST_HEADERS_TOO_LARGE)
         if b"#" in self._target:
             raise BadRequestError(Reason.REQUEST_TARGET_INVALID)
         if asks_for_another:

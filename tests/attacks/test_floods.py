@@ -2,6 +2,7 @@
 
 import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -76,6 +77,25 @@ def test_whoever_sends_requests_and_reads_no_answer_is_read_no_further(proxy: Ta
             pass
         assert sent < 100 * 1024 * 1024
         assert proxy.get("/health").status == 200
+
+
+def test_whoever_asks_one_by_one_and_reads_no_answer_is_read_no_further(proxy: Target) -> None:
+    proxy.upstream.answers["/health/large"] = b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60_000
+    with socket.create_connection(("127.0.0.1", proxy.port), 5) as connection:
+        before, asked = proxy.count, 0
+        while proxy.count - before == asked and asked < 2000:
+            connection.sendall(b"GET /health/large HTTP/1.1\r\n" + HOST + b"\r\n")
+            asked += 1
+            proxy_has_asked(proxy, before + asked)
+    assert asked < 500  # 30 MB: what the system holds of it, and a window
+    assert proxy.get("/health").status == 200
+
+
+def proxy_has_asked(proxy: Target, count: int) -> None:
+    """Wait until the upstream was asked so often, or seems not to be."""
+    until_s = time.monotonic() + 1
+    while proxy.count < count and time.monotonic() < until_s:
+        time.sleep(0.001)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """Requests that a server and what stands in front of it would cut differently (RFC 9112 section 11.2)."""
 
 import re
+import socket
+from functools import partial
 
 import pytest
 
-from tests.attacks.attack_kit import Target, browser, expired_token, token
+from tests.attacks.attack_kit import STRANGER, Target, browser, expired_token, token
+from tests.faults.upstream_faults import is_whole
 
 START = b"POST /health HTTP/1.1\r\nHost: app.example.test\r\nConnection: close\r\n"
 CHUNKED = START + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -88,6 +91,46 @@ def test_each_request_of_a_pipeline_is_judged_alone(target: Target) -> None:
     answer = target.raw("".join([*pipeline, last]).encode())
     statuses = re.findall(rb"HTTP/1\.1 (\d+) ", answer)
     assert statuses == [b"200", b"401", b"200", b"401", b"200"]
+
+
+def test_a_body_behind_another_request_may_come_later(target: Target) -> None:
+    first = "GET /health HTTP/1.1\r\nHost: app.example.test\r\n\r\n"
+    second = "POST /health HTTP/1.1\r\nHost: app.example.test\r\nConnection: close\r\nContent-Length: 5\r\n\r\n"
+    with target._connected(STRANGER) as connection:
+        connection.settimeout(10)
+        connection.sendall((first + second).encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        connection.sendall(b"later")
+        assert b"HTTP/1.1 200" in received(connection)
+    assert target.upstream.requests[-1].body == b"later"
+
+
+def received(connection: socket.socket) -> bytes:
+    """Return all that comes until the gateway closes."""
+    return b"".join(iter(partial(connection.recv, 65536), b""))
+
+
+def test_what_is_behind_a_body_that_was_refused_is_cut_where_it_ends(proxy: Target) -> None:
+    before, count = proxy.count, 3000
+    get = "GET /health/{} HTTP/1.1\r\nHost: app.example.test\r\n{}\r\n"
+    requests = [get.format(number, "") for number in range(count)] + [get.format("last", "Connection: close\r\n")]
+    with proxy._connected(STRANGER) as connection:
+        connection.settimeout(20)
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: app.example.test\r\nContent-Length: 50\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 401")
+        # It would be another user's request, were it read where a piece of what comes begins.
+        connection.sendall(SMUGGLED.ljust(50) + "".join(requests).encode())
+        assert received(connection).count(b"HTTP/1.1 200") == count + 1
+    assert [each.path for each in proxy.arrived(before)] == [f"/health/{number}" for number in (*range(count), "last")]
+
+
+@pytest.mark.parametrize("expected", ["y 100-continue", "100-continue"])
+def test_a_body_that_may_be_kept_back_is_no_room_for_a_request(target: Target, expected: str) -> None:
+    before = target.count
+    head = f"POST /p HTTP/1.1\r\nHost: app.example.test\r\nExpect: {expected}\r\nContent-Length: 5\r\n\r\n"
+    answer = target.raw(head.encode(), suffices=is_whole)
+    assert b"connection: close" in answer
+    assert target.arrived(before) == []
 
 
 def test_a_refused_upload_is_not_waited_for(target: Target) -> None:

@@ -188,6 +188,8 @@ def test_the_number_of_lines_is_bounded():
         most = HOST + b"X: y\r\n" * (MAX_HEADER_LINES - 1)
         assert len(read(line, most).headers) == MAX_HEADER_LINES
         assert reason(line, most + b"X: y\r\n") is Reason.REQUEST_HEADERS_TOO_LARGE
+        # None of them is read: the odd one at their end is not found.
+        assert reason(line, most + b"X: y\r\n" * 20_000 + b"X y\r\n") is Reason.REQUEST_HEADERS_TOO_LARGE
 
 
 def test_a_websocket_is_asked_for():
