@@ -66,6 +66,23 @@ class DecisionService:
 
     async def admit(self, scope: Scope, path: bytes) -> Admission:
         """Return what becomes of a question whose path starts with :data:`PREFIX`; there is always an answer."""
+        read = self._read(scope, path)
+        if isinstance(read, Admission):
+            return read
+        front, asked = read
+        return self._answered(front, scope, await self.decide(peer(scope), asked))
+
+    def admit_at_once(self, scope: Scope, path: bytes) -> Admission | None:
+        """Do the same if nothing has to be waited for; None where :meth:`admit` is needed."""
+        read = self._read(scope, path)
+        if isinstance(read, Admission):
+            return read
+        front, asked = read
+        admission = self._decide_at_once(peer(scope), asked)
+        return None if admission is None else self._answered(front, scope, admission)
+
+    def _read(self, scope: Scope, path: bytes) -> Admission | tuple[Front, Original]:
+        """Return what is asked, or the answer to what is no question."""
         name, slash, rest = path.removeprefix(PREFIX).partition(b"/")
         front = self._fronts.get(name)
         if front is None or not _is_asked(front, slash + rest):
@@ -78,13 +95,16 @@ class DecisionService:
         except OriginalError as error:
             admission = denied(error.reason, error.detail)
             return admission if is_answer else _told(front, scope, admission)
-        if is_answer:
-            try:
-                return self._refusal(scope, asked)
-            except Exception:
-                _log.exception("answering for another proxy failed")
-                return _told(front, scope, denied(Reason.UNEXPECTED_ERROR))
-        admission = await self.decide(peer(scope), asked)
+        if not is_answer:
+            return front, asked
+        try:
+            return self._refusal(scope, asked)
+        except Exception:
+            _log.exception("answering for another proxy failed")
+            return _told(front, scope, denied(Reason.UNEXPECTED_ERROR))
+
+    def _answered(self, front: Front, scope: Scope, admission: Admission) -> Admission:
+        """Return the admission with an answer for the front, which is a yes where there is none for the client."""
         if admission.answer is None:
             headers = (*self.identity(admission), *_OF_EVERY_YES)
             cookies = set_cookie_headers(admission.verdict.cookies)
@@ -105,14 +125,16 @@ class DecisionService:
         try:
             admission = await self._gate.admit(self._original_scope(asker, asked))
         except Exception:
-            _log.exception("deciding for another proxy failed")
-            return denied(Reason.UNEXPECTED_ERROR)
-        if admission.facts is not None and admission.facts.url.path.startswith(_RESERVED):
-            return denied(Reason.ROUTE_NOT_FOUND, f"{_RESERVED} is not forwarded")
-        if admission.answer is not None and admission.answer.status < 300:
-            # To the front it would mean that the request may pass.
-            return _not_relayed(admission)
-        return admission
+            return _failed()
+        return _relayed(admission)
+
+    def _decide_at_once(self, asker: str, asked: Original) -> Admission | None:
+        try:
+            scope = self._original_scope(asker, asked)
+            admission = None if scope["type"] == "websocket" else self._gate.admit_at_once(scope)
+        except Exception:
+            return _failed()
+        return None if admission is None else _relayed(admission)
 
     def identity(self, admission: Admission) -> tuple[Header, ...]:
         """Return every identity header of a request that may pass, empty where there is nothing to say."""
@@ -172,6 +194,22 @@ def denied(reason: Reason, detail: str = "") -> Admission:
         detail: for the log.
     """
     return Admission(answers.refusal(None, reason), None, None, Verdict(State.SIGNED_OUT, reason), detail=detail)
+
+
+def _failed() -> Admission:
+    """Deny, and tell the operator why."""
+    _log.exception("deciding for another proxy failed")
+    return denied(Reason.UNEXPECTED_ERROR)
+
+
+def _relayed(admission: Admission) -> Admission:
+    """Return the admission as a front can relay it."""
+    if admission.facts is not None and admission.facts.url.path.startswith(_RESERVED):
+        return denied(Reason.ROUTE_NOT_FOUND, f"{_RESERVED} is not forwarded")
+    if admission.answer is not None and admission.answer.status < 300:
+        # To the front it would mean that the request may pass.
+        return _not_relayed(admission)
+    return admission
 
 
 def _not_relayed(admission: Admission) -> Admission:

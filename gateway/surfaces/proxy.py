@@ -1,8 +1,8 @@
 """The gate as a reverse proxy: what passes goes to the route's upstream, with the identity in its headers.
 
 Two ways lead through it. A request without a body that is decided at once, and finds an open connection, takes the
-short one: no task is made for it (:class:`gateway.surfaces.relay.Relay`). Everything else goes over ASGI, and so does
-the rest of an answer that does not come whole.
+short one: no task is made for it (:class:`gateway.surfaces.relay.Relay`), and none for another proxy's question that is
+decided at once. Everything else goes over ASGI, and so does the rest of an answer that does not come whole.
 """
 
 import logging
@@ -104,8 +104,11 @@ class Proxy:
     def begin(self, exchange: Exchange | WebSocket) -> None:
         """Serve one request of the gateway's own server (:class:`gateway.server.handler.Handler`)."""
         scope = exchange.scope
-        if isinstance(exchange, WebSocket) or exchange.has_body or scope["raw_path"].startswith(PREFIX):
+        if isinstance(exchange, WebSocket) or exchange.has_body:
             exchange.run(self)
+            return
+        if scope["raw_path"].startswith(PREFIX):
+            self._begin_for_itself(exchange, scope["raw_path"])
             return
         admission = self._gate.admit_at_once(scope) if self._in_hand < self.max_requests else None
         if admission is None:
@@ -115,6 +118,14 @@ class Proxy:
         watch.request_id = request_id = self._openings.request_id(scope)
         if admission.answer is None:
             self._send_off(exchange, watch, admission, request_id)
+        else:
+            self._answer(exchange, watch, admission, admission.answer)
+
+    def _begin_for_itself(self, exchange: Exchange, path: bytes) -> None:
+        watch = Watch(self._journal)
+        admission = self._status.admit_at_once(exchange.scope, path)
+        if admission is None or admission.answer is None:
+            exchange.run(self)
         else:
             self._answer(exchange, watch, admission, admission.answer)
 

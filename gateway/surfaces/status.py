@@ -57,6 +57,12 @@ class Status:
             return admission._replace(answer=replace(admission.answer, body=b""))
         return admission
 
+    def admit_at_once(self, scope: Scope, path: bytes) -> Admission | None:
+        """Do the same for what another proxy asks, if nothing has to be waited for; otherwise return None."""
+        if self._decisions is not None and path.startswith(DECIDE):
+            return self._decisions.admit_at_once(scope, path)
+        return None
+
     async def _endpoint(self, scope: Scope, path: bytes) -> Admission:
         match path.removeprefix(PREFIX):
             case b"healthz":

@@ -58,7 +58,14 @@ def question(
 
 
 async def ask(scope: dict[str, object], asked: DecisionService | None = None) -> Admission:
-    return await (asked or service()).admit(scope, scope["raw_path"])
+    """Ask, and look whether the short way says the same where it says anything."""
+    asked = asked or service()
+    admission = await asked.admit(scope, scope["raw_path"])
+    at_once = asked.admit_at_once(scope, scope["raw_path"])
+    if at_once is not None:
+        assert at_once.answer == admission.answer
+        assert (at_once.verdict.reason, at_once.detail) == (admission.verdict.reason, admission.detail)
+    return admission
 
 
 def answer_of(admission: Admission) -> Answer:
@@ -295,6 +302,40 @@ class BrokenGate(Gate):
             raise RuntimeError("a fault of ours")
         admission = await super().admit(scope)  # type: ignore[arg-type]
         return admission._replace(answer=self._answer)
+
+    def admit_at_once(self, scope: object) -> Admission | None:
+        if self._answer is None:
+            raise RuntimeError("a fault of ours")
+        admission = super().admit_at_once(scope)  # type: ignore[arg-type]
+        return admission and admission._replace(answer=self._answer)
+
+
+@FRONTS
+def test_the_short_way_answers_all_that_needs_no_waiting(front: Front) -> None:
+    """Yes and no, what is no question, and who may not ask."""
+    asked = service()
+    for scope, status in (
+        (question(front, "/public"), 200),
+        (question(front, "/page"), 401),
+        (question(front, "/public", client=("192.0.2.1", 1)), 403),
+        (question(front, "/public", ("x-original-url", "/other")), 400),
+    ):
+        admission = asked.admit_at_once(scope, scope["raw_path"])
+        assert admission is not None
+        if status == 200:
+            assert answer_of(admission).status == 200
+        else:
+            assert status_of(front, admission) == status
+
+
+@FRONTS
+def test_the_short_way_leaves_to_the_other_what_has_to_be_waited_for(front: Front) -> None:
+    asked = service(gate(api=Api(directives(mint()))))
+    stale, known = question(front, "/page", expired_cookies()), question(front, "/page", BEARER)
+    assert asked.admit_at_once(stale, stale["raw_path"]) is None
+    assert asked.admit_at_once(known, known["raw_path"]) is not None
+    socket = question(front, "/public", ("upgrade", "websocket"))
+    assert asked.admit_at_once(socket, socket["raw_path"]) is None
 
 
 @FRONTS

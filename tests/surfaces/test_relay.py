@@ -1,13 +1,16 @@
 """An answer on its short way: whole, of a client that has gone, or one that cannot be passed on."""
 
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
+from gateway.assemble import proxy_app
+from gateway.core.original import Front
 from gateway.core.reasons import Reason
 from gateway.core.request import RequestFacts
 from gateway.core.request_headers import IdentityNamespace, RequestHeaders
-from gateway.core.settings_model import Access, RouteSettings
+from gateway.core.settings_model import Access, DecideSettings, RouteSettings
 from gateway.core.verdict import State, Verdict
 from gateway.surfaces.exchange import Watch
 from gateway.surfaces.gate import Admission
@@ -17,7 +20,9 @@ from gateway.upstream.forward import Outgoing
 from gateway.upstream.incoming import Incoming
 from gateway.upstream.origin import Origin
 from gateway.upstream.pool import Pool
-from tests.surfaces.proxy_kit import HOST, LIMITS, proxied
+from tests.authenticator.engine_kit import Clock, mint
+from tests.surfaces.proxy_kit import HOST, LIMITS, Api, proxied, settings_for
+from tests.surfaces.surfaces_kit import Pages, scope_of
 from tests.upstream.upstream_kit import silent, until
 
 NO_NAMESPACE = IdentityNamespace(b"x-session-")
@@ -97,3 +102,47 @@ async def test_an_expectation_that_cannot_be_met_is_refused_on_the_short_way_too
         answer = await world.raw(b"GET /public HTTP/1.1\r\n" + HOST + b"Expect: " + value + b"\r\n\r\n")
         assert (answer.status, answer["x-clerk-auth-reason"]) == (417, Reason.EXPECTATION_FAILED)
         assert world.served.requests == []
+
+
+class Asked:
+    """A question of nginx, and what is done with it."""
+
+    has_body = False
+
+    def __init__(self, path: str, *headers: tuple[str, str], client: str = "127.0.0.1") -> None:
+        said = (("host", "gateway.internal"), *headers)
+        self.scope = scope_of(path, *said, scheme="http", client=(client, 1))
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self.has_task = False
+
+    def respond(self, status: int, headers: object, body: bytes) -> None:
+        self.status, self.headers = status, dict(headers)
+
+    def run(self, app: object) -> None:
+        self.has_task = True
+
+
+def test_questions_of_other_proxies_are_answered_without_a_task_and_written_down():
+    journal, decide = Pages(), DecideSettings(fronts=(Front.NGINX,), trusted=(ip_network("127.0.0.1/32"),))
+    app = proxy_app(replace(settings_for("http://127.0.0.1:9"), decide=decide), journal, Clock(), Api().transport)
+    path = "/.gateway/decide/nginx"
+    original = [(f"x-original-{name}", value) for name, value in (("method", "GET"), ("host", "app.example.test"))]
+    original.append(("x-original-proto", "https"))
+    passing = Asked(path, *original, ("x-original-uri", "/public"))
+    denied = Asked(path, *original, ("x-original-uri", "/"))
+    foreign = Asked(path, *original, ("x-original-uri", "/public"), client="192.0.2.1")
+    for asked in (passing, denied, foreign):
+        app.begin(asked)
+    assert [asked.status for asked in (passing, denied, foreign)] == [200, 401, 403]
+    assert passing.headers[b"x-session-user-id"] == b""
+    assert [entry.status for entry in journal.entries] == [200, 401, 403]
+    assert journal.entries[-1].reason == Reason.DECISION_PEER_REFUSED
+    waiting = [
+        Asked(path, *original, ("x-original-uri", "/"), ("authorization", f"Bearer {mint()}")),
+        Asked("/.gateway/readyz"),
+    ]
+    for asked in waiting:
+        app.begin(asked)
+    assert [asked.has_task for asked in (passing, denied, foreign, *waiting)] == [False] * 3 + [True] * 2
+    assert len(journal.entries) == 3
