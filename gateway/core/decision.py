@@ -107,7 +107,8 @@ def _apply(row: Row, case: Case, evidence: Evidence) -> Verdict:
 def _judge(case: Case, token: str, evidence: Evidence | None) -> Steps[Verdict]:
     """Verify a session token, and find what can be done when it does not hold (section 7)."""
     try:
-        claims, how = yield from verify(case, token, case.rules.expected)
+        parsed = evidence.unverified if evidence is not None else None
+        claims, how = yield from verify(case, token, case.rules.expected, parsed)
     except TokenError as error:
         return (yield from _recover(case, token, evidence or case.evidence(), error))
     reason = _follow(case, claims) if evidence is not None else None

@@ -15,7 +15,7 @@ from gateway.core.handshake import query_value
 from gateway.core.instance import InstanceKind
 from gateway.core.request import RequestFacts
 from gateway.core.satellites import Sync
-from gateway.core.tokens import TokenError, parse
+from gateway.core.tokens import ParsedToken, TokenError, parse
 
 
 class VerifiedTokens(Protocol):
@@ -32,7 +32,11 @@ class VerifiedTokens(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Peeked:
-    """What an unverified token says of itself; good for choosing, never for believing."""
+    """What an unverified token says of itself; good for choosing, never for believing.
+
+    Attributes:
+        parsed: the token, to be verified without being read again.
+    """
 
     issuer: str
     session_id: str
@@ -40,6 +44,7 @@ class Peeked:
     issued_at_s: float
     expires_at_s: float
     is_session: bool = True
+    parsed: ParsedToken | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,11 @@ class Evidence:
     dev_browser: str = field(repr=False)
     syncs_dev_browser: bool
     sync: Sync | None = None
+
+    @property
+    def unverified(self) -> ParsedToken | None:
+        """The session cookie as it was read; None for one that was verified before, or cannot be read."""
+        return self.peeked.parsed if isinstance(self.peeked, Peeked) else None
 
 
 def gather(
@@ -156,6 +166,7 @@ def peek(token: str, verified: VerifiedTokens, now_s: float) -> Peeked | Session
         issued_at_s=_seconds(payload.get("iat")),
         expires_at_s=_seconds(payload.get("exp")),
         is_session=parsed.is_session,
+        parsed=parsed,
     )
 
 

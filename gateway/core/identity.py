@@ -57,7 +57,9 @@ class IdentityHeaders:
                 ("org-permissions", ",".join(organization.permissions)),
             ]
         pairs = [(self.prefix + name.encode(), encode(text)) for name, text in named if text]
-        pairs += [(name, encode(text)) for name, path in self._claims if (text := _at(claims.raw, path))]
+        if self._claims:
+            raw = claims.raw
+            pairs += [(name, encode(text)) for name, path in self._claims if (text := _at(raw, path))]
         return self._within_budget(pairs)
 
     def of_machine(self, machine: MachineClaims) -> tuple[Header, ...]:

@@ -5,12 +5,13 @@ or spare bits (RFC 7515 section 2; two spellings of one token would be two token
 (RFC 7515 section 4.1.11), no duplicate members (RFC 7515 section 4), no NaN or infinity, bounded size, pinned issuer.
 """
 
-import base64
-import binascii
 import json
 import math
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from gateway.core.keys import ALGORITHMS, VerificationKey
@@ -23,6 +24,10 @@ MAX_BYTES = 8192
 
 MAX_DEPTH = 32
 """Objects and lists within each other; claims that people write stay far below."""
+
+
+MAX_HEADERS = 32
+"""Headers that are kept as they were read: an instance's tokens have one for each key and class."""
 
 
 class TokenError(Exception):
@@ -103,29 +108,43 @@ def parse(token: str) -> ParsedToken:
         kind = opaque_type(token)
         likely = f"; it looks like an opaque {kind}, which is not accepted here" if kind else ""
         raise TokenError(Reason.TOKEN_INVALID, f"it does not have three parts{likely}")
-    header, payload, signature = map(_decode, parts)
+    header = _header(parts[0])
+    payload, signature = _decode(parts[1]), _decode(parts[2])
     signing_input = token[: -len(parts[2]) - 1].encode("ascii")
-    parsed = ParsedToken(_object(header), _object(payload), signing_input, signature, payload)
-    if "crit" in parsed.header:
+    return ParsedToken(header, _object(payload), signing_input, signature, payload)
+
+
+@lru_cache(maxsize=MAX_HEADERS)
+def _header(part: str) -> Mapping[str, Any]:
+    """Return a header; read-only, since tokens with the same one share it."""
+    header = _object(_decode(part))
+    if "crit" in header:
         raise TokenError(Reason.TOKEN_INVALID, "its header asks for extensions that are not understood")
-    return parsed
+    return MappingProxyType(header)
+
+
+# The letters of base64url as those of base64; what only base64 has becomes what neither has.
+_AS_BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
 
 
 def _decode(part: str) -> bytes:
     try:
-        raw = part.encode("ascii")
-        data = base64.b64decode(raw + b"=" * (-len(raw) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
+        letters = part.encode("ascii").translate(_AS_BASE64)
+        padded = letters + b"=" * (-len(letters) % 4)
+        data = a2b_base64(padded, strict_mode=True)
+    except ValueError:
         raise TokenError(Reason.TOKEN_INVALID, "a part of it is not base64url") from None
-    if base64.urlsafe_b64encode(data).rstrip(b"=") != raw or not raw:
+    if not data or b2a_base64(data, newline=False) != padded:
         raise TokenError(Reason.TOKEN_INVALID, "a part of it is not canonical base64url")
     return data
 
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        text = data.decode("utf-8")
-        value = _STRICT.decode(text)
+        text = data.decode("utf-8").strip(" \t\r\n")  # what JSON takes for blanks (RFC 8259 section 2)
+        value, end = _STRICT.raw_decode(text)
+        if end != len(text):
+            raise ValueError("something follows")
         if text.count("[") + text.count("{") > MAX_DEPTH and _is_too_deep(value):
             raise ValueError("nested too deeply")
         if "\\u" in text:

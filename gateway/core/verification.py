@@ -22,13 +22,21 @@ from gateway.core.trace import Mark, Trace
 from gateway.core.verdict import How, NeedKey, State, Steps, Verdict
 
 
-def verify(case: Case, token: str, expected: Expectations) -> Steps[tuple[SessionClaims, How]]:
+def verify(
+    case: Case, token: str, expected: Expectations, read: ParsedToken | None = None
+) -> Steps[tuple[SessionClaims, How]]:
     """Verify a session token: from the cache with its times checked anew, otherwise from its shape to its claims.
+
+    Args:
+        case: the request.
+        token: its token.
+        expected: what its claims have to agree with.
+        read: the token as it was read before; it was looked up then, and is not in the cache.
 
     Raises:
         TokenError: with the first thing that does not hold.
     """
-    known = case.verified.get(token, case.now_s)
+    known = case.verified.get(token, case.now_s) if read is None else None
     if known is not None:
         check_times(known.expires_at_s, known.not_before_s, known.issued_at_s, case.now_s, expected.skew_s)
         _check_session_lives(case, known)
@@ -36,7 +44,7 @@ def verify(case: Case, token: str, expected: Expectations) -> Steps[tuple[Sessio
             raise TokenError(Reason.TOKEN_INVALID_ISSUER, "its issuer is that of another origin", "issuer")
         return known, How.CACHE
     try:
-        parsed = parse_session(token, case.trace)
+        parsed = parse_session(token, case.trace, read)
         yield from check_signature_of(parsed, case.trace)
         if case.rules.proxy_path:
             expected = replace(expected, issuers=case.rules.issuers(case.facts.url.origin))
@@ -55,13 +63,13 @@ def _check_session_lives(case: Case, claims: SessionClaims) -> None:
         raise TokenError(Reason.SESSION_ENDED, "its session has ended since it was issued", "session")
 
 
-def parse_session(token: str, trace: Trace) -> ParsedToken:
-    """Read a token and check its class.
+def parse_session(token: str, trace: Trace, read: ParsedToken | None = None) -> ParsedToken:
+    """Read a token, unless it was read before, and check its class.
 
     Raises:
         TokenError: ``token-invalid`` or ``token-type-mismatch``.
     """
-    parsed = parse(token)
+    parsed = parse(token) if read is None else read
     trace.note("shape", Mark.OK)
     if not parsed.is_session:
         raise TokenError(Reason.TOKEN_TYPE_MISMATCH, "it is not a session token", "class")

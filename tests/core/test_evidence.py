@@ -8,6 +8,7 @@ from gateway.core.claims import SessionClaims
 from gateway.core.cookies import CLIENT_UAT, DEV_BROWSER, SESSION
 from gateway.core.evidence import Evidence, client_uat, gather, peek
 from gateway.core.instance import InstanceKind
+from gateway.core.tokens import parse
 from tests.core.minting import (
     DEV_NAMES,
     DEVELOPMENT,
@@ -112,6 +113,14 @@ def test_peeking_never_raises(token: str):
 def evidence(cookies: dict, kind: InstanceKind = PRODUCTION, query: str = "", *known: str) -> Evidence:
     names = DEV_NAMES if kind is DEVELOPMENT else NAMES
     return gather(request(cookies, query=query), names, kind, HOST, Remembered(*known), NOW)
+
+
+def test_what_was_peeked_is_at_hand_to_be_verified_and_nothing_else_is():
+    cookies = {SESSION: [GOOD]}
+    assert evidence(cookies).unverified == parse(GOOD)
+    assert evidence(cookies, PRODUCTION, "", GOOD).unverified is None
+    assert evidence({SESSION: ["junk"]}).unverified is None
+    assert evidence({}).unverified is None
 
 
 def test_nothing_is_evidence_of_nothing():

@@ -9,13 +9,14 @@ import string
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.core.reasons import Reason
 from gateway.core.token_class import CATEGORY_IGNORE, CATEGORY_SESSION
 from gateway.core.tokens import (
     MAX_BYTES,
+    MAX_HEADERS,
     Expectations,
     TokenError,
     check_claims,
@@ -97,6 +98,53 @@ def test_a_second_spelling_of_the_same_bytes_is_invalid():
     assert len(twins) == 15
     for letter in twins:
         assert "canonical" in invalid(f"{GOOD[:-1]}{letter}").message
+
+
+def is_canonical(part: str) -> bool:
+    """Say it from the other end: of all spellings of some bytes, the one that an encoder without padding writes."""
+    try:
+        data = base64.b64decode(part.encode("ascii") + b"=" * (-len(part) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return False
+    return bool(data) and b64(data) == part
+
+
+@given(st.text("AQgwBZaz09-_+/=. \n\0é", max_size=10) | st.text(max_size=6) | st.binary(max_size=10).map(b64))
+@example("AB").via("spare bits")
+@example("QQ==").via("padding")
+@example("QQ=").via("half of a padding")
+@example("+/+/").via("the standard alphabet")
+def test_a_part_is_taken_in_its_one_spelling_alone(part: str):
+    if "." in part or not is_canonical(part):
+        invalid(f"{H}.{P}.{part}")
+    else:
+        assert b64(parse(f"{H}.{P}.{part}").signature) == part
+
+
+def test_blanks_around_an_object_change_nothing():
+    """RFC 8259 section 2 knows four of them; what else looks like one is no JSON."""
+    blanks = b" \t\r\n"
+    assert parse(sign(blanks + HEADER + blanks, blanks + PAYLOAD + blanks)).payload == json.loads(PAYLOAD)
+    for other in ("\v", "\f", "\0", "\x1f", "\x85", "\xa0", "\u2028", "\ufeff"):
+        invalid(sign(HEADER, other.encode() + PAYLOAD))
+        invalid(sign(HEADER, PAYLOAD + other.encode()))
+        invalid(sign(other.encode() + HEADER, PAYLOAD))
+
+
+def test_tokens_that_share_a_header_cannot_change_it():
+    first, second = parse(GOOD), parse(f"{H}.{b64(b'{}')}.{S}")
+    with pytest.raises(TypeError):
+        first.header["alg"] = "none"  # type: ignore[index]
+    assert second.header == json.loads(HEADER)
+
+
+def test_a_header_is_read_alike_however_many_came_between():
+    odd = sign(b'{"alg":"RS256","crit":["x"]}', PAYLOAD)
+    for _ in range(2):
+        assert "extensions" in invalid(odd).message
+        assert parse(GOOD).header == json.loads(HEADER)
+        for number in range(MAX_HEADERS + 1):
+            assert parse(f"{b64(json.dumps({'kid': str(number)}).encode())}.{P}.{S}").kid == str(number)
 
 
 def padded(size: int) -> str:
