@@ -52,7 +52,7 @@ class ClientLine(asyncio.BufferedProtocol):
 
     def reset(self) -> None:
         """Close at once with RST (RFC 9293 section 3.6, ABORT)."""
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self.abort()
 

@@ -410,6 +410,24 @@ async def test_an_application_may_break_the_connection(request_, is_begun, is_re
         assert await world.ends.get() == "gone"
 
 
+async def test_breaking_a_connection_that_has_gone_changes_nothing():
+    begun = asyncio.Event()
+
+    async def talk(scope, receive, send):
+        await receive()
+        begun.set()
+        await receive()
+        await asyncio.sleep(0)  # the transport lets go of its socket in the turn behind
+        scope["extensions"][EXTENSION].abort()
+        return "gone"
+
+    async with served(talk) as world:
+        wire = await world.wire(GET)
+        await begun.wait()
+        wire.writer.transport.abort()
+        assert await world.ends.get() == "gone"
+
+
 class Direct:
     """A handler without ASGI."""
 
