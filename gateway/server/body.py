@@ -11,6 +11,9 @@ _HEAD = b"POST / HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n
 _MANY_PIECES = 64
 """Beyond that they are held as one: each takes dozens of bytes beside its own, which may be one or two."""
 
+_LARGE_BYTES = 16_384
+"""A piece as large as this is passed on by itself: joined with the next one, it would be copied once more."""
+
 
 class Body:
     """A body that is being received.
@@ -37,6 +40,14 @@ class Body:
         data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self.held = 0
+        return data
+
+    def next_piece(self) -> bytes:
+        """Return what is passed on next, and hold it no longer: a large piece alone, otherwise all there is."""
+        if len(self._chunks) < 2 or len(self._chunks[0]) < _LARGE_BYTES:
+            return self.take()
+        data = self._chunks.pop(0)
+        self.held -= len(data)
         return data
 
     def _hold(self, data: bytes) -> None:

@@ -182,16 +182,20 @@ class Exchange:
             if body.is_broken or self.is_gone:
                 return {"type": "http.disconnect"}
             if not self.is_over:
-                self._is_end_told = body.is_complete
-                data = body.take()
-                self._line.resume()
-                return {"type": "http.request", "body": data, "more_body": not self._is_end_told}
+                return self._take_piece(body)
         elif not self._is_end_told:
             self._is_end_told = True
             return {"type": "http.request", "body": b"", "more_body": False}
         while not self.is_over:
             await self._wait()
         return {"type": "http.disconnect"}
+
+    def _take_piece(self, body: Body) -> Message:
+        data = body.next_piece()
+        self._is_end_told = body.is_complete and not body.held
+        if not body.held:
+            self._line.resume()
+        return {"type": "http.request", "body": data, "more_body": not self._is_end_told}
 
     async def send(self, message: Message) -> None:
         """Take a part of the answer; returns when more can be taken.

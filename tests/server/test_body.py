@@ -143,3 +143,16 @@ def test_many_small_pieces_take_little_more_than_their_bytes(make, piece):
 def test_a_kind_of_body_says_itself_what_is_its_own():
     with pytest.raises(NotImplementedError):
         Body().feed(memoryview(b""))
+
+
+def test_a_large_piece_is_passed_on_alone_and_small_ones_together():
+    large, small = b"x" * 16_384, b"y" * 100
+    body = SizedBody(2 * len(large) + 2 * len(small))
+    for piece in (large, large, small, small):
+        body.feed(memoryview(piece))
+    assert [(len(body.next_piece()), body.held) for _ in range(4)] == [
+        (16_384, 16_584),
+        (16_384, 200),
+        (200, 0),
+        (0, 0),
+    ]
