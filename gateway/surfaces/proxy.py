@@ -247,18 +247,23 @@ class Proxy:
         self._in_hand += 1
         admission = judged or _NOT_ADMITTED
         reason = detail = ""
+        has_failed = False
         try:
-            admission = judged or await self._gate.admit(scope)
-            if scope["type"] == "websocket":
-                reason, detail = await self._sockets.serve(scope, send, watch, admission, self._openings.open_socket)
-            elif admission.answer is not None:
-                await send_answer(watch.wrap(send), admission.answer)
-            else:
-                reason, detail = await self._carry(scope, receive, send, watch, admission)
-        except Exception as error:
-            _log.exception("forwarding a request failed")
-            reason, detail = Reason.UNEXPECTED_ERROR, type(error).__name__
-            await self._answer_failure(watch.wrap(send), watch, admission, reason)
+            try:
+                admission = judged or await self._gate.admit(scope)
+                if scope["type"] == "websocket":
+                    open_socket = self._openings.open_socket
+                    reason, detail = await self._sockets.serve(scope, send, watch, admission, open_socket)
+                elif admission.answer is not None:
+                    await send_answer(watch.wrap(send), admission.answer)
+                else:
+                    reason, detail = await self._carry(scope, receive, send, watch, admission)
+            except Exception as error:
+                _log.error("forwarding a request failed", exc_info=error)
+                reason, detail = Reason.UNEXPECTED_ERROR, type(error).__name__
+                has_failed = True
+            if has_failed:
+                await self._answer_failure(watch.wrap(send), watch, admission, reason)
         finally:
             self._in_hand -= 1
             watch.write(scope, admission, reason, detail)
@@ -280,15 +285,16 @@ class Proxy:
             else:
                 await self._forward(scope, receive, send, watch, admission)
         except UpstreamError as error:
-            await self._answer_failure(watch.wrap(send), watch, admission, error.reason, error.retry_after_s)
-            return error.reason, error.detail
+            reason, detail, retry_after_s = error.reason, error.detail, error.retry_after_s
         except ClientGoneError as gone:
             if not gone.is_unfinished:
                 return "", "the client went away"
-            reason = Reason.REQUEST_FRAMING_INVALID
-            await self._answer_failure(watch.wrap(send), watch, admission, reason)
-            return reason, "its body is broken, or the client went away within it"
-        return "", ""
+            reason, detail = Reason.REQUEST_FRAMING_INVALID, "its body is broken, or the client went away within it"
+            retry_after_s = 0
+        else:
+            return "", ""
+        await self._answer_failure(watch.wrap(send), watch, admission, reason, retry_after_s)
+        return reason, detail
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send, watch: Watch, admission: Admission) -> None:
         length = body_length(scope, scope["headers"])

@@ -144,7 +144,7 @@ async def exchange(connection: Exchange, request: Outgoing, receive: Receive, si
             raise ClientGoneError(is_unfinished=not connection.is_request_sent) from None
         raise
     finally:
-        await companion.stop()
+        companion.stop()
 
 
 class Companion:
@@ -238,7 +238,12 @@ class Companion:
         if is_last or (self._length is not None and not self._remaining):
             self._connection.is_request_sent = True
 
-    async def stop(self) -> None:
+    def stop(self) -> asyncio.Task[None] | None:
+        """End it at once; what it still was waiting for is cancelled, before whatever begins after this has its turn.
+
+        Returns:
+            The task that is being cancelled, for whoever has to see its end; None where there was none.
+        """
         if not self._connection.is_request_sent:
             # An early answer: what is left of the body would be read as the next request (RFC 9112 section 9.6).
             self._connection.abort()
@@ -247,4 +252,4 @@ class Companion:
         task, self._task = self._task, None  # it holds this in turn
         if task is not None:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        return task

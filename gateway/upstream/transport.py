@@ -135,7 +135,8 @@ class _Exchange(httpx.AsyncByteStream):
         """Give the connection back; what was not read costs it."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            await self._companion.stop()
+            if (pumping := self._companion.stop()) is not None:
+                await asyncio.gather(pumping, return_exceptions=True)  # it reads from a stream that httpx closes next
             self._pool.release(connection)
 
 
