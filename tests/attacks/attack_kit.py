@@ -212,6 +212,8 @@ class UpstreamHandler(socketserver.StreamRequestHandler):
             pairs = [part.decode("latin-1").partition(":") for part in raw[1:]]
             headers = [(name, value.strip("\r\n \t")) for name, _, value in pairs]
             body = self._body({name.lower(): value for name, value in headers})
+            if body is None:  # it broke off
+                return
             self.server.seen += b"".join(raw) + body
             request = Recorded(line.decode("latin-1").rstrip("\r\n"), headers, body)
             self.server.requests.append(request)
@@ -226,15 +228,17 @@ class UpstreamHandler(socketserver.StreamRequestHandler):
         self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + body if canned is None else canned)
         return canned is None and bool(body)
 
-    def _body(self, headers: Mapping[str, str]) -> bytes:
+    def _body(self, headers: Mapping[str, str]) -> bytes | None:
         if headers.get("transfer-encoding") != "chunked":
             return self.rfile.read(int(headers.get("content-length", "0")))
         body = b""
-        while size := int(self.rfile.readline() or b"0", 16):
+        while line := self.rfile.readline():
+            if not (size := int(line, 16)):
+                self.rfile.readline()
+                return body
             body += self.rfile.read(size)
             self.rfile.readline()
-        self.rfile.readline()
-        return body
+        return None
 
 
 @dataclass
