@@ -7,7 +7,6 @@ the listener, which keeps connections in the order in which they will have waite
 import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
-from urllib.parse import unquote
 
 from starlette.types import Scope
 
@@ -20,13 +19,12 @@ from gateway.server.errors import ClientGoneError
 from gateway.server.exchange import Exchange
 from gateway.server.head import END, BadRequestError, Head, HeadReader, has_bare_line_feed, may_begin
 from gateway.server.line import WINDOW_BYTES, ClientLine
+from gateway.server.scope import connection_scope, request_scope
 from gateway.server.websocket import WebSocket, accepts
 from gateway.websocket.channel import Channel
 
 if TYPE_CHECKING:
     from gateway.server.listener import Listener
-
-_ASGI = {"version": "3.0", "spec_version": "2.5"}
 
 
 class ClientConnection(ClientLine):
@@ -67,18 +65,9 @@ class ClientConnection(ClientLine):
         self._transport = transport = cast("asyncio.Transport", transport)
         self.write = transport.write
         transport.set_write_buffer_limits(len(self._listener.window.view))
-        client = transport.get_extra_info("peername")
-        server = transport.get_extra_info("sockname")
-        if isinstance(client, tuple):
-            self.address = client[0]
-        self._scope = {
-            "type": "http",
-            "asgi": _ASGI,
-            "scheme": "http",
-            "root_path": "",
-            "client": client[:2] if isinstance(client, tuple) else None,
-            "server": server[:2] if isinstance(server, tuple) else None,
-        }
+        self._scope = connection_scope(transport)
+        if self._scope["client"] is not None:
+            self.address = self._scope["client"][0]
         if not self._listener.take(self):
             self.refuse(Reason.GATEWAY_OVERLOADED)
         elif self._listener.is_stopping:
@@ -196,7 +185,7 @@ class ClientConnection(ClientLine):
             self._body = ChunkedBody() if head.length is None else SizedBody(head.length)
         exchange = Exchange(
             self,
-            self._scope_of(head),
+            request_scope(self._scope, head),
             self._body,
             has_answer_body=head.method != "HEAD",
             expects_continue=head.expects_continue and not rest,
@@ -220,22 +209,8 @@ class ClientConnection(ClientLine):
         self._pending = rest
         if rest:
             self._pause()
-        self._exchange = WebSocket(self, self._scope_of(head), accept)
+        self._exchange = WebSocket(self, request_scope(self._scope, head), accept)
         self._listener.begin(self._exchange)
-
-    def _scope_of(self, head: Head) -> Scope:
-        target = head.target
-        raw_path, _, query = target.partition(b"?")
-        path = raw_path.decode("latin-1")
-        return {
-            **self._scope,
-            "http_version": head.version,
-            "method": head.method,
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "headers": head.headers,
-        }
 
     def _feed(self, data: memoryview) -> None:
         body, exchange = self._body, self._exchange
@@ -276,11 +251,8 @@ class ClientConnection(ClientLine):
         if self._exchange is None and self._pending and not self._is_ending:
             data, self._pending = self._pending, b""
             self._read_head(data)
-            if not self._pending and self._is_free():
+            if not self._pending and self.is_idle:
                 self._unpause()
-
-    def _is_free(self) -> bool:
-        return self._exchange is None
 
     def refuse(self, reason: Reason, more: Iterable[Header] = ()) -> None:
         """Answer what cannot be served, and close.
