@@ -25,7 +25,6 @@ MAX_BYTES = 8192
 MAX_DEPTH = 32
 """Objects and lists within each other; claims that people write stay far below."""
 
-
 MAX_HEADERS = 32
 """Headers that are kept as they were read: an instance's tokens have one for each key and class."""
 

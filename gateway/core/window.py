@@ -13,6 +13,14 @@ LEAST_BYTES = 4_096
 TOGETHER_BYTES = 1024 * 1024
 """What one piece of each connection may come to."""
 
+MANY_PIECES = 64
+"""Beyond that, pieces that nobody takes are held as one: each takes dozens of bytes beside its own, maybe one."""
+
+
+def few(pieces: list[bytes]) -> list[bytes]:
+    """Return the pieces that are held, as one where there are many."""
+    return pieces if len(pieces) <= MANY_PIECES else [b"".join(pieces)]
+
 
 class Window:
     """A buffer that all connections of one event loop read through; nothing stays in it.

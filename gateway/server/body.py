@@ -3,13 +3,11 @@
 import httptools
 
 from gateway.core.header_names import MAX_HEAD_BYTES
+from gateway.core.window import few
 
 # The parser decodes the chunks of a message that it believes to have seen the head of. With "close" it refuses
 # whatever follows the last chunk.
 _HEAD = b"POST / HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-_MANY_PIECES = 64
-"""Beyond that they are held as one: each takes dozens of bytes beside its own, which may be one or two."""
 
 _LARGE_BYTES = 16_384
 """A piece as large as this is passed on by itself: joined with the next one, it would be copied once more."""
@@ -54,10 +52,6 @@ class Body:
         self._chunks.append(data)
         self.held += len(data)
 
-    def _join(self) -> None:
-        if len(self._chunks) > _MANY_PIECES:
-            self._chunks = [b"".join(self._chunks)]
-
 
 class SizedBody(Body):
     """A body of known length.
@@ -76,7 +70,7 @@ class SizedBody(Body):
         """Take bytes; return how many of them were the body's."""
         size = min(len(data), self.missing)
         self._hold(bytes(data[:size]))
-        self._join()
+        self._chunks = few(self._chunks)
         self.missing -= size
         self.is_complete = not self.missing
         return size
@@ -110,7 +104,7 @@ class ChunkedBody(Body):
                 self.has_surplus = True
             else:
                 self.is_broken = True
-        self._join()
+        self._chunks = few(self._chunks)
         # Endless trailers or extensions: the parser counts neither.
         self._barren_bytes = self._barren_bytes + len(data) if self.held == held else 0
         if self._barren_bytes > MAX_HEAD_BYTES and not self.is_complete:

@@ -8,14 +8,13 @@ feeds. Decided here is what a parser cannot know: that HEAD has no body, which i
 import httptools
 
 from gateway.core.reasons import Reason
+from gateway.core.window import few
 from gateway.errors import UpstreamError
 from gateway.upstream.exchange import Answer
 
 LINE_OVERHEAD = len(b": \r\n")
 HELD_BYTES = 32
 """What one header takes at least, however short it is (RFC 7541 section 4.1 has the same number)."""
-
-_MANY_PIECES = 64  # of a body that nobody takes: beyond that they are held as one, as a request's are
 
 
 def broken(detail: str) -> UpstreamError:
@@ -66,8 +65,7 @@ class Incoming(Answer):
             self._refuse(f"it does not speak HTTP/1.1 ({type(error).__name__})")
         if not self.is_complete:
             self._bound(len(data), had_head=had_head, held=held)
-            if len(self.chunks) > _MANY_PIECES:
-                self.chunks = [b"".join(self.chunks)]
+            self.chunks = few(self.chunks)
         if self._problem:
             raise broken(self._problem)
 
