@@ -6,6 +6,7 @@ clients the next one waited seconds for its connection to be seen, while those b
 
 import asyncio
 import logging
+import resource
 import socket
 from collections.abc import Callable
 
@@ -66,6 +67,8 @@ class Acceptor:
 
     def _pause(self) -> None:
         """Leave the socket alone for a while: no descriptors are left, and it would be ready again at once."""
-        _log.warning("connections wait, since the system grants no more descriptors or memory", exc_info=True)
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        fix = "raise that limit, or lower server.max_connections"
+        _log.warning("connections wait: none can be taken with a limit of %d open files; %s", most, fix, exc_info=True)
         self._loop.remove_reader(self._listening)
         self._timer = self._loop.call_later(_PAUSE_S, self._loop.add_reader, self._listening, self._accept)

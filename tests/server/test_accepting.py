@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import resource
 import socket
 from contextlib import ExitStack, closing, contextmanager
 
@@ -80,6 +81,8 @@ async def test_without_descriptors_connections_wait(monkeypatch, caplog):
         assert await read(address) == b"hello"
         assert not listening.fails
     assert caplog.text.count("connections wait") == 2
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert f"a limit of {most} open files; raise that limit, or lower server.max_connections" in caplog.text
 
 
 async def test_the_end_may_come_while_connections_wait(monkeypatch, caplog):
