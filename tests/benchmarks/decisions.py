@@ -6,20 +6,17 @@ The load and the application have CPU 0; nginx with the files of deploy/nginx an
 """
 
 import argparse
-import os
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 from gateway.core.original import Front
+from tests.benchmarks.proxy import LOAD, PROXY, cpu_s, running
 from tests.benchmarks.world import KEY, World
 from tests.e2e.processes import free_port
 from tests.fronts.fronts_kit import Ports, binary, lay_out
@@ -56,39 +53,6 @@ wrk.headers["Accept"] = "application/json"
 """
 
 
-def _spent_s(pid: int) -> float:
-    """Processor time of a process and its children so far, in seconds."""
-    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-    ticks = 0
-    for each in (str(pid), *children.stdout.split()):
-        fields = Path(f"/proc/{each}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-@contextmanager
-def running(cpu: str, command: Sequence[str], port: int) -> Iterator[int]:
-    """Run a server on one processor while the block lasts, and give its process id."""
-    pinned = ["taskset", "-c", cpu] if shutil.which("taskset") and (os.cpu_count() or 1) > 1 else []
-    process = subprocess.Popen([*pinned, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        while process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
-                break
-        else:
-            raise SystemExit(f"{command[0]} ended: {process.stderr.read() if process.stderr else ''}")
-        yield process.pid
-    finally:
-        process.terminate()
-        process.wait(15)
-        if process.stderr:
-            process.stderr.close()
-
-
 def nginx(folder: Path, name: str) -> list[str]:
     """The command that runs nginx with a file of this folder."""
     return ["nginx", "-p", str(folder), "-c", name, "-e", "stderr", "-g", f"daemon off; pid {folder}/{name}.pid;"]
@@ -102,7 +66,7 @@ def static(folder: Path, name: str, port: int, answer: str) -> list[str]:
 
 def load(port: int, script: Path, seconds: int, *pids: int) -> tuple[float, float]:
     """Return requests per second over 64 connections, and microseconds of these processes for each of them."""
-    before_s = sum(map(_spent_s, pids))
+    before_s = sum(map(cpu_s, pids))
     command = [
         "taskset",
         "-c",
@@ -121,7 +85,7 @@ def load(port: int, script: Path, seconds: int, *pids: int) -> tuple[float, floa
     rate, count = re.search(r"Requests/sec: +([0-9.]+)", printed), re.search(r"([0-9]+) requests in", printed)
     assert rate is not None
     assert count is not None
-    return float(rate[1]), (sum(map(_spent_s, pids)) - before_s) / int(count[1]) * 1e6
+    return float(rate[1]), (sum(map(cpu_s, pids)) - before_s) / int(count[1]) * 1e6
 
 
 def main() -> None:
@@ -141,7 +105,7 @@ def main() -> None:
         script.write_text(_SCRIPT.format(token=world.token(1)))
         app_port, gateway_port, static_port = free_port(), free_port(), free_port()
         payload = '{"items":["' + "x" * 1000 + '"]}'
-        stack.enter_context(running("0", static(folder, "app.conf", app_port, f"return 200 '{payload}';"), app_port))
+        stack.enter_context(running(LOAD, static(folder, "app.conf", app_port, f"return 200 '{payload}';"), app_port))
         config = folder / "config.toml"
         config.write_text(_CONFIG.format(key=KEY.value, pem=world.pem, port=gateway_port))
         config.chmod(0o600)
@@ -159,8 +123,8 @@ def main() -> None:
                 ports = Ports(free_port(), port, app_port)
                 lay_out(Front.NGINX, own, ports)
                 with (
-                    running("1", backends[name], port) as backend,
-                    running("1", nginx(own, "nginx.conf"), ports.front) as front,
+                    running(PROXY, backends[name], port) as backend,
+                    running(PROXY, nginx(own, "nginx.conf"), ports.front) as front,
                 ):
                     load(ports.front, script, 1)
                     found[name].append(load(ports.front, script, asked.seconds, front, backend))
@@ -183,7 +147,7 @@ def _plain(folder: Path, app_port: int, script: Path, seconds: int) -> tuple[flo
     upstream = f"upstream app {{ server 127.0.0.1:{app_port}; keepalive 64; }}"
     text = text.replace("access_log off;", f'access_log off; {upstream} proxy_set_header Connection "";')
     (folder / "plain.conf").write_text(text)
-    with running("1", nginx(folder, "plain.conf"), port) as front:
+    with running(PROXY, nginx(folder, "plain.conf"), port) as front:
         load(port, script, 1)
         return load(port, script, seconds, front)
 

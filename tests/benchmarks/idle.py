@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.benchmarks.proxy import LOAD, PROXY, Work, cpu_s, filled, free_port, load, running
+from tests.benchmarks.proxy import LOAD, PROXY, Work, cpu_s, filled, load, running
 from tests.benchmarks.proxy_peers import UPSTREAM, gateway_toml
 from tests.benchmarks.world import World
+from tests.e2e.processes import free_port
 from tests.faults.shipped import measured
 
 TOOLS = ("nginx", "wrk")

@@ -28,6 +28,7 @@ from pathlib import Path
 
 from tests.benchmarks.proxy_peers import NGINX_PLAIN, UPSTREAM, WRK, gateway_toml, haproxy_conf
 from tests.benchmarks.world import World, cookie_header
+from tests.e2e.processes import free_port
 
 TOOLS = ("nginx", "haproxy", "wrk")
 LOAD, PROXY = "0", str((os.cpu_count() or 1) - 1)
@@ -61,13 +62,6 @@ class Row:
     rates: list[float] = field(default_factory=list)
     costs_us: list[float] = field(default_factory=list)
     errors: int = 0
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _family(pid: int) -> list[int]:
