@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(__file__).parent / ".venv" / "bin"
 STORIES = (
     "tests/attacks/test_corpus.py",
+    "tests/attacks/test_decisions.py",
     "tests/attacks/test_framing.py",
     "tests/attacks/test_hygiene.py",
     "tests/attacks/test_identity.py",
