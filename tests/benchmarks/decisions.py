@@ -1,6 +1,7 @@
 """What a decision costs behind nginx: auth_request asks the gateway, or a static ``return 204``.
 
     python -m tests.benchmarks.decisions [--seconds 5] [--rounds 3]        needs nginx, wrk and two cores
+    python -m tests.benchmarks.decisions --compiled tests/compiled/.venv    the compiled gateway in the same table
 
 The load and the application have CPU 0; nginx with the files of deploy/nginx and whoever it asks share CPU 1.
 """
@@ -10,13 +11,12 @@ import re
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
 from gateway.core.original import Front
-from tests.benchmarks.proxy import LOAD, PROXY, cpu_s, running
+from tests.benchmarks.proxy import LOAD, PROXY, cpu_s, gateways, offer_compiled, running
 from tests.benchmarks.world import KEY, World
 from tests.e2e.processes import free_port
 from tests.fronts.fronts_kit import Ports, binary, lay_out
@@ -90,14 +90,14 @@ def load(port: int, script: Path, seconds: int, *pids: int) -> tuple[float, floa
 
 def main() -> None:
     """Measure, and print the medians."""
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--seconds", type=int, default=5)
     options.add_argument("--rounds", type=int, default=3)
+    offer_compiled(options)
     asked = options.parse_args()
     if binary(Front.NGINX) is None or shutil.which("wrk") is None:
         raise SystemExit("this needs nginx and wrk")
     world = World.new()
-    found: dict[str, list[tuple[float, float]]] = {"no question": [], "return 204": [], "the gateway": []}
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
         folder.chmod(0o755)
@@ -109,21 +109,19 @@ def main() -> None:
         config = folder / "config.toml"
         config.write_text(_CONFIG.format(key=KEY.value, pem=world.pem, port=gateway_port))
         config.chmod(0o600)
-        serve = [sys.executable, "-m", "gateway", "serve", "--config", str(config)]
-        asking = {"return 204": static_port, "the gateway": gateway_port}
-        backends = {
-            "return 204": static(folder, "static.conf", static_port, "return 204;"),
-            "the gateway": serve,
-        }
+        backends = {"return 204": (static(folder, "static.conf", static_port, "return 204;"), static_port)}
+        for name, command in gateways(asked.compiled).items():
+            backends[name] = ([*command, "serve", "--config", str(config)], gateway_port)
+        found: dict[str, list[tuple[float, float]]] = {name: [] for name in ("no question", *backends)}
         for _ in range(asked.rounds):
             found["no question"].append(_plain(folder, app_port, script, asked.seconds))
-            for name, port in asking.items():
+            for name, (command, port) in backends.items():
                 own = folder / f"front-{port}"
                 own.mkdir(exist_ok=True)
                 ports = Ports(free_port(), port, app_port)
                 lay_out(Front.NGINX, own, ports)
                 with (
-                    running(PROXY, backends[name], port) as backend,
+                    running(PROXY, command, port) as backend,
                     running(PROXY, nginx(own, "nginx.conf"), ports.front) as front,
                 ):
                     load(ports.front, script, 1)

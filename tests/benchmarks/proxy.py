@@ -115,6 +115,17 @@ def load(work: Work, port: int, folder: Path, seconds: float) -> tuple[float, in
     return requests / microseconds * 1e6, requests, errors
 
 
+def offer_compiled(options: argparse.ArgumentParser) -> None:
+    """Add the option that has the compiled gateway measured, too; see :func:`gateways`."""
+    options.add_argument("--compiled", metavar="PATH", help="an environment with the compiled wheel, measured too")
+
+
+def gateways(compiled: str | None) -> dict[str, Sequence[str]]:
+    """Return the commands to measure, by their names in a table: from the sources, and compiled if asked for."""
+    found: dict[str, Sequence[str]] = {"gateway": [sys.executable, "-m", "gateway"]}
+    return found | {"gateway (compiled)": [f"{compiled}/bin/gateway"]} if compiled else found
+
+
 Commands = dict[str, tuple[Sequence[str], int]]
 """By the name of a proxy: how it is started, and its port."""
 
@@ -194,7 +205,7 @@ def run(options: argparse.Namespace) -> None:
         folder.chmod(0o755)
         (folder / "public.pem").write_text(world.pem)
         (folder / "big.bin").write_bytes(os.urandom(1024 * 1024) * (_BIG_BYTES // 1024 // 1024))
-        up, sink, plain, haproxy, gateway, compiled = (free_port() for _ in range(6))
+        up, sink, plain, haproxy, gateway = (free_port() for _ in range(5))
         ports = {"FOLDER": name, "UP": up, "SINK": sink, "PLAIN": plain, "HAPROXY": haproxy}
         (folder / "upstream.conf").write_text(filled(UPSTREAM, ports))
         (folder / "plain.conf").write_text(filled(NGINX_PLAIN, ports))
@@ -203,12 +214,9 @@ def run(options: argparse.Namespace) -> None:
         commands: Commands = {
             "nginx-plain": (["nginx", "-c", f"{name}/plain.conf", "-p", name], plain),
             "haproxy-jwt": (["haproxy", "-db", "-f", f"{name}/haproxy.conf"], haproxy),
-            "gateway": ([sys.executable, "-m", "gateway", "serve", "--config", f"{name}/gateway.toml"], gateway),
         }
-        if options.compiled:
-            (folder / "compiled.toml").write_text(gateway_toml(world.pem, compiled, up, sink))
-            command = [f"{options.compiled}/bin/gateway", "serve", "--config", f"{name}/compiled.toml"]
-            commands["gateway (compiled)"] = (command, compiled)
+        for kind, command in gateways(options.compiled).items():
+            commands[kind] = ([*command, "serve", "--config", f"{name}/gateway.toml"], gateway)
         own = [sys.executable, "-m", "tests.benchmarks.proxy", "--sink", str(sink)]
         with running(LOAD, ["nginx", "-c", f"{name}/upstream.conf", "-p", name], up), running(LOAD, own, sink):
             for work in works(world, quick=options.quick):
@@ -227,7 +235,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="only see that it works")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--compiled", metavar="PATH", help="an environment with the compiled wheel, measured too")
+    offer_compiled(parser)
     parser.add_argument("--sink", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.sink:
