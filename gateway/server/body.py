@@ -4,6 +4,7 @@ import httptools
 
 from gateway.core.header_names import MAX_HEAD_BYTES
 from gateway.core.window import few
+from gateway.passing import Take
 
 # The parser decodes the chunks of a message that it believes to have seen the head of. With "close" it refuses
 # whatever follows the last chunk.
@@ -32,6 +33,10 @@ class Body:
     def feed(self, data: memoryview) -> int:
         """Take bytes; return how many of them were the body's."""
         raise NotImplementedError
+
+    def pass_by(self, data: memoryview, take: Take) -> bool:  # noqa: ARG002 - for those whose length is known
+        """Have a piece taken that is the body's, and neither its end nor behind a piece that is held."""
+        return False
 
     def take(self) -> bytes:
         """Return what there is, and hold it no longer."""
@@ -74,6 +79,14 @@ class SizedBody(Body):
         self.missing -= size
         self.is_complete = not self.missing
         return size
+
+    def pass_by(self, data: memoryview, take: Take) -> bool:
+        """Have a piece taken that is the body's, and neither its end nor behind a piece that is held."""
+        size = len(data)
+        if self.held or size >= self.missing or not take(data):
+            return False
+        self.missing -= size
+        return True
 
 
 class ChunkedBody(Body):

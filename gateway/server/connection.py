@@ -13,6 +13,7 @@ from starlette.types import Scope
 from gateway.core.header_names import MAX_HEAD_BYTES
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
+from gateway.passing import TURN_PIECES
 from gateway.server.answer import AnswerHead, answer_head
 from gateway.server.body import Body, ChunkedBody, SizedBody
 from gateway.server.errors import ClientGoneError
@@ -42,6 +43,7 @@ class ClientConnection(ClientLine):
         "_keeps_alive",
         "_listener",
         "_partial",
+        "_passed",
         "_pending",
         "_scope",
     )
@@ -54,6 +56,7 @@ class ClientConnection(ClientLine):
         self._exchange: Exchange | WebSocket | None = None
         self._body: Body | None = None
         self._partial: bytearray | None = None
+        self._passed = 0
         self._pending = b""
         self._is_old = False
         self._keeps_alive = True
@@ -216,6 +219,9 @@ class ClientConnection(ClientLine):
         body, exchange = self._body, self._exchange
         if body is None:
             return
+        if isinstance(exchange, Exchange) and body.pass_by(data, exchange.pass_by):
+            self._give_way()
+            return
         used = body.feed(data)
         if used < len(data):
             self._pending += bytes(data[used:])
@@ -229,6 +235,17 @@ class ClientConnection(ClientLine):
             self._drop(body)
         else:
             exchange.wake()
+
+    def _give_way(self) -> None:
+        """Let others have their turn when many pieces have passed: the transport reads on while there is anything."""
+        self._passed = (self._passed + 1) % TURN_PIECES
+        if not self._passed:
+            self._pause()
+            self._listener.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if self._body is not None:
+            self.resume()
 
     def _drop(self, body: Body) -> None:
         """Read what is left of a body that nobody wants."""

@@ -8,6 +8,7 @@ from typing import Protocol
 from starlette.types import ASGIApp, Message, Scope
 
 from gateway.core.request import Header
+from gateway.passing import Take
 from gateway.server.answer import AnswerHead
 from gateway.server.body import Body
 from gateway.server.errors import ClientGoneError
@@ -28,6 +29,10 @@ class Line(Protocol):
 
     def write(self, data: bytes) -> None:
         """Write without waiting."""
+        ...
+
+    def write_at_once(self, data: memoryview) -> bool:
+        """Write a piece of a body where nothing waits to be written (:data:`gateway.passing.Take`)."""
         ...
 
     def drained(self) -> Awaitable[None]:
@@ -78,6 +83,7 @@ class Exchange:
         "_line",
         "_missing",
         "_started",
+        "_taker",
         "_waiter",
         "_waits_for_continue",
         "is_gone",
@@ -97,6 +103,7 @@ class Exchange:
         self._started: tuple[int, Iterable[Header]] | None = None
         self._answer: AnswerHead | None = None
         self._missing = 0
+        self._taker: Take | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._is_end_told = False
         self.is_gone = self.is_over = False
@@ -249,6 +256,25 @@ class Exchange:
             self._line.write(data)
         if not has_more:
             self._end(keeps_alive=answer.keeps_alive)
+
+    # ── pieces that pass at once (gateway.passing.Direct) ──
+
+    def take(self, data: memoryview) -> bool:
+        """Take a piece of an answer whose length was said; the last one is left to :meth:`send`."""
+        if self.is_over or self._answer is None or not self._has_answer_body or len(data) >= self._missing:
+            return False
+        if not self._line.write_at_once(data):
+            return False
+        self._missing -= len(data)
+        return True
+
+    def divert(self, take: Take | None) -> None:
+        """Have pieces of the request's body taken while :meth:`receive` waits for them."""
+        self._taker = take
+
+    def pass_by(self, data: memoryview) -> bool:
+        """Have a piece of the request's body taken, where somebody waits for it."""
+        return self._taker is not None and self._waiter is not None and not self._waiter.done() and self._taker(data)
 
     # ── the connection's word ──
 

@@ -5,6 +5,8 @@ import socket
 import struct
 from collections.abc import Callable
 
+from gateway.passing import write_at_once
+
 WINDOW_BYTES = 65_536
 """Held of a body, or unsent of an answer, before whoever sends has to wait."""
 
@@ -33,6 +35,10 @@ class ClientLine(asyncio.BufferedProtocol):
         self._is_read_paused = self._is_ending = self.is_write_paused = False
         self.address = ""
         self.write: Callable[[bytes], None] = _write_nothing
+
+    def write_at_once(self, data: memoryview) -> bool:
+        """Write where nothing waits to be written (:func:`gateway.passing.write_at_once`)."""
+        return self._transport is not None and not self._is_ending and write_at_once(self._transport, data)
 
     async def drained(self) -> None:
         """Wait until the client has taken enough of what was written."""

@@ -26,7 +26,7 @@ from gateway.surfaces.exchange import Watch, send_answer, send_refused_websocket
 from gateway.surfaces.framing import body_length
 from gateway.surfaces.gate import Admission, Gate, readable
 from gateway.surfaces.opening import Destination, Openings
-from gateway.surfaces.relay import AsgiSink, Relay, headers_back
+from gateway.surfaces.relay import AsgiSink, Relay, direct_way, headers_back
 from gateway.surfaces.scope import raw_path
 from gateway.surfaces.status import PREFIX, Status
 from gateway.surfaces.websockets import WebSockets
@@ -280,7 +280,7 @@ class Proxy:
         """Forward an admitted request and pass its answer on; return reason and detail for the access log."""
         try:
             if begun is not None:
-                sink = AsgiSink(send, watch, begun.headers)
+                sink = AsgiSink(send, watch, begun.headers, direct_way(scope, receive, send))
                 await forward(begun.destination.pool, begun.request, receive, sink, begun.connection)
             else:
                 await self._forward(scope, receive, send, watch, admission)
@@ -305,7 +305,7 @@ class Proxy:
         def back(headers: list[Header]) -> list[Header]:
             return headers_back(headers, destination, admission, request_id, self._private_cookies)
 
-        sink = AsgiSink(send, watch, back)
+        sink = AsgiSink(send, watch, back, direct_way(scope, receive, send))
         if terms.max_body_bytes is not None and length is None:
             receive = BodyLimit(receive, terms.max_body_bytes).receive
         if destination.carrier is None:

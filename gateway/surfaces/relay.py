@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
 from gateway.core.cors import answer_headers, without_cors
 from gateway.core.request import Header
 from gateway.core.response_headers import for_one_browser, response_headers, with_cache_rules
 from gateway.core.settings_model import Access
-from gateway.server.exchange import Exchange
+from gateway.passing import Direct
+from gateway.server.exchange import EXTENSION, Exchange
 from gateway.surfaces.answers import set_cookie_headers
 from gateway.surfaces.exchange import Watch
 from gateway.surfaces.gate import Admission
@@ -50,12 +51,34 @@ def headers_back(
     return kept
 
 
+def direct_way(scope: Scope, receive: Receive, send: Send) -> Direct | None:
+    """Return the gateway's own server's exchange, where nobody stands between that would miss what passes by."""
+    exchange = scope.get("extensions", {}).get(EXTENSION)
+    if isinstance(exchange, Exchange) and exchange.receive == receive and exchange.send == send:
+        return exchange
+    return None
+
+
 class AsgiSink:
-    """Passes an upstream's answer on over ASGI (:class:`gateway.upstream.forward.Sink`)."""
+    """Passes an upstream's answer on over ASGI (:class:`gateway.upstream.exchange.Sink`).
 
-    __slots__ = ("_headers", "_send", "_watch")
+    Args:
+        send: to the client.
+        watch: notes the status.
+        headers: makes the client's of the upstream's.
+        direct: the shorter way to the same client; None where there is none.
+    """
 
-    def __init__(self, send: Send, watch: Watch, headers: Callable[[list[Header]], list[Header]]) -> None:
+    __slots__ = ("_headers", "_send", "_watch", "direct")
+
+    def __init__(
+        self,
+        send: Send,
+        watch: Watch,
+        headers: Callable[[list[Header]], list[Header]],
+        direct: Direct | None = None,
+    ) -> None:
+        self.direct = direct
         self._send = send
         self._watch = watch
         self._headers = headers

@@ -20,6 +20,7 @@ from gateway.core.reasons import Reason
 from gateway.core.request import Header
 from gateway.core.settings_model import HealthSettings, UpstreamSettings
 from gateway.errors import UpstreamError
+from gateway.passing import Direct
 from gateway.upstream.balance import Balance, Server
 from gateway.upstream.carrier import AnyPool, forward_of, sockets_of
 from gateway.upstream.connection import ConnectionLostError
@@ -221,11 +222,12 @@ class Balanced:
 class _Noting:
     """Passes an answer on and notes its status."""
 
-    __slots__ = ("_sink", "body", "status")
+    __slots__ = ("_sink", "body", "direct", "status")
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self.body = sink.body
+        self.direct = sink.direct
         self.status = 0
 
     async def start(self, status: int, headers: list[Header]) -> None:
@@ -235,6 +237,8 @@ class _Noting:
 
 class _Status:
     """Takes an answer for its status alone."""
+
+    direct: Direct | None = None
 
     def __init__(self) -> None:
         self.status = 0

@@ -11,6 +11,7 @@ from typing import cast
 from gateway.core.reasons import Reason
 from gateway.core.window import Window
 from gateway.errors import UpstreamError
+from gateway.passing import TURN_PIECES, Take, write_at_once
 from gateway.upstream.incoming import Incoming
 from gateway.upstream.origin import Limits
 
@@ -69,10 +70,12 @@ class Connection(asyncio.BufferedProtocol):
         self._incoming: Incoming | None = None
         self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._take: Take | None = None
         self._watcher: Callable[[], None] | None = None
         self._drained: asyncio.Future[None] | None = None
-        self._is_write_paused = self._is_read_paused = False
+        self._is_write_paused = self._is_read_paused = self._is_plain = False
         self._begun_s = self._waiting_s = self._patience_s = self._written_s = 0.0
+        self._passed = 0
         self.exchanges = 0
         self.idle_since_s = 0.0
         self.is_closed = False
@@ -84,6 +87,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
+        self._is_plain = transport.get_extra_info("sslcontext") is None
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Return where the next bytes go."""
@@ -94,6 +98,10 @@ class Connection(asyncio.BufferedProtocol):
         incoming = self._incoming
         if incoming is None or incoming.is_complete:
             self.abort()
+            return
+        if self._take is not None and incoming.pass_by(self._window.view[:nbytes], self._take):
+            self._waiting_s = self.time_s()
+            self._give_way()
             return
         had_head = incoming.has_head
         try:
@@ -111,6 +119,19 @@ class Connection(asyncio.BufferedProtocol):
         # Only progress wakes: an upstream that drips headers, interim answers or trailers runs into the time-out.
         if incoming.is_ready or incoming.has_head is not had_head:
             self._wake()
+
+    def _give_way(self) -> None:
+        """Let others have their turn when many pieces have passed: the transport reads on while there is anything."""
+        self._passed = (self._passed + 1) % TURN_PIECES
+        if not self._passed and self._transport is not None and not self._is_read_paused:
+            self._is_read_paused = True
+            self._transport.pause_reading()
+            self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if self._is_read_paused and self._transport is not None and not self.is_closed:
+            self._is_read_paused = False
+            self._transport.resume_reading()
 
     def eof_received(self) -> bool:
         """Let the transport close."""
@@ -160,6 +181,13 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             self._drained = None
 
+    def send_at_once(self, data: memoryview) -> bool:
+        """Write a piece of the request's body (:data:`gateway.passing.Take`)."""
+        if self._transport is None or not self._is_plain or not write_at_once(self._transport, data):
+            return False
+        self._written_s = self.time_s()
+        return True
+
     async def send_chunk(self, data: bytes) -> None:
         """Write a piece of a body whose length is not known (RFC 9112 section 7.1); an empty one ends it."""
         await self.send(b"%x\r\n%b\r\n" % (len(data), data))
@@ -195,23 +223,28 @@ class Connection(asyncio.BufferedProtocol):
             raise self._error
         return incoming
 
-    async def read(self) -> bytes:
+    async def read(self, take: Take | None = None) -> bytes:
         """Return what there is of the body; empty when it is complete.
+
+        Args:
+            take: offered the pieces that come meanwhile; what it takes is not returned.
 
         Raises:
             UpstreamError: when the rest does not come.
         """
         incoming = self._begun()
         if not incoming.is_ready:
-            await self._wait(self._limits.idle_s)
+            self._take = take
+            try:
+                await self._wait(self._limits.idle_s)
+            finally:
+                self._take = None
         if not incoming.is_ready and self._error is not None:
             if isinstance(self._error, ConnectionLostError):
                 raise UpstreamError(Reason.UPSTREAM_TRUNCATED, "it broke off within its answer")
             raise self._error
         data = incoming.take()
-        if self._is_read_paused and self._transport is not None and not self.is_closed:
-            self._is_read_paused = False
-            self._transport.resume_reading()
+        self._read_on()
         return data
 
     @property

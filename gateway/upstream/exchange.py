@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.core.request import Header
+from gateway.passing import Direct, Take
 
 
 class Answer:
@@ -41,7 +42,13 @@ class Answer:
 
 
 class Sink(Protocol):
-    """Where an answer goes."""
+    """Where an answer goes.
+
+    Attributes:
+        direct: the shorter way for pieces of bodies; None where there is none.
+    """
+
+    direct: Direct | None
 
     async def start(self, status: int, headers: list[Header]) -> None:
         """Take status and headers."""
@@ -69,6 +76,10 @@ class Exchange(Protocol):
         """Send a piece of a body whose length was said; returns when more can be taken."""
         ...
 
+    def send_at_once(self, data: memoryview) -> bool:
+        """Send a piece of such a body that needs no waiting (:data:`gateway.passing.Take`)."""
+        ...
+
     async def send_chunk(self, data: bytes) -> None:
         """Send a piece of a body whose length is not known; an empty one ends it."""
         ...
@@ -77,8 +88,8 @@ class Exchange(Protocol):
         """Return the answer when status and headers are there."""
         ...
 
-    async def read(self) -> bytes:
-        """Return what there is of the body; empty when it is complete."""
+    async def read(self, take: Take | None = None) -> bytes:
+        """Return what there is of the body, or is not taken as it comes; empty when it is complete."""
         ...
 
     @property

@@ -13,6 +13,7 @@ from starlette.types import Message, Receive
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
 from gateway.errors import UpstreamError
+from gateway.passing import Direct
 from gateway.upstream.connection import Connection, ConnectionLostError
 from gateway.upstream.exchange import Exchange, Sink
 from gateway.upstream.pool import Pool
@@ -125,18 +126,22 @@ async def exchange(connection: Exchange, request: Outgoing, receive: Receive, si
         ClientGoneError: when the client went away meanwhile.
         OSError: the sink's, for a client that has gone or takes nothing.
     """
-    companion = Companion(connection, request.length, receive, idle_s)
+    direct = sink.direct
+    companion = Companion(connection, request.length, receive, idle_s, direct)
     companion.start()
+    take = None
     try:
         answer = await connection.wait_head()
         await sink.start(answer.status, answer.headers)
         while True:
-            data = await connection.read()
+            data = await connection.read(take)
             if connection.is_drained:
                 await sink.body(data, more=False)
                 return
             # The server may swallow what it is given for a client that has gone: look out for that from now on.
             companion.watch()
+            if direct is not None:
+                take = direct.take
             async with asyncio.timeout(idle_s):
                 await sink.body(data, more=True)
     except (ConnectionLostError, UpstreamError):
@@ -153,6 +158,7 @@ class Companion:
     __slots__ = (
         "_asked_s",
         "_connection",
+        "_direct",
         "_idle_s",
         "_is_over",
         "_length",
@@ -164,8 +170,11 @@ class Companion:
         "is_client_gone",
     )
 
-    def __init__(self, connection: Exchange, length: int | None, receive: Receive, idle_s: float) -> None:
+    def __init__(
+        self, connection: Exchange, length: int | None, receive: Receive, idle_s: float, direct: Direct | None = None
+    ) -> None:
         self._connection = connection
+        self._direct = direct if length else None
         self._length = length
         self._remaining = length or 0
         self._receive = receive
@@ -183,6 +192,8 @@ class Companion:
             self._connection.on_slow = self.watch
         else:
             self.watch()
+            if self._direct is not None:
+                self._direct.divert(self._take)
 
     def watch(self) -> None:
         if self._task is None:
@@ -203,6 +214,13 @@ class Companion:
         except Exception as error:
             # Whoever waits for the answer gets to know; otherwise the fault of the server would look like a time-out.
             self._connection.fail(error)
+
+    def _take(self, data: memoryview) -> bool:
+        if not self._connection.send_at_once(data):
+            return False
+        self._remaining -= len(data)
+        self._asked_s = self._loop.time()
+        return True
 
     def _look(self) -> None:
         """End a request whose client sends nothing of it; one timer for all pieces, since one for each would cost."""
@@ -249,6 +267,8 @@ class Companion:
             self._connection.abort()
         if self._timer is not None:
             self._timer.cancel()
+        if self._direct is not None:
+            self._direct.divert(None)
         task, self._task = self._task, None  # it holds this in turn
         if task is not None:
             task.cancel()

@@ -10,6 +10,7 @@ import httptools
 from gateway.core.reasons import Reason
 from gateway.core.window import few
 from gateway.errors import UpstreamError
+from gateway.passing import Take
 from gateway.upstream.exchange import Answer
 
 LINE_OVERHEAD = len(b": \r\n")
@@ -35,6 +36,7 @@ class Incoming(Answer):
     """
 
     received = 0
+    _missing = 0
     _trailer_bytes = 0
     _barren_bytes = 0
     _is_kept = False
@@ -56,6 +58,9 @@ class Incoming(Answer):
             UpstreamError: when they are no answer, or it is none that can be passed on.
         """
         self.received += len(data)
+        if self._missing:
+            self._feed_sized(data)
+            return
         had_head, held = self.has_head, self.held
         try:
             self._parser.feed_data(data)
@@ -68,6 +73,33 @@ class Incoming(Answer):
             self.chunks = few(self.chunks)
         if self._problem:
             raise broken(self._problem)
+        if self.has_head is not had_head and not self.is_complete:
+            self._missing = self._length() - self.held
+
+    def _length(self) -> int:
+        """Return the length that a body has by its head, or that of what is held where the head says none."""
+        return next((int(value) for name, value in self.headers if name == b"content-length"), self.held)
+
+    def _feed_sized(self, data: bytes | memoryview) -> None:
+        """Take bytes of a body whose length is known, which need no parser."""
+        piece = bytes(data[: self._missing])
+        self._missing -= len(piece)
+        self.chunks.append(piece)
+        self.held += len(piece)
+        if self._missing:
+            self.chunks = few(self.chunks)
+        else:
+            self._complete()
+            self._has_surplus = len(piece) < len(data)
+
+    def pass_by(self, data: memoryview, take: Take) -> bool:
+        """Have a piece taken that is the body's, and neither its end nor behind a piece that is held."""
+        size = len(data)
+        if self.held or size >= self._missing or not take(data):
+            return False
+        self.received += size
+        self._missing -= size
+        return True
 
     def _bound(self, size: int, *, had_head: bool, held: int) -> None:
         """Refuse an answer that does not come to its body, or within it goes on without any."""

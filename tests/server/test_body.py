@@ -156,3 +156,24 @@ def test_a_large_piece_is_passed_on_alone_and_small_ones_together():
         (200, 0),
         (0, 0),
     ]
+
+
+def test_pieces_are_passed_by_but_for_the_last():
+    body, taken = SizedBody(9), []
+
+    def take(data):
+        taken.append(bytes(data))
+        return True
+
+    assert body.pass_by(memoryview(b"ab"), take)
+    assert not body.pass_by(memoryview(b"cd"), lambda data: False)
+    body.feed(memoryview(b"cd"))
+    assert not body.pass_by(memoryview(b"ef"), take)  # what is held is to go first
+    assert body.take() == b"cd"
+    assert not body.pass_by(memoryview(b"efghi"), take)
+    assert not body.pass_by(memoryview(b"efghi+"), take)
+    assert (taken, body.missing, body.is_complete) == ([b"ab"], 5, False)
+
+
+def test_chunks_are_not_passed_by():
+    assert not ChunkedBody().pass_by(memoryview(b"2\r\nab\r\n"), lambda data: True)

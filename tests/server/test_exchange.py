@@ -502,3 +502,97 @@ async def test_an_answer_to_a_client_that_has_gone_needs_no_wire():
 
         await exchange.run(app)
         assert exchange.is_gone
+
+
+# ── pieces that pass at once ──
+
+
+def exchange_of(scope):
+    return scope["extensions"][EXTENSION]
+
+
+async def test_pieces_of_an_answer_are_taken_at_once_between_its_beginning_and_its_end():
+    takes = []
+
+    async def talk(scope, receive, send):
+        take = exchange_of(scope).take
+        await send(start(headers=[(b"content-length", b"8")]))
+        takes.append(take(memoryview(b"early")))
+        await send(piece(b"ab", more=True))
+        await asyncio.sleep(0)  # the head is on its way
+        takes.extend(
+            (take(memoryview(b"cd")), take(memoryview(b"ef")), take(memoryview(b"gh")), take(memoryview(b"gh+")))
+        )
+        await send(piece(b"gh"))
+        takes.append(take(memoryview(b"late")))
+
+    async with served(talk) as world:
+        answer = await world.ask()
+    assert (answer.body, answer.is_whole) == (b"abcdefgh", True)
+    assert takes == [False, True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("request_", "headers"),
+    [(GET, ()), (OLD, ()), (b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", [(b"content-length", b"8")])],
+)
+async def test_answers_that_are_not_of_a_known_length_are_not_taken_at_once(request_, headers):
+    async def talk(scope, receive, send):
+        await send(start(headers=headers))
+        await send(piece(b"ab", more=True))
+        await asyncio.sleep(0)
+        is_taken = exchange_of(scope).take(memoryview(b"cd"))
+        await send(piece())
+        return is_taken
+
+    async with served(talk) as world:
+        await world.ask(request_, is_head=request_.startswith(b"HEAD"))
+        assert await world.ends.get() is False
+
+
+async def test_nothing_is_taken_for_a_client_that_has_gone():
+    async def talk(scope, receive, send):
+        await send(start(headers=[(b"content-length", b"8")]))
+        await send(piece(b"ab", more=True))
+        await receive()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        return exchange_of(scope).take(memoryview(b"cd"))
+
+    async with served(talk) as world:
+        wire = await world.wire(GET)
+        await wire.reader.readuntil(b"ab")
+        wire.writer.transport.abort()
+        assert await world.ends.get() is False
+
+
+async def test_a_body_is_diverted_while_it_is_waited_for_but_for_its_end():
+    size, diverted, is_open = 2_000_000, bytearray(), True
+
+    async def talk(scope, receive, send):
+        def take(data):
+            nonlocal is_open
+            is_open = not is_open
+            if is_open:
+                diverted.extend(data)
+            return is_open
+
+        received = bytearray()
+        exchange_of(scope).divert(take)
+        while True:
+            message = await receive()
+            received += message["body"]
+            if not message["more_body"]:
+                break
+        exchange_of(scope).divert(None)
+        await answering(b"%d" % (len(received) + len(diverted)))(scope, receive, send)
+        return bytes(received[-3:])
+
+    async with served(talk) as world:
+        wire = await world.wire(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+        for _ in range(size // 100_000):
+            wire.writer.write(b"x" * 100_000)
+            await wire.writer.drain()
+        assert (await wire.answer()).body == b"%d" % size
+        assert diverted
+        assert await world.ends.get() == b"xxx"

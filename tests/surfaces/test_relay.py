@@ -12,16 +12,17 @@ from gateway.core.request import RequestFacts
 from gateway.core.request_headers import IdentityNamespace, RequestHeaders
 from gateway.core.settings_model import Access, DecideSettings, RouteSettings
 from gateway.core.verdict import State, Verdict
+from gateway.surfaces import proxy
 from gateway.surfaces.exchange import Watch
 from gateway.surfaces.gate import Admission
 from gateway.surfaces.opening import Destination
-from gateway.surfaces.relay import Relay
+from gateway.surfaces.relay import Relay, direct_way
 from gateway.upstream.forward import Outgoing
 from gateway.upstream.incoming import Incoming
 from gateway.upstream.origin import Origin
 from gateway.upstream.pool import Pool
 from tests.authenticator.engine_kit import Clock, mint
-from tests.surfaces.proxy_kit import HOST, LIMITS, Api, proxied, settings_for
+from tests.surfaces.proxy_kit import HOST, LIMITS, Api, listening, proxied, settings_for
 from tests.surfaces.surfaces_kit import Pages, scope_of
 from tests.upstream.upstream_kit import silent, until
 
@@ -146,3 +147,64 @@ def test_questions_of_other_proxies_are_answered_without_a_task_and_written_down
         app.begin(asked)
     assert [asked.has_task for asked in (passing, denied, foreign, *waiting)] == [False] * 3 + [True] * 2
     assert len(journal.entries) == 3
+
+
+# ── long bodies ──
+
+LONG = bytes(range(251)) * 33_000
+
+
+async def echoing(served, reader, writer):
+    while True:
+        body = await served.body(reader, await served.request(reader))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body))
+        for start in range(0, len(body), 100_000):
+            writer.write(body[start : start + 100_000])
+            await writer.drain()
+
+
+def ways_through(monkeypatch) -> list[object]:
+    """Note on which way answers go."""
+    ways: list[object] = []
+    monkeypatch.setattr(proxy, "direct_way", lambda *given: ways.append(direct_way(*given)) or ways[-1])
+    return ways
+
+
+async def test_long_bodies_are_the_same_on_the_other_side(monkeypatch):
+    ways = ways_through(monkeypatch)
+    async with proxied(echoing, replace(LIMITS, idle_s=10, first_byte_s=10)) as world:
+        for _ in range(2):
+            answer = await world.ask(method=b"POST", body=LONG)
+            assert (answer.body == LONG, answer.is_whole) == (True, True)
+        assert world.served.connections == 1
+    assert len(ways) == 2
+    assert None not in ways
+
+
+async def test_whoever_stands_between_server_and_proxy_sees_all_of_a_long_body(monkeypatch):
+    ways = ways_through(monkeypatch)
+    seen = {"up": 0, "down": 0}
+
+    def counting(app):
+        async def counted(scope, receive, send):
+            async def receive_counted():
+                message = await receive()
+                seen["up"] += len(message.get("body", b""))
+                return message
+
+            async def send_counted(message):
+                seen["down"] += len(message.get("body", b""))
+                await send(message)
+
+            await app(scope, receive_counted, send_counted)
+
+        return counted
+
+    async with (
+        proxied(echoing, replace(LIMITS, idle_s=10, first_byte_s=10)) as world,
+        listening(counting(world.proxy)) as world.port,
+    ):
+        answer = await world.ask(method=b"POST", body=LONG)
+        assert answer.body == LONG
+        world.close()
+    assert (seen, ways) == ({"up": len(LONG), "down": len(LONG)}, [None])

@@ -574,3 +574,110 @@ async def test_exchange_that_is_not_over_in_time_ends_though_bytes_pass():
         await ask(pool)
         await asyncio.sleep(0.3)
         assert pool.idle == 1
+
+
+# ── pieces that pass at once ──
+
+
+class _Direct(Taken):
+    """A client whose exchange takes pieces at once: all, or every other one."""
+
+    def __init__(self, *, takes_all=True):
+        super().__init__()
+        self.direct = self
+        self.takes_all = takes_all
+        self.passed = self.offered = 0
+        self.diverted = None
+
+    def take(self, data):
+        self.offered += 1
+        if not self.takes_all and self.offered % 2:
+            return False
+        self.body_ += data
+        self.passed += 1
+        return True
+
+    def divert(self, take):
+        self.diverted = take
+
+
+def long_answer(body):
+    async def script(served, reader, writer):
+        while True:
+            await served.request(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body))
+            for start in range(0, len(body), 100_000):
+                writer.write(body[start : start + 100_000])
+                await writer.drain()
+
+    return script
+
+
+@pytest.mark.parametrize("takes_all", [True, False])
+async def test_a_long_answer_passes_at_once_and_in_order(takes_all):
+    body = bytes(range(251)) * 40_000
+    async with upstream(long_answer(body)) as served, pool_to(served, PATIENT) as pool:
+        for _ in range(2):
+            sink = _Direct(takes_all=takes_all)
+            await forward(pool, get(), Client().receive, sink)
+            assert sink.body_ == body
+            assert sink.is_whole
+            assert sink.passed > 8
+        assert (served.connections, pool.idle) == (1, 1)
+
+
+async def test_pieces_that_pass_at_once_are_progress_and_silence_behind_them_is_a_timeout():
+    async def script(served, reader, writer):
+        await served.request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n")
+        for _ in range(40):
+            writer.write(b"x")
+            await asyncio.sleep(0.01)
+        await reader.read()
+
+    async with upstream(script) as served, pool_to(served, TINY) as pool:
+        sink = _Direct()
+        with pytest.raises(UpstreamError) as caught:
+            await forward(pool, get(), Client().receive, sink)
+    assert (caught.value.reason, len(sink.body_)) == (Reason.UPSTREAM_TIMEOUT, 40)
+
+
+async def test_a_long_answer_that_passes_at_once_may_break_off():
+    script = answers(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab", b"cd", then_close=True)
+    async with upstream(script) as served, pool_to(served, PATIENT) as pool:
+        sink = _Direct()
+        with pytest.raises(UpstreamError) as caught:
+            await forward(pool, get(), Client().receive, sink)
+        assert (caught.value.reason, pool.idle) == (Reason.UPSTREAM_TRUNCATED, 0)
+
+
+async def test_a_request_s_body_is_diverted_to_the_upstream_until_the_exchange_ends():
+    async def script(served, reader, writer):
+        head = await served.request(reader)
+        assert await served.body(reader, head) == b"abcdef"
+        writer.write(HELLO)
+        await reader.read()
+
+    class Uploading(Client):
+        async def receive(self):
+            message = await super().receive()
+            if message.get("body") == b"ef":
+                assert sink.diverted(memoryview(b"cd"))
+            return message
+
+    async with upstream(script) as served, pool_to(served, PATIENT) as pool:
+        sink = _Direct()
+        await forward(pool, post(6), Uploading(b"ab", b"ef").receive, sink)
+        assert (bytes(sink.body_), sink.diverted) == (b"hello", None)
+
+
+async def test_a_body_of_unknown_length_is_not_diverted():
+    async def script(served, reader, writer):
+        await served.body(reader, await served.request(reader))
+        writer.write(HELLO)
+        await reader.read()
+
+    async with upstream(script) as served, pool_to(served, PATIENT) as pool:
+        sink = _Direct()
+        await forward(pool, post(None), Client().receive, sink)
+        assert sink.diverted is None

@@ -201,3 +201,48 @@ def test_what_never_becomes_a_body_is_bounded(start):
     with pytest.raises(UpstreamError) as caught:
         answer.feed(b"a" * 900)
     assert caught.value.reason == Reason.UPSTREAM_PROTOCOL_ERROR
+
+
+# ── bodies whose length is known, beyond the piece that their head came with ──
+
+SIZED = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n"
+
+
+def test_pieces_are_passed_by_but_for_the_last():
+    incoming, taken = fed(SIZED + b"ab"), []
+
+    def take(data):
+        taken.append(bytes(data))
+        return True
+
+    assert not incoming.pass_by(memoryview(b"cd"), take)  # what came with the head is to go first
+    assert incoming.take() == b"ab"
+    assert incoming.pass_by(memoryview(b"cd"), take)
+    assert not incoming.pass_by(memoryview(b"ef"), lambda data: False)
+    incoming.feed(memoryview(b"ef"))
+    assert incoming.take() == b"ef"
+    assert not incoming.pass_by(memoryview(b"ghi"), take)
+    assert not incoming.pass_by(memoryview(b"ghi+"), take)
+    assert (taken, incoming.is_complete) == ([b"cd"], False)
+    incoming.feed(b"ghi")
+    assert (incoming.take(), incoming.is_complete, incoming.may_reuse) == (b"ghi", True, True)
+
+
+@pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\n\r\n", CHUNKED + b"9\r\n"])
+def test_what_has_no_known_length_is_not_passed_by(start):
+    incoming = fed(start)
+    assert not incoming.pass_by(memoryview(b"ab"), lambda data: True)
+
+
+def test_what_follows_a_long_body_costs_the_connection():
+    incoming = fed(SIZED + b"ab")
+    incoming.feed(b"cd")
+    incoming.feed(memoryview(b"efghi" + HELLO))
+    assert (incoming.take(), incoming.is_complete, incoming.may_reuse) == (b"abcdefghi", True, False)
+
+
+def test_a_long_body_that_ends_too_early_is_not_whole():
+    incoming = fed(SIZED + b"ab")
+    incoming.feed(b"cd")
+    incoming.end()
+    assert not incoming.is_complete

@@ -115,6 +115,7 @@ class Taken:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body_: bytearray = field(default_factory=bytearray)
     is_whole: bool = False
+    direct: None = None
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:

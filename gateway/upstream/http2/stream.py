@@ -10,6 +10,7 @@ from typing import Protocol
 
 from gateway.core.reasons import Reason
 from gateway.errors import UpstreamError
+from gateway.passing import Take
 from gateway.upstream.connection import SLOW_S, ConnectionLostError, timed_out
 from gateway.upstream.http2.messages import Incoming
 from gateway.upstream.origin import Limits
@@ -88,6 +89,10 @@ class Stream:
             self._written_s = self._loop.time()
         self._is_request_sent = value
 
+    def send_at_once(self, data: memoryview) -> bool:  # noqa: ARG002 - it would have to go into frames
+        """Leave every piece to :meth:`send`."""
+        return False
+
     async def send(self, data: bytes) -> None:
         """Send a piece of the body, waiting while the upstream has no room, which may be for ``idle_s``."""
         rest = memoryview(data)
@@ -132,7 +137,7 @@ class Stream:
             raise self._error
         return incoming
 
-    async def read(self) -> bytes:
+    async def read(self, take: Take | None = None) -> bytes:  # noqa: ARG002 - what comes is held in any case
         """Return what there is of the body; empty when it is complete.
 
         Raises:
