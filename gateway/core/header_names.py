@@ -35,6 +35,8 @@ _END_TO_END = frozenset({b"host", b"content-length", b"content-type", b"cookie",
 # What nearly every Connection header says. No other header is of these names.
 _NAMES_NOTHING = frozenset({b"keep-alive", b"close"})
 
+_LINE_FEED, _RETURN, _NUL = b"\n\r\0"
+
 _MAX_REMEMBERED = 512
 _MAX_REMEMBERED_BYTES = 64
 
@@ -71,6 +73,17 @@ class Remembered(dict[bytes, T]):
                 self.clear()
             self[name] = verdict
         return verdict
+
+
+LOWER = Remembered(bytes.lower)
+"""Names in lower case. Of one name there is one object, so that its hash is known wherever it is looked up again."""
+
+
+def hides_break(lines: list[bytes]) -> bool:
+    """Return whether a line break or NUL hides inside of a line: what holds one, others read as two (RFC 9112 section
+    11.1)."""
+    text = b"".join(lines)
+    return _LINE_FEED in text or _RETURN in text or _NUL in text
 
 
 def without_named(headers: list[Header], connection: Sequence[Header]) -> list[Header]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import httptools
 
-from gateway.core.header_names import MAX_HEADER_LINES
+from gateway.core.header_names import LOWER, MAX_HEADER_LINES
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
 
@@ -23,7 +23,8 @@ _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n").search
 _ABSOLUTE = re.compile(rb"([Hh][Tt][Tt][Pp][Ss]?)://([^/?#]*)([^#]*)").fullmatch
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/1\.[01]\r\n").match
 _BLANKS = b" \t"
-_SLASH = ord("/")
+_BLANK, _TAB = _BLANKS
+_SLASH, _FRAGMENT = b"/#"
 _PORTS = {b"http": b":80", b"https": b":443"}
 
 
@@ -86,14 +87,11 @@ class HeadReader:
         parser = self._parser
         if parser is None:
             parser = self._parser = httptools.HttpRequestParser(self)
-        # Before they are read, since that is what they cost; the request line and the empty one are none of them.
-        if data.count(b"\n") > MAX_HEADER_LINES + 2:
-            raise BadRequestError(Reason.REQUEST_HEADERS_TOO_LARGE)
         headers: list[Header] = []
         self._headers = headers
         self._target, self._is_whole = b"", False
         asks_for_another = self._parse(parser, data)
-        if b"#" in self._target:
+        if _FRAGMENT in self._target:
             raise BadRequestError(Reason.REQUEST_TARGET_INVALID)
         if asks_for_another:
             return self._read_upgrade(parser, data)
@@ -124,6 +122,8 @@ class HeadReader:
             # A name that the parser does not know (RFC 9110 section 9.1), unless the line is none at all.
             is_line = _REQUEST_LINE(data)
             raise BadRequestError(Reason.METHOD_NOT_ALLOWED if is_line else Reason.REQUEST_FRAMING_INVALID) from None
+        except httptools.HttpParserCallbackError:
+            raise BadRequestError(Reason.REQUEST_HEADERS_TOO_LARGE) from None  # of on_header, which alone raises
         except httptools.HttpParserInvalidURLError:
             raise BadRequestError(Reason.REQUEST_TARGET_INVALID) from None
         except httptools.HttpParserError:
@@ -161,8 +161,12 @@ class HeadReader:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect a header."""
-        self._headers.append((name.lower(), value.rstrip(_BLANKS)))
+        """Collect a header, unless there are too many."""
+        if len(self._headers) == MAX_HEADER_LINES:
+            raise BadRequestError(Reason.REQUEST_HEADERS_TOO_LARGE)
+        if value and value[-1] in {_BLANK, _TAB}:
+            value = value.rstrip(_BLANKS)
+        self._headers.append((LOWER[name], value))
 
     def on_message_complete(self) -> None:
         """Note that there is no body, and whether the connection is to be used again, which the parser forgets next."""

@@ -175,6 +175,6 @@ def _request_ids() -> Iterator[Header]:
 
     Random bytes for each request would be a call of the system each time.
     """
-    prefix = secrets.token_hex(8)
-    for number in count(secrets.randbits(24)):
-        yield (b"x-request-id", f"{prefix}{number:08x}".encode())
+    prefix = secrets.token_hex(8).encode()
+    for number in count(2**31 + secrets.randbits(24)):
+        yield (b"x-request-id", b"%b%x" % (prefix, number))

@@ -14,6 +14,7 @@ from gateway.core.trust import NOT_FORWARDED, Forwarded, PublicOrigin, Trust
 
 # What a path may hold unescaped (RFC 3986 section 3.3).
 _PATH_CHARACTERS = "/!$&'()*+,;=:@"
+_QUESTION_MARK = ord("?")
 
 
 _FORWARDING = (b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-for")
@@ -153,7 +154,7 @@ def raw_path(scope: Scope) -> bytes:
     """Return the path as it was sent; servers that do not keep it give the decoded one, which is encoded again."""
     raw: bytes | None = scope.get("raw_path")
     if raw is not None:
-        return raw.partition(b"?")[0] if b"?" in raw else raw
+        return raw.partition(b"?")[0] if _QUESTION_MARK in raw else raw
     path: str = scope["path"]
     return quote(path, safe=_PATH_CHARACTERS, errors="surrogatepass").encode("ascii")
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from starlette.types import Message, Receive
 
+from gateway.core.header_names import hides_break
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
 from gateway.errors import UpstreamError
@@ -22,7 +23,6 @@ REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """Idempotent methods (RFC 9110 section 9.2.2)."""
 
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-_LINE = b": ".join  # of a name and a value
 _END = (b"", b"")
 
 
@@ -60,18 +60,17 @@ class Outgoing(NamedTuple):
         Raises:
             UpstreamError: when a line break hides in it.
         """
-        lines = [b"%b %b HTTP/1.1" % (self.method.encode("ascii"), self.target), *map(_LINE, self.headers)]
+        lines = [b"%b %b HTTP/1.1" % (self.method.encode("ascii"), self.target)]
+        lines += [name + b": " + value for name, value in self.headers]
         if self.length is None:
             lines.append(b"transfer-encoding: chunked")
         elif self.length or self.method in WITH_BODY:
             lines.append(b"content-length: %d" % self.length)
-        lines += _END
-        head = b"\r\n".join(lines)
-        breaks = len(lines) - 1
-        if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+        if hides_break(lines):
             # Servers refuse such requests; should one let it through, it must not become a second request.
             raise UpstreamError(Reason.REQUEST_FRAMING_INVALID, "a line break or NUL inside of the request's head")
-        return head
+        lines += _END
+        return b"\r\n".join(lines)
 
 
 async def forward(pool: Pool, request: Outgoing, receive: Receive, sink: Sink, begun: Connection | None = None) -> None:
