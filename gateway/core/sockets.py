@@ -7,6 +7,7 @@ a page of somebody else would talk as whoever visits it. What tells them apart i
 import re
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.core.request import Header, RequestFacts
@@ -105,7 +106,7 @@ def with_token(facts: RequestFacts, offer: Offer) -> RequestFacts:
     """Return the facts with the token of an offer as the Bearer token; with two of them none is believed."""
     if offer.token is None:
         return facts
-    return facts._replace(bearer=offer.token if facts.bearer is None else "")
+    return replace(facts, bearer=offer.token if facts.bearer is None else "")
 
 
 class End(NamedTuple):

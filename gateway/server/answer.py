@@ -1,9 +1,9 @@
 """The head of an answer as bytes, with its framing (RFC 9112 sections 4 and 6). No network."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import NamedTuple
 
 from gateway.core.header_names import hides_break
 from gateway.core.request import Header
@@ -14,7 +14,8 @@ _STATUS_LINES = {code: f"HTTP/1.1 {code} ".encode() for code in range(100, 1000)
 _BODILESS = frozenset({204, 304})
 
 
-class AnswerHead(NamedTuple):
+@dataclass(init=False, slots=True)
+class AnswerHead:
     """An answer's head.
 
     Attributes:
@@ -28,6 +29,12 @@ class AnswerHead(NamedTuple):
     length: int | None
     is_chunked: bool
     keeps_alive: bool
+
+    def __init__(self, data: bytes, length: int | None, is_chunked: bool, keeps_alive: bool) -> None:
+        self.data = data
+        self.length = length
+        self.is_chunked = is_chunked
+        self.keeps_alive = keeps_alive
 
 
 def answer_head(  # noqa: PLR0913 - what decides about framing

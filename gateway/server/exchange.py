@@ -132,13 +132,13 @@ class Exchange:
         if self.is_over:
             return
         line, size = self._line, len(body)
-        data, length, _, keeps_alive = line.head_of(status, headers, size)
-        if length and length != size:
-            line.write(data)
+        head = line.head_of(status, headers, size)
+        if head.length and head.length != size:
+            line.write(head.data)
             self._break()
             return
-        line.write(data + body if length else data)
-        self._end(keeps_alive=keeps_alive)
+        line.write(head.data + body if head.length else head.data)
+        self._end(keeps_alive=head.keeps_alive)
 
     def run(self, app: ASGIApp) -> asyncio.Task[None]:
         """Serve the request by an application, in a task."""

@@ -6,7 +6,7 @@ versions, blanks beyond one, fragments, chunks in HTTP/1.0, and a target that na
 """
 
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import httptools
 
@@ -40,8 +40,9 @@ class BadRequestError(Exception):
         super().__init__(reason)
 
 
-class Head(NamedTuple):
-    """A request's head; a named tuple, since one is made for every request.
+@dataclass(init=False, slots=True)
+class Head:
+    """A request's head.
 
     Attributes:
         method: as sent.
@@ -60,8 +61,28 @@ class Head(NamedTuple):
     headers: list[Header]
     length: int | None
     keeps_alive: bool
-    is_websocket: bool = False
-    expects_continue: bool = False
+    is_websocket: bool
+    expects_continue: bool
+
+    def __init__(  # noqa: PLR0913, PLR0917 - made for each request, by position
+        self,
+        method: str,
+        target: bytes,
+        version: str,
+        headers: list[Header],
+        length: int | None,
+        keeps_alive: bool,
+        is_websocket: bool = False,
+        expects_continue: bool = False,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.version = version
+        self.headers = headers
+        self.length = length
+        self.keeps_alive = keeps_alive
+        self.is_websocket = is_websocket
+        self.expects_continue = expects_continue
 
 
 class HeadReader:

@@ -108,7 +108,7 @@ class DecisionService:
         if admission.answer is None:
             headers = (*self.identity(admission), *_OF_EVERY_YES)
             cookies = set_cookie_headers(admission.verdict.cookies)
-            admission = admission._replace(answer=Answer(200, headers + cookies if cookies else headers))
+            admission = admission.with_answer(Answer(200, headers + cookies if cookies else headers))
         return _told(front, scope, admission)
 
     def is_trusted(self, asker: str) -> bool:
@@ -217,8 +217,11 @@ def _not_relayed(admission: Admission) -> Admission:
     is_preflight = admission.facts is not None and admission.facts.method == "OPTIONS"
     reason = Reason.CORS_PREFLIGHT_UNANSWERED if is_preflight else Reason.UNEXPECTED_ERROR
     verdict = Verdict(State.SIGNED_OUT, reason)
-    return admission._replace(
-        answer=answers.refusal(admission.facts, reason), verdict=verdict, detail="an answer of ours cannot be relayed"
+    return replace(
+        admission,
+        answer=answers.refusal(admission.facts, reason),
+        verdict=verdict,
+        detail="an answer of ours cannot be relayed",
     )
 
 
@@ -227,14 +230,14 @@ def _told(front: Front, scope: Scope, admission: Admission) -> Admission:
     answer = admission.answer or answers.refusal(None, Reason.UNEXPECTED_ERROR)
     if answer.status == 200 and not admission.verdict.cookies:
         # As nearly every question is answered: it needs no other words for any front.
-        return admission if admission.answer else admission._replace(answer=answer)
+        return admission if admission.answer else admission.with_answer(answer)
     if front is Front.NGINX:
         answer = _for_nginx(answer)
     elif front is Front.CADDY and answer.status == 200:
         answer = _with_numbered_cookies(answer)
     else:
         answer = _framed(answer, scope)
-    return admission._replace(answer=answer)
+    return admission.with_answer(answer)
 
 
 def _framed(answer: Answer, scope: Scope) -> Answer:

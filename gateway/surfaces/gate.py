@@ -5,8 +5,7 @@ The order is policy and is written here alone: host, target, route, decision, th
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 from starlette.types import Scope
 
@@ -46,8 +45,9 @@ _NAMED_ONLY = frozenset({"CONNECT", "TRACE"})
 _USUAL = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
-class Admission(NamedTuple):
-    """What became of a request at the gate; a named tuple, since one is made for every request.
+@dataclass(init=False, slots=True)
+class Admission:
+    """What became of a request at the gate.
 
     Attributes:
         answer: what to answer instead of going on; None when the request passes.
@@ -62,8 +62,28 @@ class Admission(NamedTuple):
     facts: RequestFacts | None
     route: Route | None
     verdict: Verdict
-    identity: tuple[Header, ...] = ()
-    detail: str = ""
+    identity: tuple[Header, ...]
+    detail: str
+
+    def __init__(
+        self,
+        answer: Answer | None,
+        facts: RequestFacts | None,
+        route: Route | None,
+        verdict: Verdict,
+        identity: tuple[Header, ...] = (),
+        detail: str = "",
+    ) -> None:
+        self.answer = answer
+        self.facts = facts
+        self.route = route
+        self.verdict = verdict
+        self.identity = identity
+        self.detail = detail
+
+    def with_answer(self, answer: Answer) -> "Admission":
+        """Return the same admission with this answer."""
+        return Admission(answer, self.facts, self.route, self.verdict, self.identity, self.detail)
 
     @property
     def session(self) -> SessionClaims | None:

@@ -54,7 +54,7 @@ class Status:
             return _refusal(Reason.METHOD_NOT_ALLOWED, [(b"allow", b"GET, HEAD")])
         admission = await self._endpoint(scope, path)
         if scope["method"] == "HEAD" and admission.answer is not None:
-            return admission._replace(answer=replace(admission.answer, body=b""))
+            return admission.with_answer(replace(admission.answer, body=b""))
         return admission
 
     def admit_at_once(self, scope: Scope, path: bytes) -> Admission | None:

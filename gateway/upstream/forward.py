@@ -6,7 +6,7 @@ task that pumps it notices; without one, watching starts only when an answer com
 """
 
 import asyncio
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from starlette.types import Message, Receive
 
@@ -39,8 +39,9 @@ class ClientGoneError(Exception):
         super().__init__("the client went away")
 
 
-class Outgoing(NamedTuple):
-    """A request as it goes to the upstream; a named tuple, since one is made for every request.
+@dataclass(init=False, slots=True)
+class Outgoing:
+    """A request as it goes to the upstream.
 
     Attributes:
         method: as received.
@@ -53,6 +54,12 @@ class Outgoing(NamedTuple):
     target: bytes
     headers: list[Header]
     length: int | None
+
+    def __init__(self, method: str, target: bytes, headers: list[Header], length: int | None) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.length = length
 
     def head(self) -> bytes:
         """Return the head in HTTP/1.1 (RFC 9112 section 3).

@@ -245,8 +245,8 @@ def test_a_loop_in_the_decision_names_cookies():
     another_s = request({CLIENT_UAT: UAT, HANDSHAKE_NONCE: "n0nce"} | LOOP)
     assert stopped(another_s).cause is LoopCause.COOKIES_BLOCKED
     without_cookies = returned({STATE_OVER_HTTPS: ""}, query="a=1")
-    without_cookies = without_cookies._replace(
-        url=without_cookies.url._replace(query=without_cookies.url.query.replace("1.s", "3.s"))
+    without_cookies = replace(
+        without_cookies, url=replace(without_cookies.url, query=without_cookies.url.query.replace("1.s", "3.s"))
     )
     assert stopped(without_cookies, DEVELOPMENT).cause is LoopCause.COOKIES_BLOCKED
     assert stopped(request({CLIENT_UAT: UAT} | LOOP)).cause is LoopCause.COOKIE_DOMAIN
@@ -256,7 +256,7 @@ def test_a_loop_in_the_decision_names_http():
     cookies = {CLIENT_UAT: (UAT,), REDIRECT_COUNT: ("3",)}
     plain = RequestFacts("GET", HTTP, cookies=cookies, headers=PAGE)
     assert stopped(plain).cause is LoopCause.SECURE_OVER_HTTP
-    forwarded = plain._replace(headers=PAGE | {"x-forwarded-proto": "https"})
+    forwarded = replace(plain, headers=PAGE | {"x-forwarded-proto": "https"})
     assert stopped(forwarded).cause is LoopCause.PROXY_NOT_TRUSTED
 
 
@@ -272,7 +272,7 @@ def test_the_message_of_an_answer_that_could_not_be_used_stays():
 
 @given(FACTS, RULES, REFRESH, TUPLES | st.none())
 def test_every_loop_has_a_cause_and_it_tells_no_secret(facts, under, refresh, payload):
-    looping = facts._replace(cookies={**facts.cookies, REDIRECT_COUNT: ("3",)})
+    looping = replace(facts, cookies={**facts.cookies, REDIRECT_COUNT: ("3",)})
     verdict: Verdict = judge(looping, under, Script(refresh=refresh, payload=payload))
     if verdict.loop is None:
         return

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import pytest
@@ -141,7 +141,7 @@ def without(facts: RequestFacts, taken: set[Item]) -> RequestFacts:
     query = "&".join(pair for pair in facts.url.query.split("&") if Item("parameter", pair) not in taken)
     headers = {name: value for name, value in facts.headers.items() if Item("header", name) not in taken}
     bearer = None if Item("bearer") in taken else facts.bearer
-    return facts._replace(cookies=cookies, url=facts.url._replace(query=query), headers=headers, bearer=bearer)
+    return replace(facts, cookies=cookies, url=replace(facts.url, query=query), headers=headers, bearer=bearer)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """When cookies alone decide: every other way in which a request can change the decision takes the long way."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.core.organization_sync import OrganizationPatterns, Pattern
@@ -71,5 +73,5 @@ def test_pages_that_another_site_opened_take_the_long_way(referer, rests):
 
 @pytest.mark.parametrize("name", ["__clerk_handshake", "__clerk_handshake_nonce"])
 def test_cookies_of_a_handshake_are_told(name):
-    assert brings_handshake(facts()._replace(cookies={name: ("x",)}))
-    assert not brings_handshake(facts()._replace(cookies={"__session": ("x",)}))
+    assert brings_handshake(replace(facts(), cookies={name: ("x",)}))
+    assert not brings_handshake(replace(facts(), cookies={"__session": ("x",)}))

@@ -1,5 +1,7 @@
 """Sub-protocols that carry a token, and the codes that WebSockets end with."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.core.request import PublicUrl, RequestFacts
@@ -68,7 +70,7 @@ def test_the_token_of_an_offer_is_the_bearer_token():
 
 
 def test_of_two_tokens_none_is_believed():
-    assert with_token(FACTS._replace(bearer="u"), Offer(token="t")).bearer == ""
+    assert with_token(replace(FACTS, bearer="u"), Offer(token="t")).bearer == ""
 
 
 @pytest.mark.parametrize(

@@ -301,13 +301,13 @@ class BrokenGate(Gate):
         if self._answer is None:
             raise RuntimeError("a fault of ours")
         admission = await super().admit(scope)  # type: ignore[arg-type]
-        return admission._replace(answer=self._answer)
+        return admission.with_answer(self._answer)
 
     def admit_at_once(self, scope: object) -> Admission | None:
         if self._answer is None:
             raise RuntimeError("a fault of ours")
         admission = super().admit_at_once(scope)  # type: ignore[arg-type]
-        return admission and admission._replace(answer=self._answer)
+        return admission and admission.with_answer(self._answer)
 
 
 @FRONTS
