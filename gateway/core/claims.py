@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
 from typing import Any
 
 from gateway.core.authorization import NOT_ASKED, NotAsked, Reverification, has
 
 PENDING = "pending"
+
+_FAR_MIN = 1e12
+"""Minutes beyond which a number is no age of a factor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class SessionClaims:
         Decoded anew each time: they are seldom read, and as objects they would take three times the bytes in the cache
         of verified tokens.
         """
-        claims: dict[str, Any] = json.loads(self.encoded)
+        claims: dict[str, Any] = json.loads(self.encoded.decode())
         return claims
 
     @property
@@ -188,8 +190,11 @@ def _factor_ages(claim: object) -> tuple[float, float] | None:
             return None
 
 
-def _is_age(number: float) -> bool:
-    return not isinstance(number, bool) and (0 <= number < inf or number == -1)
+def _is_age(number: object) -> bool:
+    """Return whether a number is an age; a whole number may have thousands of digits, and is no age then."""
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return False
+    return 0 <= number < _FAR_MIN or number == -1
 
 
 def _text(value: object) -> str:

@@ -27,7 +27,7 @@ from gateway.core.secret import Secret
 from gateway.core.token_class import SESSION_ONLY, Accepts
 from gateway.core.tokens import TokenError
 from gateway.core.trace import NO_TRACE, Trace
-from gateway.core.verdict import State, Steps, Verdict
+from gateway.core.verdict import How, State, Steps, Verdict
 from gateway.core.verification import signed_in, verify
 
 _RENEWING = {
@@ -106,17 +106,25 @@ def _apply(row: Row, case: Case, evidence: Evidence) -> Verdict:
 
 def _judge(case: Case, token: str, evidence: Evidence | None) -> Steps[Verdict]:
     """Verify a session token, and find what can be done when it does not hold (section 7)."""
-    try:
-        parsed = evidence.unverified if evidence is not None else None
-        claims, how = yield from verify(case, token, case.rules.expected, parsed)
-    except TokenError as error:
-        return (yield from _recover(case, token, evidence or case.evidence(), error))
+    found = yield from _verified(case, token, evidence)
+    if isinstance(found, TokenError):
+        return (yield from _recover(case, token, evidence or case.evidence(), found))
+    claims, how = found
     reason = _follow(case, claims) if evidence is not None else None
     if case.trace.is_on:
         tell_following(case, claims, evidence, reason)
     if reason is not None and evidence is not None:
         return ask_for_handshake(case, reason, evidence)
     return signed_in(claims, token, how)
+
+
+def _verified(case: Case, token: str, evidence: Evidence | None) -> Steps[tuple[SessionClaims, How] | TokenError]:
+    """Return what a token says, or why it does not hold; what can be done then may have to wait for an answer."""
+    parsed = evidence.unverified if evidence is not None else None
+    try:
+        return (yield from verify(case, token, case.rules.expected, parsed))
+    except TokenError as error:
+        return error
 
 
 def _follow(case: Case, claims: SessionClaims) -> Reason | None:

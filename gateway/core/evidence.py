@@ -181,7 +181,10 @@ def client_uat(text: str) -> int:
 
 def _issuer(value: object) -> str:
     """Return the issuer; one that is no text but something is an issuer that is not ours (section 3 rule 2)."""
-    return _text(value) if isinstance(value, str) or value in (None, False, 0) else "not a text"
+    if isinstance(value, str):
+        return value
+    is_nothing = value is None or (isinstance(value, int | float) and not value)
+    return "" if is_nothing else "not a text"
 
 
 def _text(value: object) -> str:

@@ -281,4 +281,4 @@ async def test_a_session_that_is_remembered_is_not_recalled_where_sessions_do_no
     authenticator, facts = engine(), bearer_request(mint())
     await authenticator.authenticate(facts)
     assert authenticator.recall(facts) is not None
-    assert authenticator.recall(facts, (), frozenset({TokenType.API_KEY})) is None
+    assert authenticator.recall(facts, (), (TokenType.API_KEY,)) is None

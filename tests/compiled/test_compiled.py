@@ -28,6 +28,22 @@ STORIES = (
     "tests/faults/test_upstream_under_fault.py",
 )
 
+UNITS = (
+    "tests/authenticator/test_driver.py",
+    "tests/authenticator/test_verified.py",
+    "tests/core/test_claims.py",
+    "tests/core/test_decision.py",
+    "tests/core/test_decision_properties.py",
+    "tests/core/test_evidence.py",
+    "tests/core/test_family.py",
+    "tests/core/test_forged_signatures.py",
+    "tests/core/test_no_evidence_lost.py",
+    "tests/core/test_policy.py",
+    "tests/core/test_token_class.py",
+    "tests/core/test_tokens.py",
+)
+"""Tests of the sources that hand the compiled modules nothing but what their annotations say."""
+
 WHEEL = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["wheel"]
 LISTED: list[str] = WHEEL["hooks"]["custom"]["modules"]
 
@@ -68,10 +84,14 @@ def test_the_command_says_that_it_is_compiled() -> None:
     assert run(str(BIN / "gateway"), "--version") == f"gateway, version {gateway.__version__} (compiled)\n"
 
 
+def installed() -> Path:
+    """Where the compiled package lies."""
+    return Path(run(str(BIN / "python"), "-I", "-c", "import gateway; print(gateway.__path__[0])").strip())
+
+
 @needs_wheel
 def test_every_module_that_is_listed_is_compiled_and_its_source_lies_beside_it() -> None:
-    script = "import gateway; print(gateway.__path__[0])"
-    package = Path(run(str(BIN / "python"), "-I", "-c", script).strip())
+    package = installed()
     assert len(LISTED) > 20
     for module in LISTED:
         source = package.parent / module
@@ -88,4 +108,16 @@ def test_the_story_of_the_sources_is_that_of_the_compiled_gateway(story: str) ->
         *(sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", story),
         TESTED_GATEWAY=str(BIN / "gateway"),
     )
+    assert "skipped" not in told, told
+
+
+@needs_wheel
+@pytest.mark.timeout(300)
+def test_every_way_of_a_decision_is_taken_as_in_the_sources() -> None:
+    """Refreshed, sent to the handshake, waiting for keys: a compiled generator is no generator of Python's."""
+    path = os.pathsep.join((str(installed().parent), str(ROOT)))
+    script = "import gateway.core.decision as decision; print(decision.__file__)"
+    # Without "safe path" the sources in the working directory come first.
+    assert ".so" in run(sys.executable, "-P", "-c", script, PYTHONPATH=path)
+    told = run(sys.executable, "-P", "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *UNITS, PYTHONPATH=path)
     assert "skipped" not in told, told

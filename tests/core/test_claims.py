@@ -64,6 +64,8 @@ def test_only_pending_is_pending(status: object, pending: bool):
         ([0, -0.5], None),
         ([float("inf"), 0], None),
         ([0, float("nan")], None),
+        ([10**400, 0], None),
+        ([0, -(10**400)], None),
         ([True, 0], None),
         ([0, False], None),
         (["1", 2], None),

@@ -62,7 +62,11 @@ def names_of(kind: InstanceKind):
 def test_every_mix_of_evidence_is_decided_by_a_row_or_is_fit_to_be_verified(kind: InstanceKind) -> None:
     """A missing row denies: what no row takes has a client, one session's token, and in development a browser."""
     claims = SessionClaims("user_1", "sess_1", ISSUER, "", 5, 9)
-    peeks = [None, claims, *(Peeked(ISSUER, "s", "u", iat, 9, is_session=yes) for iat in (0, 5, 50) for yes in (0, 1))]
+    peeks = [
+        None,
+        claims,
+        *(Peeked(ISSUER, "s", "u", iat, 9, is_session=yes) for iat in (0, 5, 50) for yes in (False, True)),
+    ]
     flags = (False, True)
     for token, peeked, ambiguous, uat, dev, syncs, suffixed in product(
         ("", GOOD), peeks, flags, (-1, 0, 5, 50), ("", "dvb"), flags, flags
