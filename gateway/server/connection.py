@@ -229,7 +229,7 @@ class ClientConnection(ClientLine):
             self._body = None
             if isinstance(body, ChunkedBody) and body.has_surplus:
                 self._keeps_alive = False
-        if body.held > WINDOW_BYTES or self._pending:
+        if body.held > min(WINDOW_BYTES, len(self._listener.window.view)) or self._pending:
             self._pause()
         if exchange is None:
             self._drop(body)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.core.header_names import MAX_HEAD_BYTES
 from gateway.core.reasons import Reason
+from gateway.core.window import LEAST_BYTES, MOST_BYTES
 from gateway.server.connection import ClientConnection
 from gateway.server.listener import Limits, Listener
 from gateway.server.serving import AsgiHandler
@@ -303,6 +304,29 @@ async def test_a_body_that_is_not_taken_is_not_read():
         total, most = map(int, (await wire.answer()).body.split())
         assert (total, most < 200_000) == (MUCH, True)
         other.writer.close()
+
+
+async def test_the_more_connections_there_are_the_less_is_held_of_each_body():
+    over = asyncio.Event()
+
+    async def deaf(scope, receive, send):
+        await over.wait()
+
+    for connections, most in ((1, MOST_BYTES), (1000, LEAST_BYTES)):
+        listener, transport = Listener(AsgiHandler(deaf), PATIENT), Transport()
+        connection = ClientConnection(listener)
+        connection.connection_made(transport)
+        listener.window.share(connections)
+        fed, data = 0, POST % MUCH
+        while not transport.is_paused:
+            buffer = connection.get_buffer(0)
+            size = min(len(buffer), len(data))
+            buffer[:size] = data[:size]
+            connection.buffer_updated(size)
+            fed, data = fed + size, b"x" * most
+        assert fed <= 3 * most
+        connection.connection_lost(None)
+    over.set()
 
 
 async def test_an_answer_that_is_not_taken_is_not_asked_for():

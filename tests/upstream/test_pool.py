@@ -11,6 +11,7 @@ import pytest
 from gateway.adapters.upstream_tls import tls_context
 from gateway.core.reasons import Reason
 from gateway.core.settings_model import RouteSettings
+from gateway.core.window import LEAST_BYTES, MOST_BYTES, Window
 from gateway.errors import UpstreamError
 from gateway.upstream.connection import Connection
 from gateway.upstream.incoming import Incoming
@@ -151,6 +152,19 @@ async def test_connection_without_an_exchange_has_nothing_to_read():
             await connection.read()
         pool.release(connection)
         assert connection.is_closed
+
+
+async def test_the_more_connections_there_are_the_less_waits_to_be_written_on_each():
+    class Bounded(asyncio.Transport):
+        def set_write_buffer_limits(self, high=None, low=None):
+            self.high = high
+
+    window = Window()
+    for connections, most in ((1, MOST_BYTES), (1000, LEAST_BYTES)):
+        window.share(connections)
+        transport = Bounded()
+        Connection(Limits(), asyncio.get_running_loop(), lambda gone: None, window).connection_made(transport)
+        assert transport.high == most
 
 
 async def test_unix_socket_is_served(tmp_path):
