@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.core.request import Header, RequestFacts
 
@@ -27,7 +27,7 @@ SESSION_OVER = 4401
 
 # No script can set a header that begins so, and no server opens a WebSocket without (RFC 6455 sections 4.2.1, 10.2;
 # over HTTP/2 RFC 8441 section 5): they say it also where a proxy took Upgrade away, which ends at each hop.
-_OPENING = frozenset({b"sec-websocket-key", b"sec-websocket-version"})
+_OPENING: Final = frozenset({b"sec-websocket-key", b"sec-websocket-version"})
 
 
 def opens_websocket(headers: Iterable[Header]) -> bool:

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
+from typing import Final
 
 from gateway.core.header_names import hides_break
 from gateway.core.request import Header
@@ -11,7 +13,9 @@ from gateway.core.request import Header
 _STATUS_LINES = {code: f"HTTP/1.1 {code} ".encode() for code in range(100, 1000)} | {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus
 }
-_BODILESS = frozenset({204, 304})
+_BODILESS: Final = frozenset({204, 304})
+MAX_RECURRING = 2048
+"""How many heads of answers that recur are kept, the last ones used."""
 
 
 @dataclass(init=False, slots=True)
@@ -46,6 +50,7 @@ def answer_head(  # noqa: PLR0913 - what decides about framing
     has_body: bool = True,
     is_old: bool = False,
     keeps_alive: bool = True,
+    recurs: bool = False,
 ) -> AnswerHead:
     """Return an answer's head.
 
@@ -57,28 +62,22 @@ def answer_head(  # noqa: PLR0913 - what decides about framing
         has_body: false for the answer to HEAD.
         is_old: the client speaks HTTP/1.0, which has no chunks.
         keeps_alive: the connection shall be used again.
+        recurs: the same answer is given again and again, so what was made of it is kept.
 
     Raises:
         ValueError: a line break or NUL hides in a header, or its length is none.
     """
-    lines = [_STATUS_LINES[status]]
-    lines += [name + b": " + value for name, value in headers]
-    if hides_break(lines):
-        raise ValueError("a line break or NUL inside of a header")
-    head = b"\r\n".join(lines)
-    length: int | None = 0
+    head, length, has_date = _kept_lines(status, tuple(headers)) if recurs else _lines(status, headers)
     is_chunked = False
-    added = date if head.find(b"\r\ndate: ") < 0 else b"\r\n"
-    at = head.find(b"\r\ncontent-length: ")
-    if at >= 0:
-        length = _number(head, at + 18)
+    added = b"\r\n" if has_date else date
+    if length is not None:
+        pass
     elif status in _BODILESS or (not has_body and not size):
-        pass  # nobody knows how long the body would be
+        length = 0  # nobody knows how long the body would be
     elif size is not None:
         length = size
         added += b"content-length: %d\r\n" % size
     else:
-        length = None
         is_chunked = not is_old
         keeps_alive = keeps_alive and is_chunked
         added += b"transfer-encoding: chunked\r\n" if is_chunked else b""
@@ -100,9 +99,26 @@ def date_line(now_s: float) -> bytes:
     return b"\r\ndate: %b\r\n" % formatdate(now_s, usegmt=True).encode()
 
 
-def _number(head: bytes, begin: int) -> int:
-    end = head.find(b"\r", begin)
-    text = head[begin:] if end < 0 else head[begin:end]
+def _lines(status: int, headers: Iterable[Header]) -> tuple[bytes, int | None, bool]:
+    """Return status line and headers as they go out, the length that they say, and whether they name a date."""
+    length: int | None = None
+    has_date = False
+    lines = [_STATUS_LINES[status]]
+    for name, value in headers:
+        if name == b"content-length" and length is None:
+            length = _number(value)
+        elif name == b"date":
+            has_date = True
+        lines.append(name + b": " + value)
+    if hides_break(lines):
+        raise ValueError("a line break or NUL inside of a header")
+    return b"\r\n".join(lines), length, has_date
+
+
+_kept_lines = lru_cache(MAX_RECURRING)(_lines)
+
+
+def _number(text: bytes) -> int:
     if not text.isdigit() and not (text := text.rstrip(b" \t")).isdigit():
         raise ValueError("a content-length that is no number")
     return int(text)

@@ -292,7 +292,7 @@ class ClientConnection(ClientLine):
         if not self._pending:
             self._unpause()
 
-    def head_of(self, status: int, headers: Iterable[Header], size: int | None) -> AnswerHead:
+    def head_of(self, status: int, headers: Iterable[Header], size: int | None, *, recurs: bool = False) -> AnswerHead:
         """Return the head of an answer to the request in hand."""
         exchange = self._exchange
         keeps_alive = self._keeps_alive and not self._listener.is_stopping
@@ -306,6 +306,7 @@ class ClientConnection(ClientLine):
             has_body=exchange is None or exchange.scope.get("method") != "HEAD",
             is_old=self._is_old,
             keeps_alive=keeps_alive,
+            recurs=recurs,
         )
 
     def _is_worth_reading(self, exchange: Exchange) -> bool:

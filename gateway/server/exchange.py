@@ -43,7 +43,7 @@ class Line(Protocol):
         """Read on, the body has been taken."""
         ...
 
-    def head_of(self, status: int, headers: Iterable[Header], size: int | None) -> AnswerHead:
+    def head_of(self, status: int, headers: Iterable[Header], size: int | None, *, recurs: bool = False) -> AnswerHead:
         """Return the head of an answer to the request in hand."""
         ...
 
@@ -121,18 +121,19 @@ class Exchange:
 
     # ── without a task ──
 
-    def respond(self, status: int, headers: Iterable[Header], body: bytes) -> None:
+    def respond(self, status: int, headers: Iterable[Header], body: bytes, *, recurs: bool = False) -> None:
         """Answer whole; does nothing when the client has gone.
 
         Args:
             status: the final one.
             headers: names in lower case; without ``transfer-encoding`` and ``connection``.
             body: left out where the request or the status forbids one.
+            recurs: the same answer is given again and again, so its head is kept.
         """
         if self.is_over:
             return
         line, size = self._line, len(body)
-        head = line.head_of(status, headers, size)
+        head = line.head_of(status, headers, size, recurs=recurs)
         if head.length and head.length != size:
             line.write(head.data)
             self._break()

@@ -7,6 +7,7 @@ versions, blanks beyond one, fragments, chunks in HTTP/1.0, and a target that na
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 import httptools
 
@@ -22,9 +23,11 @@ _BEGINNING = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: (?:[!-~]+(?: [HTP0-9./
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n").search
 _ABSOLUTE = re.compile(rb"([Hh][Tt][Tt][Pp][Ss]?)://([^/?#]*)([^#]*)").fullmatch
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/1\.[01]\r\n").match
-_BLANKS = b" \t"
-_BLANK, _TAB = _BLANKS
-_SLASH, _FRAGMENT = b"/#"
+_BLANKS: Final = b" \t"
+_BLANK: Final = ord(" ")
+_TAB: Final = ord("\t")
+_SLASH: Final = ord("/")
+_FRAGMENT: Final = ord("#")
 _PORTS = {b"http": b":80", b"https": b":443"}
 
 

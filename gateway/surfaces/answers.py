@@ -51,11 +51,19 @@ _STOPPED = (
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A complete answer."""
+    """A complete answer.
+
+    Attributes:
+        status: the final one.
+        headers: names in lower case.
+        body: empty for none.
+        recurs: the same answer is given again and again, so the server may keep its head; holds no secret.
+    """
 
     status: int
     headers: tuple[Header, ...]
     body: bytes = b""
+    recurs: bool = False
 
     def with_cookies(self, cookies: Sequence[SetCookie]) -> "Answer":
         """Return the answer with cookies to set."""

@@ -26,6 +26,7 @@ from gateway.core.sockets import opens_websocket
 from gateway.core.target import TargetError
 from gateway.core.trust import Forwarded, HostError, Trust
 from gateway.core.verdict import State, Verdict
+from gateway.server.answer import MAX_RECURRING
 from gateway.surfaces import answers
 from gateway.surfaces.answers import Answer, set_cookie_headers
 from gateway.surfaces.gate import Admission, Gate
@@ -63,6 +64,8 @@ class DecisionService:
         self._is_trusted = lru_cache(1024)(Trust(trusted).is_trusted)
         # Other proxies of ours may stand in front of the one that asks.
         self._client = lru_cache(4096)(partial(_client, Trust((*trusted, *gate.trust.networks))))
+        # The same sessions are asked about again and again, and nothing of the answer is another request's.
+        self._yes = lru_cache(MAX_RECURRING)(self._make_yes)
 
     async def admit(self, scope: Scope, path: bytes) -> Admission:
         """Return what becomes of a question whose path starts with :data:`PREFIX`; there is always an answer."""
@@ -105,11 +108,17 @@ class DecisionService:
 
     def _answered(self, front: Front, scope: Scope, admission: Admission) -> Admission:
         """Return the admission with an answer for the front, which is a yes where there is none for the client."""
-        if admission.answer is None:
-            headers = (*self.identity(admission), *_OF_EVERY_YES)
-            cookies = set_cookie_headers(admission.verdict.cookies)
-            admission = admission.with_answer(Answer(200, headers + cookies if cookies else headers))
-        return _told(front, scope, admission)
+        if admission.answer is not None:
+            return _told(front, scope, admission)
+        yes = self._yes(admission.identity)
+        cookies = set_cookie_headers(admission.verdict.cookies)
+        if not cookies:
+            # As nearly every question is answered: it needs no other words for any front.
+            return admission.with_answer(yes)
+        return _told(front, scope, admission.with_answer(Answer(200, (*yes.headers, *cookies))))
+
+    def _make_yes(self, identity: tuple[Header, ...]) -> Answer:
+        return Answer(200, (*self._gate.identity.complete(identity), *_OF_EVERY_YES), recurs=True)
 
     def is_trusted(self, asker: str) -> bool:
         """Return whether this address may ask."""
@@ -228,9 +237,6 @@ def _not_relayed(admission: Admission) -> Admission:
 def _told(front: Front, scope: Scope, admission: Admission) -> Admission:
     """Return the admission with its answer as this front understands it."""
     answer = admission.answer or answers.refusal(None, Reason.UNEXPECTED_ERROR)
-    if answer.status == 200 and not admission.verdict.cookies:
-        # As nearly every question is answered: it needs no other words for any front.
-        return admission if admission.answer else admission.with_answer(answer)
     if front is Front.NGINX:
         answer = _for_nginx(answer)
     elif front is Front.CADDY and answer.status == 200:

@@ -162,7 +162,7 @@ class Proxy:
     ) -> None:
         headers = answer.headers if watch.request_id is None else (*answer.headers, watch.request_id)
         watch.status = answer.status
-        exchange.respond(answer.status, headers, answer.body)
+        exchange.respond(answer.status, headers, answer.body, recurs=answer.recurs and watch.request_id is None)
         watch.write(exchange.scope, admission, reason, detail)
 
     def finish(self, relay: Relay, detail: str = "") -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from starlette.types import Scope
@@ -14,11 +14,11 @@ from gateway.core.trust import NOT_FORWARDED, Forwarded, PublicOrigin, Trust
 
 # What a path may hold unescaped (RFC 3986 section 3.3).
 _PATH_CHARACTERS = "/!$&'()*+,;=:@"
-_QUESTION_MARK = ord("?")
+_QUESTION_MARK: Final = ord("?")
 
 
 _FORWARDING = (b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-for")
-_COLLECTED = frozenset({b"host", b"cookie", b"authorization", *_FORWARDING, *READ_HEADERS})
+_COLLECTED: Final = frozenset({b"host", b"cookie", b"authorization", *_FORWARDING, *READ_HEADERS})
 
 
 class Scanned(Mapping[str, str]):

@@ -70,6 +70,17 @@ def test_a_line_break_in_a_header_is_an_error(text):
             made(headers=[header])
 
 
+def test_an_answer_that_recurs_is_made_as_any_other_and_has_its_own_date_and_framing():
+    headers = [(b"x-one", b"1"), (b"content-length", b"0")]
+    for changes in ({}, {"date": date_line(1_700_000_001)}, {"keeps_alive": False}, {"is_old": True}):
+        for status in (200, 403):
+            for said in (headers, headers[:1], [(b"date", b"x"), *headers]):
+                assert made(status, said, **changes, recurs=True) == made(status, said, **changes)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="line break"):
+            made(headers=[(b"a", b"\r\nset-cookie: b")], recurs=True)
+
+
 @pytest.mark.parametrize("status", [204, 304])
 @pytest.mark.parametrize("size", [None, 0, 5])
 def test_bodiless_answers(status, size):

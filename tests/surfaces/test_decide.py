@@ -104,6 +104,20 @@ async def test_who_is_signed_in_passes_with_every_identity_header(front: Front) 
 
 
 @FRONTS
+async def test_the_yes_to_a_session_is_made_once_and_is_nobody_elses(front: Front) -> None:
+    asked = service()
+    people = [("authorization", f"Bearer {mint(sub=name, sid=f'sess_{name}')}") for name in ("user_a", "user_b")]
+    for _ in range(2):
+        yeses = [answer_of(await ask(question(front, "/page", person), asked)) for person in people]
+        nobody = answer_of(await ask(question(front, "/optional"), asked))
+        told = [dict(answer.headers)[b"x-session-user-id"] for answer in (*yeses, nobody)]
+        assert told == [b"user_a", b"user_b", b""]
+        assert all(answer.recurs for answer in yeses)
+    assert answer_of(await ask(question(front, "/page", people[0]), asked)) is yeses[0]
+    assert not answer_of(await ask(question(front, "/page"), asked)).recurs
+
+
+@FRONTS
 @pytest.mark.parametrize("path", ["/public/x", "/optional"])
 async def test_a_route_for_anybody_passes_with_an_empty_identity(front: Front, path: str) -> None:
     found = headers_of(await ask(question(front, path)))
@@ -204,6 +218,7 @@ async def test_cookies_of_a_refresh_reach_the_browser(front: Front) -> None:
     admission = await ask(question(front, "/page", expired_cookies()), service(judging))
     found = answer_of(admission)
     assert (found.status, admission.verdict.how) == (200, How.REFRESH)
+    assert not found.recurs  # a server keeps no cookie
     assert headers_of(admission)["x-session-org-id"] == "org_1"
     expected = [cookie.header() for cookie in admission.verdict.cookies]
     assert len(expected) > 1

@@ -59,7 +59,7 @@ class Broken:
 
     on_gone = None
 
-    def respond(self, status: int, headers: object, body: bytes) -> None:
+    def respond(self, status: int, headers: object, body: bytes, *, recurs: bool = False) -> None:
         raise ValueError("odd")
 
 
@@ -117,7 +117,7 @@ class Asked:
         self.headers: dict[bytes, bytes] = {}
         self.has_task = False
 
-    def respond(self, status: int, headers: object, body: bytes) -> None:
+    def respond(self, status: int, headers: object, body: bytes, *, recurs: bool = False) -> None:
         self.status, self.headers = status, dict(headers)
 
     def run(self, app: object) -> None:
