@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gateway.authenticator.explaining import ToldApi, ToldKeys
 from gateway.authenticator.machines import Machines
@@ -65,6 +64,7 @@ class Authenticator:
         self.rules = rules
         self.keys = keys
         self.verified = verified
+        self._not_verified = verified.without_tokens()
         self._api = api
         self._refreshing = Refreshing(api, refresh, timer, on_session_end=self.end_session) if api is not None else None
         self._refresh = refresh
@@ -126,7 +126,9 @@ class Authenticator:
         if known is not None:
             return known
         now_s = self._clock()
-        steps = decide(facts, self.rules, self.verified, now_s, accepts, self._trace)
+        # A token in the header has just been looked up.
+        verified = self.verified if facts.bearer is None else self._not_verified
+        steps = decide(facts, self.rules, verified, now_s, accepts, self._trace)
         answer: Answer = None
         while True:
             try:
@@ -185,7 +187,7 @@ class Authenticator:
         token = verdict.token.reveal()
         if verdict.how is not How.CACHE:
             identity = self.verified.put(token, verdict.claims, now_s, self.keys.fresh_for_s())
-            verdict = replace(verdict, identity=identity)
+            verdict = verdict.with_identity(identity)
         if self._is_for_next_time(verdict, facts, cookies):
             self.verified.put_cookies(cookies[0], token)
         return verdict

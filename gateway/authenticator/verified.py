@@ -89,7 +89,7 @@ class VerifiedTokens:
 
     def get(self, token: str, now_s: float) -> SessionClaims | None:
         """Return the claims of a token that was verified and may still be used, or None."""
-        known = self._known(_digest(token), now_s)
+        known = self._known(_digest(token), now_s) if self._tokens else None
         return known.claims if known is not None else None
 
     def recall(self, token: str, now_s: float) -> Verdict | None:

@@ -53,15 +53,19 @@ class Rules:
         return known | {f"{origin}{self.proxy_path}"} if self.proxy_path else known
 
 
-@dataclass(frozen=True, slots=True)
 class Case:
     """One request in front of the rules."""
 
-    facts: RequestFacts
-    rules: Rules
-    verified: VerifiedTokens
-    now_s: float
-    trace: Trace = NO_TRACE
+    __slots__ = ("facts", "now_s", "rules", "trace", "verified")
+
+    def __init__(
+        self, facts: RequestFacts, rules: Rules, verified: VerifiedTokens, now_s: float, trace: Trace = NO_TRACE
+    ) -> None:
+        self.facts = facts
+        self.rules = rules
+        self.verified = verified
+        self.now_s = now_s
+        self.trace = trace
 
     @property
     def is_secure(self) -> bool:

@@ -45,9 +45,11 @@ class TokenError(Exception):
         super().__init__(f"{reason}: {message}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class ParsedToken:
     """A token of the right shape; nothing in it is to be believed before its signature is checked.
+
+    One is made for each new token: to be treated as frozen.
 
     Attributes:
         header, payload: decoded.
@@ -60,7 +62,21 @@ class ParsedToken:
     payload: Mapping[str, Any]
     signing_input: bytes = field(repr=False)
     signature: bytes = field(repr=False)
-    encoded: bytes = field(default=b"", repr=False)
+    encoded: bytes = field(repr=False)
+
+    def __init__(
+        self,
+        header: Mapping[str, Any],
+        payload: Mapping[str, Any],
+        signing_input: bytes,
+        signature: bytes,
+        encoded: bytes = b"",
+    ) -> None:
+        self.header = header
+        self.payload = payload
+        self.signing_input = signing_input
+        self.signature = signature
+        self.encoded = encoded
 
     @property
     def kid(self) -> str:
@@ -133,7 +149,8 @@ def _decode(part: str) -> bytes:
         data = a2b_base64(padded, strict_mode=True)
     except ValueError:
         raise TokenError(Reason.TOKEN_INVALID, "a part of it is not base64url") from None
-    if not data or b2a_base64(data, newline=False) != padded:
+    # Only the last letters can hold spare bits.
+    if not data or b2a_base64(data[-(len(data) % 3 or 3) :], newline=False) != padded[-4:]:
         raise TokenError(Reason.TOKEN_INVALID, "a part of it is not canonical base64url")
     return data
 

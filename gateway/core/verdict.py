@@ -36,9 +36,9 @@ class How(StrEnum):
     HANDSHAKE = "handshake"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class Verdict:
-    """The end of a decision.
+    """The end of a decision; to be treated as frozen, like the other records that are made for each request.
 
     Attributes:
         state: signed in, signed out, handshake or unknown.
@@ -57,18 +57,67 @@ class Verdict:
     """
 
     state: State
-    reason: str = ""
-    message: str = ""
-    claims: SessionClaims | None = None
-    machine: MachineClaims | None = None
-    token: Secret = NO_SECRET
-    cookies: tuple[SetCookie, ...] = ()
-    location: str = field(default="", repr=False)
-    how: How = How.NOTHING
-    loop: Finding | None = None
-    dev_browser: Secret = NO_SECRET
-    retry_after_s: int = 0
-    identity: tuple[Header, ...] = field(default=(), repr=False)
+    reason: str
+    message: str
+    claims: SessionClaims | None
+    machine: MachineClaims | None
+    token: Secret
+    cookies: tuple[SetCookie, ...]
+    location: str = field(repr=False)
+    how: How
+    loop: Finding | None
+    dev_browser: Secret
+    retry_after_s: int
+    identity: tuple[Header, ...] = field(repr=False)
+
+    def __init__(  # noqa: PLR0913 - each end has its own few
+        self,
+        state: State,
+        reason: str = "",
+        message: str = "",
+        *,
+        claims: SessionClaims | None = None,
+        machine: MachineClaims | None = None,
+        token: Secret = NO_SECRET,
+        cookies: tuple[SetCookie, ...] = (),
+        location: str = "",
+        how: How = How.NOTHING,
+        loop: Finding | None = None,
+        dev_browser: Secret = NO_SECRET,
+        retry_after_s: int = 0,
+        identity: tuple[Header, ...] = (),
+    ) -> None:
+        self.state = state
+        self.reason = reason
+        self.message = message
+        self.claims = claims
+        self.machine = machine
+        self.token = token
+        self.cookies = cookies
+        self.location = location
+        self.how = how
+        self.loop = loop
+        self.dev_browser = dev_browser
+        self.retry_after_s = retry_after_s
+        self.identity = identity
+
+    def with_identity(self, identity: tuple[Header, ...]) -> "Verdict":
+        """Return the verdict on a session with its header pairs at hand."""
+        return Verdict(
+            self.state,
+            self.reason,
+            self.message,
+            claims=self.claims,
+            machine=self.machine,
+            token=self.token,
+            cookies=self.cookies,
+            location=self.location,
+            how=self.how,
+            loop=self.loop,
+            dev_browser=self.dev_browser,
+            retry_after_s=self.retry_after_s,
+            identity=identity,
+        )
 
     @property
     def is_loop(self) -> bool:
