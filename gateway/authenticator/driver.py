@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Final
 
 from gateway.authenticator.explaining import ToldApi, ToldKeys
 from gateway.authenticator.machines import Machines
@@ -30,7 +31,7 @@ from gateway.core.verdict import (
 from gateway.errors import MachinesUnavailable, Unavailable
 from gateway.ports import Clock, KeySource, SessionsApi
 
-_SESSION_TOKEN = TokenType.SESSION_TOKEN  # looked up for each request, and members of an enum are slow to name
+_SESSION_TOKEN: Final = TokenType.SESSION_TOKEN  # looked up for each request, and members of an enum are slow to name
 
 
 class Authenticator:

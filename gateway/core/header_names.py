@@ -5,14 +5,14 @@ Sources: RFC 9110 section 7.6.1 (hop-by-hop), and the advisory that taught why n
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from gateway.core.request import Header
 
-MAX_HEAD_BYTES = 128 * 1024
+MAX_HEAD_BYTES: Final = 128 * 1024
 """Request line and headers together; more is answered 431. A browser's cookies fit many times over."""
 
-MAX_HEADER_LINES = 256
+MAX_HEADER_LINES: Final = 256
 """Beyond that is answered 431, too: each line costs more than its bytes."""
 
 HOP_BY_HOP = frozenset(
@@ -33,9 +33,11 @@ HOP_BY_HOP = frozenset(
 # Framing and addressing belong to the gateway; a client's Connection header cannot take them away.
 _END_TO_END = frozenset({b"host", b"content-length", b"content-type", b"cookie", b"authorization"})
 # What nearly every Connection header says. No other header is of these names.
-_NAMES_NOTHING = frozenset({b"keep-alive", b"close"})
+_NAMES_NOTHING: Final = frozenset({b"keep-alive", b"close"})
 
-_LINE_FEED, _RETURN, _NUL = b"\n\r\0"
+_LINE_FEED: Final = ord("\n")
+_RETURN: Final = ord("\r")
+_NUL: Final = 0
 
 _MAX_REMEMBERED = 512
 _MAX_REMEMBERED_BYTES = 64
@@ -75,8 +77,18 @@ class Remembered(dict[bytes, T]):
         return verdict
 
 
-LOWER = Remembered(bytes.lower)
-"""Names in lower case. Of one name there is one object, so that its hash is known wherever it is looked up again."""
+_USUAL = """
+    accept accept-encoding accept-language accept-ranges access-control-request-headers access-control-request-method
+    age authorization cache-control connection content-encoding content-language content-length content-type cookie
+    date dnt etag expect expires forwarded host if-match if-modified-since if-none-match if-range keep-alive
+    last-modified link location origin pragma priority range referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform
+    sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user server set-cookie strict-transport-security te
+    traceparent tracestate transfer-encoding upgrade upgrade-insecure-requests user-agent vary via
+    x-content-type-options x-forwarded-for x-forwarded-host x-forwarded-proto x-frame-options x-powered-by
+    x-real-ip x-request-id x-requested-with
+"""
+USUAL: Final = {written.encode(): name.encode() for name in _USUAL.split() for written in (name, name.title())}
+"""Names as they are usually written, to lower case: one object for each, whose hash is known at the next look-up."""
 
 
 def hides_break(lines: list[bytes]) -> bool:

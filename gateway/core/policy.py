@@ -4,6 +4,7 @@ This is the only place where a verdict becomes an action. What no branch lets pa
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.core.cookies import DEV_BROWSER
@@ -41,8 +42,8 @@ class Refuse:
 
 Action = Pass | Redirect | Refuse
 
-_PASS = Pass()
-_SIGNED_IN = State.SIGNED_IN  # members of an enum are slow to name in Python 3.11
+_PASS: Final = Pass()
+_SIGNED_IN: Final = State.SIGNED_IN  # members of an enum are slow to name in Python 3.11
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ dataclasses where they are compiled; treat them as frozen all the same.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 Header = tuple[bytes, bytes]
 
@@ -133,7 +133,8 @@ READ_HEADERS = frozenset(
 )
 
 
-_BLANK, _TAB = ord(" "), ord("\t")
+_BLANK: Final = ord(" ")
+_TAB: Final = ord("\t")
 
 
 def bearer(value: bytes) -> str | None:
@@ -149,3 +150,8 @@ def bearer(value: bytes) -> str | None:
     if scheme.lower() != b"bearer":
         return None
     return rest.strip(b" ").decode("latin-1")
+
+
+def is_bearer(value: bytes) -> bool:
+    """Return whether an ``Authorization`` value holds what :func:`bearer` gives."""
+    return value.startswith(b"Bearer ") or bearer(value) is not None

@@ -6,10 +6,11 @@ Sources: RFC 9110 section 7.6.1 (hop-by-hop), RFC 6265 (cookies), and the adviso
 
 from collections.abc import Iterable, Sequence
 from enum import Enum
+from typing import Final
 
 from gateway.core.header_names import HOP_BY_HOP, Remembered, fold, without_named
 from gateway.core.reasons import Reason
-from gateway.core.request import Header, bearer
+from gateway.core.request import Header, is_bearer
 from gateway.errors import UpstreamError
 
 _WRITTEN_BY_US = frozenset(
@@ -89,8 +90,11 @@ class _Name(Enum):
 
 
 _EXPECTATIONS = frozenset({b"", b"100-continue"})
-_CROSSES, _STAYS, _CONNECTION, _COOKIE = _Name.CROSSES, _Name.STAYS, _Name.CONNECTION, _Name.COOKIE
-_AUTHORIZATION = _Name.AUTHORIZATION
+_CROSSES: Final = _Name.CROSSES
+_STAYS: Final = _Name.STAYS
+_CONNECTION: Final = _Name.CONNECTION
+_COOKIE: Final = _Name.COOKIE
+_AUTHORIZATION: Final = _Name.AUTHORIZATION
 
 
 class RequestHeaders:
@@ -161,7 +165,7 @@ class RequestHeaders:
             elif meaning is _COOKIE:
                 kept += self._other_cookies(header)
             elif meaning is _AUTHORIZATION:
-                kept += () if drop_bearer and bearer(header[1]) is not None else (header,)
+                kept += () if drop_bearer and is_bearer(header[1]) else (header,)
             else:
                 _judge_expectation(header[1])
         if connection:

@@ -5,6 +5,7 @@ Sources: RFC 9110 section 7.6.1 (hop-by-hop), RFC 6265 (cookies), RFC 9111 (cach
 
 from collections.abc import Iterable
 from enum import Enum
+from typing import Final
 
 from gateway.core.header_names import HOP_BY_HOP, Remembered, without_named
 from gateway.core.request import Header
@@ -29,8 +30,10 @@ def _judge_answered(name: bytes) -> _Answered:
     return _Answered.STAYS if stays else _Answered.CROSSES
 
 
-_ANSWERED = Remembered(_judge_answered)
-_BACK, _NOT_BACK, _SET_COOKIE = _Answered.CROSSES, _Answered.STAYS, _Answered.SET_COOKIE
+_ANSWERED: Final = Remembered(_judge_answered)
+_BACK: Final = _Answered.CROSSES
+_NOT_BACK: Final = _Answered.STAYS
+_SET_COOKIE: Final = _Answered.SET_COOKIE
 
 
 def response_headers(headers: Iterable[Header], private_cookies: frozenset[bytes]) -> list[Header]:

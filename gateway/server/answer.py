@@ -105,8 +105,10 @@ def _lines(status: int, headers: Iterable[Header]) -> tuple[bytes, int | None, b
     has_date = False
     lines = [_STATUS_LINES[status]]
     for name, value in headers:
-        if name == b"content-length" and length is None:
-            length = _number(value)
+        if name == b"content-length":
+            before, length = length, _number(value)
+            if before not in {None, length}:
+                raise ValueError("two lengths")
         elif name == b"date":
             has_date = True
         lines.append(name + b": " + value)

@@ -11,13 +11,12 @@ from typing import Final
 
 import httptools
 
-from gateway.core.header_names import LOWER, MAX_HEADER_LINES
+from gateway.core.header_names import MAX_HEADER_LINES, USUAL
 from gateway.core.reasons import Reason
 from gateway.core.request import Header
 
-END = b"\r\n\r\n"
+END: Final = b"\r\n\r\n"
 
-_VERSIONS = {"1.1": b" HTTP/1.1\r\n", "1.0": b" HTTP/1.0\r\n"}
 _UPGRADE_LINE = re.compile(rb"\r\n[Uu][Pp][Gg][Rr][Aa][Dd][Ee]:[^\r]*")
 _BEGINNING = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: (?:[!-~]+(?: [HTP0-9./]*)?)?)?(?:\r?\Z|\r\n)").match
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n").search
@@ -25,7 +24,6 @@ _ABSOLUTE = re.compile(rb"([Hh][Tt][Tt][Pp][Ss]?)://([^/?#]*)([^#]*)").fullmatch
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ [!-~]+ HTTP/1\.[01]\r\n").match
 _BLANKS: Final = b" \t"
 _BLANK: Final = ord(" ")
-_TAB: Final = ord("\t")
 _SLASH: Final = ord("/")
 _FRAGMENT: Final = ord("#")
 _PORTS = {b"http": b":80", b"https": b":443"}
@@ -120,7 +118,7 @@ class HeadReader:
         if asks_for_another:
             return self._read_upgrade(parser, data)
         method = parser.get_method()
-        version = self._version(parser, method, data)
+        version = self._version(method, data)
         length: int | None = 0
         expects_continue = False
         if not self._is_whole:
@@ -154,19 +152,19 @@ class HeadReader:
             raise BadRequestError(Reason.REQUEST_FRAMING_INVALID) from None
         return False
 
-    def _version(self, parser: httptools.HttpRequestParser, method: bytes, data: bytes) -> str:
+    def _version(self, method: bytes, data: bytes) -> str:
         """Return the version, having made sure of the one form of a request line (RFC 9112 section 3)."""
-        version = parser.get_http_version()
-        ending = _VERSIONS.get(version)
-        if ending is None or not data.startswith(b"%b %b%b" % (method, self._target, ending)):
-            raise BadRequestError(Reason.REQUEST_FRAMING_INVALID)
-        return version
+        if data.startswith(b"%b %b HTTP/1.1\r\n" % (method, self._target)):
+            return "1.1"
+        if data.startswith(b"%b %b HTTP/1.0\r\n" % (method, self._target)):
+            return "1.0"
+        raise BadRequestError(Reason.REQUEST_FRAMING_INVALID)
 
     def _read_upgrade(self, parser: httptools.HttpRequestParser, data: bytes) -> Head:
         """Read a head that asks for another protocol, or for a tunnel: the parser stops behind it."""
         self._parser = None
         headers, method = self._headers, parser.get_method()
-        version = self._version(parser, method, data)
+        version = self._version(method, data)
         if method == b"CONNECT":
             return Head(method.decode(), self._target, version, headers, 0, keeps_alive=False)
         asked = b",".join(value for name, value in headers if name == b"upgrade").lower()
@@ -188,9 +186,9 @@ class HeadReader:
         """Collect a header, unless there are too many."""
         if len(self._headers) == MAX_HEADER_LINES:
             raise BadRequestError(Reason.REQUEST_HEADERS_TOO_LARGE)
-        if value and value[-1] in {_BLANK, _TAB}:
+        if value and value[-1] <= _BLANK:
             value = value.rstrip(_BLANKS)
-        self._headers.append((LOWER[name], value))
+        self._headers.append((USUAL.get(name) or name.lower(), value))
 
     def on_message_complete(self) -> None:
         """Note that there is no body, and whether the connection is to be used again, which the parser forgets next."""

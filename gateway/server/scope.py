@@ -1,13 +1,14 @@
 """A connection and its requests as ASGI tells of them (ASGI HTTP and WebSocket specification 2.5)."""
 
 import asyncio
+from typing import Final
 from urllib.parse import unquote
 
 from starlette.types import Scope
 
 from gateway.server.head import Head
 
-_ASGI = {"version": "3.0", "spec_version": "2.5"}
+_ASGI: Final = {"version": "3.0", "spec_version": "2.5"}
 
 
 def connection_scope(transport: asyncio.Transport) -> Scope:

@@ -6,6 +6,7 @@ The order is policy and is written here alone: host, target, route, decision, th
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from starlette.types import Scope
 
@@ -35,13 +36,13 @@ from gateway.surfaces.scope import Scanned, facts_of, origin_of
 _log = logging.getLogger(__name__)
 
 
-_NOT_ASKED = Verdict(State.SIGNED_OUT)
-_PUBLIC = Access.PUBLIC  # members of an enum are slow to name
+_NOT_ASKED: Final = Verdict(State.SIGNED_OUT)
+_PUBLIC: Final = Access.PUBLIC  # members of an enum are slow to name
 _UNREADABLE = {HostError: Reason.REQUEST_HOST_INVALID, TargetError: Reason.REQUEST_TARGET_INVALID}
 
 # A tunnel would be a way around every decision, and TRACE shows what was added on the way (RFC 9110 section 9.3.8):
 # a route for all methods does not take them.
-_NAMED_ONLY = frozenset({"CONNECT", "TRACE"})
+_NAMED_ONLY: Final = frozenset({"CONNECT", "TRACE"})
 _USUAL = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 

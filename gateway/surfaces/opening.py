@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import count
+from typing import Final
 
 from starlette.types import Scope
 
@@ -31,9 +32,9 @@ from gateway.upstream.forward import Outgoing
 from gateway.upstream.pool import Pool
 from gateway.upstream.websocket import connect
 
-_RESERVED = PREFIX.decode("ascii")
-_QUERY = re.compile(r"[!-~\x80-\xff]*").fullmatch
-_SIGNED_IN = State.SIGNED_IN  # members of an enum are slow to name
+_RESERVED: Final = PREFIX.decode("ascii")
+_QUERY: Final = re.compile(r"[!-~\x80-\xff]*").fullmatch
+_SIGNED_IN: Final = State.SIGNED_IN  # members of an enum are slow to name
 
 # What proxies make: UUIDs, hexadecimal numbers, trace ids; short, and nothing that means something in a log or a shell.
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}").fullmatch

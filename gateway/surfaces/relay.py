@@ -1,7 +1,7 @@
 """An upstream's answer on its way to the client: with our headers, and without a task where it comes whole."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from starlette.types import Receive, Scope, Send
 
@@ -18,7 +18,7 @@ from gateway.surfaces.opening import Destination
 from gateway.upstream.connection import Connection
 from gateway.upstream.forward import Outgoing
 
-_PUBLIC = Access.PUBLIC  # members of an enum are slow to name
+_PUBLIC: Final = Access.PUBLIC  # members of an enum are slow to name
 
 
 def headers_back(

@@ -17,7 +17,7 @@ _PATH_CHARACTERS = "/!$&'()*+,;=:@"
 _QUESTION_MARK: Final = ord("?")
 
 
-_FORWARDING = (b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-for")
+_FORWARDING: Final = (b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-for")
 _COLLECTED: Final = frozenset({b"host", b"cookie", b"authorization", *_FORWARDING, *READ_HEADERS})
 
 

@@ -7,6 +7,7 @@ task that pumps it notices; without one, watching starts only when an answer com
 
 import asyncio
 from dataclasses import dataclass
+from typing import Final
 
 from starlette.types import Message, Receive
 
@@ -22,8 +23,8 @@ from gateway.upstream.pool import Pool
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """Idempotent methods (RFC 9110 section 9.2.2)."""
 
-WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-_END = (b"", b"")
+WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+_END: Final = (b"", b"")
 
 
 class ClientGoneError(Exception):

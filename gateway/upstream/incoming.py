@@ -7,7 +7,7 @@ feeds. Decided here is what a parser cannot know: that HEAD has no body, which i
 
 import httptools
 
-from gateway.core.header_names import LOWER
+from gateway.core.header_names import USUAL
 from gateway.core.reasons import Reason
 from gateway.core.window import few
 from gateway.errors import UpstreamError
@@ -158,7 +158,7 @@ class Incoming(Answer):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header; what comes after the body are trailers, which are counted and dropped."""
         if not self.has_head:
-            self.headers.append((LOWER[name], value))
+            self.headers.append((USUAL.get(name) or name.lower(), value))
             return
         self._trailer_bytes += len(name) + len(value) + LINE_OVERHEAD
         if self._trailer_bytes > self._header_limit:

@@ -63,7 +63,12 @@ def test_a_length_that_is_none_is_an_error(text):
             made(headers=headers)
 
 
-@pytest.mark.parametrize("text", [b"\r", b"\n", b"\r\n", b"a\r\nset-cookie: b", b"a\n b"])
+def test_two_lengths_are_an_error():
+    with pytest.raises(ValueError, match="two lengths"):
+        made(headers=[(b"content-length", b"7"), (b"a", b"b"), (b"content-length", b"8")])
+
+
+@pytest.mark.parametrize("text", [b"\r", b"\n", b"\r\n", b"\0", b"a\r\nset-cookie: b", b"a\n b"])
 def test_a_line_break_in_a_header_is_an_error(text):
     for header in ((b"a", text), (text, b"a")):
         with pytest.raises(ValueError, match="line break"):
