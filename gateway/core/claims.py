@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from gateway.core.authorization import NOT_ASKED, NotAsked, Reverification, has
@@ -26,6 +26,9 @@ class Organization:
     slug: str = ""
     role: str = ""
     permissions: tuple[str, ...] = ()
+
+    def __reduce__(self) -> "_Making":
+        return _making(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,9 @@ class SessionClaims:
     features: str = ""
     plans: str = ""
     encoded: bytes = field(default=b"{}", repr=False)
+
+    def __reduce__(self) -> "_Making":
+        return _making(self)
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -101,6 +107,14 @@ class SessionClaims:
             reverification: ``strict_mfa``, ``strict``, ``moderate``, ``lax`` or a :class:`Reverification`.
         """
         return has(self, role=role, permission=permission, feature=feature, plan=plan, reverification=reverification)
+
+
+_Making = tuple[type, tuple[object, ...]]
+
+
+def _making(record: Organization | SessionClaims) -> _Making:
+    """Return how a copy is made; compiled, what is frozen would otherwise be filled in, which nobody may."""
+    return type(record), tuple(getattr(record, each.name) for each in fields(record))
 
 
 def session_claims(payload: Mapping[str, Any], encoded: bytes | None = None) -> SessionClaims:

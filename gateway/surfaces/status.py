@@ -125,7 +125,7 @@ def describe(claims: SessionClaims, how: How) -> dict[str, object]:
         "user_id": claims.user_id,
         "session_id": claims.session_id,
         "actor": actor_of(claims) or None,
-        "expires_at_s": claims.expires_at_s,
+        "expires_at_s": int(claims.expires_at_s),  # it is whole, and a float where this is compiled
         "organization": organization
         and {
             "id": organization.id,

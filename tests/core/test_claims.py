@@ -1,5 +1,8 @@
 """What a session token says, both versions made one."""
 
+import copy
+import pickle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +39,18 @@ def test_what_is_not_there_is_absent():
     assert (claims.session_id, claims.issuer, claims.authorized_party, claims.status) == ("", "", "", "")
     assert (claims.issued_at_s, claims.not_before_s) == (0, 0)
     assert (claims.organization, claims.actor, claims.factor_ages_min) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [copy.copy, copy.deepcopy, lambda claims: pickle.loads(pickle.dumps(claims))],
+    ids=["copy", "deep", "pickle"],
+)
+def test_an_application_can_copy_and_keep_what_it_is_given(again):
+    claims = v2(act={"sub": "user_2"}, fva=[3, -1], fea="o:teams", pla="o:pro", o={"id": "org_1", "rol": "admin"})
+    assert again(claims) == claims
+    assert again(claims.organization) == claims.organization
+    assert again(claims).raw == claims.raw
 
 
 @pytest.mark.parametrize("name", ["sid", "iss", "azp", "sts"])

@@ -6,13 +6,15 @@ import httpx
 import pytest
 
 from gateway.adapters.jwks import RemoteKeys
+from gateway.core.claims import SessionClaims
 from gateway.core.reasons import Reason
 from gateway.core.settings_model import Access, RouteSettings
 from gateway.core.trust import Trust
+from gateway.core.verdict import How
 from gateway.errors import ApiUnreachable, KeysUnavailable
 from gateway.surfaces.answers import Answer
 from gateway.surfaces.gate import Gate
-from gateway.surfaces.status import PREFIX, Status
+from gateway.surfaces.status import PREFIX, Status, describe
 from tests.authenticator.engine_kit import NAMES, Api, Clock, Keys, directives, expired, jwks, mint
 from tests.surfaces.surfaces_kit import gate_of, scope_of
 
@@ -125,6 +127,11 @@ async def test_whoami_tells_who_is_signed_in_and_no_token():
         },
     }
     assert token not in answer.body.decode()
+
+
+def test_whoami_tells_the_end_in_whole_seconds_however_it_is_held():
+    claims = SessionClaims("user_1", "sess_1", "", "", issued_at_s=0.0, expires_at_s=1_800_000_055.0)
+    assert '"expires_at_s": 1800000055,' in json.dumps(describe(claims, How.CACHE))
 
 
 async def test_whoami_tells_who_impersonates_the_user():
