@@ -30,6 +30,7 @@ from gateway.surfaces.exchange import (
 )
 from gateway.surfaces.gate import Admission, Gate
 from gateway.surfaces.require import PASSAGE, AccessDenied
+from gateway.surfaces.scope import with_pairs
 
 
 class GateMiddleware:
@@ -65,6 +66,7 @@ class GateMiddleware:
             finally:
                 await self._close()
             return
+        scope = with_pairs(scope)
         watch = Watch(self._journal)
         admission = await self._gate.admit(scope)
         try:

@@ -27,7 +27,7 @@ from gateway.surfaces.framing import body_length
 from gateway.surfaces.gate import Admission, Gate, readable
 from gateway.surfaces.opening import Destination, Openings
 from gateway.surfaces.relay import AsgiSink, Relay, direct_way, headers_back
-from gateway.surfaces.scope import raw_path
+from gateway.surfaces.scope import raw_path, with_pairs
 from gateway.surfaces.status import PREFIX, Status
 from gateway.surfaces.websockets import WebSockets
 from gateway.upstream.forward import ClientGoneError, forward
@@ -93,6 +93,7 @@ class Proxy:
         """Serve one scope."""
         if scope["type"] == "lifespan":
             return self._lifespan(receive, send)
+        scope = with_pairs(scope)
         if scope["type"] == "http" and (path := raw_path(scope)).startswith(PREFIX):
             return self._answer_for_itself(scope, path, send)
         if self._in_hand >= self.max_requests:

@@ -116,6 +116,15 @@ class ReadCookies(Mapping[str, Sequence[str]]):
         return len(self._cookies())
 
 
+def with_pairs(scope: Scope) -> Scope:
+    """Return a request's scope with headers that are tuples: some servers make lists of two (ASGI says no more than
+    "iterable"), which compiled code does not take for pairs."""
+    headers = scope["headers"]
+    if isinstance(headers, list) and all(isinstance(pair, tuple) for pair in headers):
+        return scope
+    return {**scope, "headers": [(name, value) for name, value in headers]}
+
+
 _NO_COOKIES: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 

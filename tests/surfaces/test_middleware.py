@@ -391,6 +391,22 @@ async def test_header_names_that_a_server_did_not_lower_are_stripped_too():
     assert names == {"host", "x-session-status"}
 
 
+async def test_a_server_may_give_the_headers_as_lists_of_two():
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append((scope["headers"], scope["state"]["session"].user_id))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    scope = scope_of("/x", ("authorization", f"Bearer {mint()}"), ("x-other", "1"))
+    scope["headers"] = [list(pair) for pair in scope["headers"]]
+    await middleware_of(app, gate_of())(scope, Wire().receive, Wire().send)
+    headers, user_id = seen[0]
+    assert {type(pair) for pair in headers} == {tuple}
+    assert ((b"x-other", b"1") in headers, user_id) == (True, "user_1")
+
+
 # Paths
 
 

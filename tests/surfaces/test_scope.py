@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.target import TargetError
 from gateway.core.trust import HostError, Trust
-from gateway.surfaces.scope import Scanned, facts_of, origin_of, peer, raw_path
+from gateway.surfaces.scope import Scanned, facts_of, origin_of, peer, raw_path, with_pairs
 from tests.surfaces.surfaces_kit import scope_of, websocket_scope
 
 NOBODY = Trust()
@@ -17,6 +17,14 @@ NAMES = frozenset({"__session"})
 def read(scope: dict[str, object], trust: Trust = NOBODY):
     scanned = Scanned(scope["headers"])
     return facts_of(scope, scanned, origin_of(scope, scanned, trust), trust, NAMES)
+
+
+@pytest.mark.parametrize("make", [list, tuple], ids=["lists of two", "an iterable that is no list"])
+def test_headers_become_pairs_whatever_a_server_makes_of_them(make):
+    scope = scope_of("/page", ("x-other", "1"))
+    given = {**scope, "headers": make(make(pair) for pair in scope["headers"])}
+    assert with_pairs(given) == scope
+    assert with_pairs(scope) is scope
 
 
 def test_a_request_is_read_whole():
