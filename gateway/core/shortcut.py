@@ -29,7 +29,7 @@ def rests_on_cookies(facts: RequestFacts, rules: Rules) -> bool:
 
 def _follows_nothing(facts: RequestFacts, rules: Rules) -> bool:
     """Return whether a page that is opened has nothing elsewhere to follow."""
-    if rules.organizations != NO_PATTERNS:
+    if rules.organizations is not NO_PATTERNS and rules.organizations != NO_PATTERNS:
         return False
     return rules.known_pages is None or not comes_from_elsewhere(facts, rules.known_pages)
 

@@ -18,6 +18,7 @@ _QUESTION_MARK: Final = ord("?")
 
 
 _FORWARDING: Final = (b"x-forwarded-host", b"x-forwarded-proto", b"x-forwarded-for")
+_READ: Final = {name.decode("ascii"): name for name in READ_HEADERS}
 _COLLECTED: Final = frozenset({b"host", b"cookie", b"authorization", *_FORWARDING, *READ_HEADERS})
 
 
@@ -78,8 +79,8 @@ class Scanned(Mapping[str, str]):
 
         Written out, since decisions ask for headers that are not there, and the inherited one raises and catches.
         """
-        raw = name.encode("latin-1", "replace")
-        values = self._found.get(raw) if raw in READ_HEADERS else None
+        raw = _READ.get(name)
+        values = self._found.get(raw) if raw is not None else None
         if values is None:
             return default
         return (values[0] if len(values) == 1 else b", ".join(values)).decode("latin-1")
