@@ -9,7 +9,6 @@ decision about cookies reads is in the ``Cookie`` header itself, and in the time
 from gateway.core.case import Rules
 from gateway.core.cookies import HANDSHAKE, HANDSHAKE_NONCE
 from gateway.core.handshake import is_eligible
-from gateway.core.organization_sync import NO_PATTERNS
 from gateway.core.referrers import comes_from_elsewhere
 from gateway.core.request import RequestFacts
 
@@ -29,7 +28,7 @@ def rests_on_cookies(facts: RequestFacts, rules: Rules) -> bool:
 
 def _follows_nothing(facts: RequestFacts, rules: Rules) -> bool:
     """Return whether a page that is opened has nothing elsewhere to follow."""
-    if rules.organizations is not NO_PATTERNS and rules.organizations != NO_PATTERNS:
+    if rules.organizations.personal or rules.organizations.organization:
         return False
     return rules.known_pages is None or not comes_from_elsewhere(facts, rules.known_pages)
 
